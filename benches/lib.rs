@@ -1,0 +1,1 @@
+//! criterion benches of the kernels, the training step and decoding.

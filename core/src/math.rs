@@ -1,0 +1,168 @@
+//! Scalar mathematics with one result on every target.
+//!
+//! Rust never fuses `a * b + c` and never reorders floating-point operations, so these functions give the
+//! same bits everywhere, and loops over them vectorise. Reductions run over [`LANES`] partial sums in a
+//! fixed order, whatever the width of the machine's registers. The trainer calls the same functions, so its
+//! forward pass and this crate's agree.
+
+/// Partial sums of every reduction.
+pub const LANES: usize = 16;
+/// Added under every square root and variance.
+pub const EPS: f32 = 1e-6;
+/// The least absmax an activation vector is divided by.
+pub const MIN_ABSMAX: f32 = 1e-5;
+
+/// 1.5 * 2^23: adding and subtracting it rounds |x| < 2^22 to the nearest integer, ties to even.
+const ROUND: f32 = 12_582_912.0;
+
+/// Nearest integer, ties to even, for |x| < 2^22.
+#[inline(always)]
+pub fn round_half_even(x: f32) -> f32 {
+    (x + ROUND) - ROUND
+}
+
+/// e^x, within 2 ULP on [-87, 88]; saturates outside.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    let x = x.clamp(-87.0, 88.0);
+    let shifted = x * core::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    // ln 2 in two parts, the first exact in its product with n
+    let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let p = 1.987_569_1e-4;
+    let p = p * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 0.5;
+    let p = p * (r * r) + r + 1.0;
+    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
+    p * f32::from_bits(exponent << 23)
+}
+
+/// 1 / (1 + e^-x).
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// x * sigmoid(x).
+#[inline(always)]
+pub fn silu(x: f32) -> f32 {
+    x * sigmoid(x)
+}
+
+/// Correctly rounded square root.
+#[inline(always)]
+pub fn sqrt(x: f32) -> f32 {
+    #[cfg(feature = "std")]
+    return x.sqrt();
+    #[cfg(not(feature = "std"))]
+    libm::sqrtf(x)
+}
+
+/// Adds the lanes of a reduction, pairing lane i with lane i + half, halving until one is left.
+#[inline(always)]
+pub fn fold_lanes(mut acc: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            acc[i] += acc[i + half];
+        }
+        half /= 2;
+    }
+    acc[0]
+}
+
+/// Sum of `f(x)` over `x` in [`LANES`] partial sums, element i going to lane i mod [`LANES`].
+#[inline(always)]
+pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut acc = [0.0; LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (a, &v) in acc.iter_mut().zip(chunk) {
+            *a += f(v);
+        }
+    }
+    for (a, &v) in acc.iter_mut().zip(chunks.remainder()) {
+        *a += f(v);
+    }
+    fold_lanes(acc)
+}
+
+/// max |x|, 0 when empty.
+#[inline(always)]
+pub fn absmax(x: &[f32]) -> f32 {
+    let mut acc = [0.0f32; LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (a, &v) in acc.iter_mut().zip(chunk) {
+            let v = v.abs();
+            *a = if v > *a { v } else { *a };
+        }
+    }
+    for (a, &v) in acc.iter_mut().zip(chunks.remainder()) {
+        let v = v.abs();
+        *a = if v > *a { v } else { *a };
+    }
+    acc.iter().fold(0.0, |m, &v| if v > m { v } else { m })
+}
+
+/// Quantises `x` to int8 by its absmax a: `q = clamp(round_half_even(x * 127 / a), -127, 127)`. Returns the
+/// scale a / 127 that undoes it.
+#[inline(always)]
+pub fn quantise_int8(x: &[f32], q: &mut [i8]) -> f32 {
+    let a = absmax(x);
+    let a = if a > MIN_ABSMAX { a } else { MIN_ABSMAX };
+    let inverse = 127.0 / a;
+    for (q, &v) in q.iter_mut().zip(x) {
+        // |v * inverse| <= 127 up to one rounding, so the clamp never bites except on NaN
+        *q = round_half_even(v * inverse).clamp(-127.0, 127.0) as i8;
+    }
+    a / 127.0
+}
+
+/// `y = x * rsqrt(mean(x^2) + EPS) * gain`. Returns the reciprocal root mean square.
+#[inline(always)]
+pub fn rms_norm(x: &[f32], gain: &[f32], y: &mut [f32]) -> f32 {
+    let r = 1.0 / sqrt(sum_by(x, |v| v * v) / x.len() as f32 + EPS);
+    for ((y, &v), &g) in y.iter_mut().zip(x).zip(gain) {
+        *y = v * r * g;
+    }
+    r
+}
+
+/// `y = (x - mean) * rsqrt(var + EPS) * gain + bias`, the biased variance. Returns (mean, reciprocal deviation).
+#[inline(always)]
+pub fn layer_norm(x: &[f32], gain: &[f32], bias: &[f32], y: &mut [f32]) -> (f32, f32) {
+    let n = x.len() as f32;
+    let mean = sum_by(x, |v| v) / n;
+    let r = 1.0 / sqrt(sum_by(x, |v| (v - mean) * (v - mean)) / n + EPS);
+    for (((y, &v), &g), &b) in y.iter_mut().zip(x).zip(gain).zip(bias) {
+        *y = (v - mean) * r * g + b;
+    }
+    (mean, r)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_within_two_ulp() {
+        let mut worst = 0;
+        for i in 0..2_000_000 {
+            let x = -86.9 + i as f32 * (174.8 / 2_000_000.0);
+            let want = libm::exp(x as f64) as f32;
+            worst = worst.max(exp(x).to_bits().abs_diff(want.to_bits()));
+        }
+        assert!(worst <= 2, "worst error {worst} ULP");
+    }
+
+    #[test]
+    fn rounding_is_half_to_even() {
+        for (x, want) in [(0.5, 0.0), (1.5, 2.0), (2.5, 2.0), (-0.5, 0.0), (-1.5, -2.0), (126.5, 126.0)] {
+            assert_eq!(round_half_even(x), want);
+        }
+    }
+}

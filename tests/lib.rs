@@ -1,0 +1,1 @@
+//! Whole-system tests: each file beside this one is a promise the system makes.

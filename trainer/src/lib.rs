@@ -1,0 +1,7 @@
+//! FlashLM's trainer: from a file of stories to a packed ternary model, on an ordinary CPU.
+#![deny(unsafe_code)]
+pub mod kernels;
+pub mod nn;
+pub mod data;
+pub mod export;
+pub mod run;
