@@ -92,3 +92,91 @@ impl ModelConfig {
         eot: Some(0),
     };
 }
+
+/// The most blocks a model may have.
+pub const MAX_LAYERS: u16 = 64;
+/// The widest model: the head's int16 x int8 products of one row still fit an i32.
+pub const MAX_D_MODEL: u16 = 512;
+/// The widest feed-forward layer.
+pub const MAX_D_FFN: u16 = 8192;
+/// The largest vocabulary.
+pub const MAX_VOCAB: u32 = 65536;
+/// The widest RCSM.
+pub const MAX_RCSM_WIDTH: u16 = 256;
+/// The most RCSM operations, slots and passes.
+pub const MAX_RCSM_PARTS: u8 = 64;
+
+/// Which limit a configuration breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `vocab` is not within 2..=[`MAX_VOCAB`].
+    Vocab,
+    /// `d_model` is not a multiple of 16 within 16..=[`MAX_D_MODEL`].
+    Width,
+    /// `layers` is not within 1..=[`MAX_LAYERS`].
+    Layers,
+    /// `d_ffn` is not a multiple of 16 within 16..=[`MAX_D_FFN`].
+    FeedForward,
+    /// `eot` is not a token of the vocabulary.
+    EndOfStory,
+    /// `rcsm.width` is not a multiple of 16 within 16..=[`MAX_RCSM_WIDTH`].
+    RcsmWidth,
+    /// `rcsm.ops` is not within [`TOP_K_OPS`]..=[`MAX_RCSM_PARTS`].
+    RcsmOps,
+    /// `rcsm.slots` is not within 1..=[`MAX_RCSM_PARTS`].
+    RcsmSlots,
+    /// `rcsm.depths` do not rise strictly within 1..=[`MAX_RCSM_PARTS`].
+    RcsmDepths,
+    /// `rcsm.default_depth` is not within 1..=the deepest of `rcsm.depths`.
+    RcsmDefaultDepth,
+}
+
+impl core::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Vocab => "vocab must be within 2..=65536",
+            Self::Width => "d_model must be a multiple of 16 within 16..=512",
+            Self::Layers => "layers must be within 1..=64",
+            Self::FeedForward => "d_ffn must be a multiple of 16 within 16..=8192",
+            Self::EndOfStory => "eot must be less than vocab",
+            Self::RcsmWidth => "rcsm.width must be a multiple of 16 within 16..=256",
+            Self::RcsmOps => "rcsm.ops must be within 2..=64",
+            Self::RcsmSlots => "rcsm.slots must be within 1..=64",
+            Self::RcsmDepths => "rcsm.depths must rise strictly within 1..=64",
+            Self::RcsmDefaultDepth => "rcsm.default_depth must be within 1..=the deepest of rcsm.depths",
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl ModelConfig {
+    /// Checks every limit the kernels and the session rely on.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |holds: bool, error| if holds { Ok(()) } else { Err(error) };
+        let multiple = |n: u16, most: u16| n >= 16 && n <= most && n.is_multiple_of(16);
+        check((2..=MAX_VOCAB).contains(&self.vocab), ConfigError::Vocab)?;
+        check(multiple(self.d_model, MAX_D_MODEL), ConfigError::Width)?;
+        check((1..=MAX_LAYERS).contains(&self.layers), ConfigError::Layers)?;
+        check(multiple(self.d_ffn, MAX_D_FFN), ConfigError::FeedForward)?;
+        check(self.eot.is_none_or(|eot| eot < self.vocab), ConfigError::EndOfStory)?;
+        let Some(r) = &self.rcsm else { return Ok(()) };
+        let [first, second, deepest] = r.depths;
+        check(multiple(r.width, MAX_RCSM_WIDTH), ConfigError::RcsmWidth)?;
+        check((TOP_K_OPS as u8..=MAX_RCSM_PARTS).contains(&r.ops), ConfigError::RcsmOps)?;
+        check((1..=MAX_RCSM_PARTS).contains(&r.slots), ConfigError::RcsmSlots)?;
+        check(1 <= first && first < second && second < deepest && deepest <= MAX_RCSM_PARTS, ConfigError::RcsmDepths)?;
+        check(r.allows(r.default_depth), ConfigError::RcsmDefaultDepth)
+    }
+}
+
+impl RcsmConfig {
+    /// Whether the loop can run at `depth`: adaptively, or 1..=the deepest of `depths` passes.
+    pub fn allows(&self, depth: Depth) -> bool {
+        match depth {
+            Depth::Adaptive => true,
+            Depth::Fixed(n) => 1 <= n && n <= self.depths[2],
+        }
+    }
+}

@@ -108,18 +108,82 @@ pub fn absmax(x: &[f32]) -> f32 {
     acc.iter().fold(0.0, |m, &v| if v > m { v } else { m })
 }
 
-/// Quantises `x` to int8 by its absmax a: `q = clamp(round_half_even(x * 127 / a), -127, 127)`. Returns the
-/// scale a / 127 that undoes it.
+/// The largest of `x`, -inf when empty; NaN is passed over.
+#[inline(always)]
+pub fn max(x: &[f32]) -> f32 {
+    let mut acc = [f32::NEG_INFINITY; LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (a, &v) in acc.iter_mut().zip(chunk) {
+            *a = if v > *a { v } else { *a };
+        }
+    }
+    for (a, &v) in acc.iter_mut().zip(chunks.remainder()) {
+        *a = if v > *a { v } else { *a };
+    }
+    acc.iter().fold(f32::NEG_INFINITY, |m, &v| if v > m { v } else { m })
+}
+
+/// Quantises `x` to int8 by its absmax a: `q = round_half_even(x * 127 / a)`, within -127..=127. Returns the
+/// scale a / 127 that undoes it. An input that is not finite gives an unspecified `q`.
 #[inline(always)]
 pub fn quantise_int8(x: &[f32], q: &mut [i8]) -> f32 {
     let a = absmax(x);
     let a = if a > MIN_ABSMAX { a } else { MIN_ABSMAX };
     let inverse = 127.0 / a;
     for (q, &v) in q.iter_mut().zip(x) {
-        // |v * inverse| <= 127 up to one rounding, so the clamp never bites except on NaN
-        *q = round_half_even(v * inverse).clamp(-127.0, 127.0) as i8;
+        // |v * inverse| <= 127 up to one rounding, so nothing is left to clamp, and the integer lies in the low byte
+        *q = (v * inverse + ROUND).to_bits() as i8;
     }
     a / 127.0
+}
+
+/// Quantises `x` to int16 by its absmax a: `q = round_half_even(x * 32767 / a)`. Returns the scale a / 32767.
+#[inline(always)]
+pub fn quantise_int16(x: &[f32], q: &mut [i16]) -> f32 {
+    let a = absmax(x);
+    let a = if a > MIN_ABSMAX { a } else { MIN_ABSMAX };
+    let inverse = 32767.0 / a;
+    for (q, &v) in q.iter_mut().zip(x) {
+        *q = (v * inverse + ROUND).to_bits() as i16;
+    }
+    a / 32767.0
+}
+
+/// Softmax of two values, the larger or an equal one first.
+#[inline(always)]
+pub fn softmax2(first: f32, second: f32) -> [f32; 2] {
+    let e = exp(second - first);
+    [1.0 / (1.0 + e), e / (1.0 + e)]
+}
+
+/// The two largest of `x`, the lower index first among equals: ((index, value), (index, value)).
+/// `x` must have at least two elements; NaN counts as smallest.
+#[inline(always)]
+pub fn top2(x: &[f32]) -> [(usize, f32); 2] {
+    let mut best = [(0, f32::NEG_INFINITY), (1, f32::NEG_INFINITY)];
+    for (i, &v) in x.iter().enumerate() {
+        if v > best[0].1 {
+            best = [(i, v), best[0]];
+        } else if v > best[1].1 {
+            best[1] = (i, v);
+        }
+    }
+    best
+}
+
+/// `address = silu(key) / max(||silu(key)||, EPS)`: a unit vector over the slots. Returns what it divided by.
+#[inline(always)]
+pub fn unit_address(key: &[f32], address: &mut [f32]) -> f32 {
+    for (a, &k) in address.iter_mut().zip(key) {
+        *a = silu(k);
+    }
+    let norm = sqrt(sum_by(address, |a| a * a));
+    let divisor = if norm > EPS { norm } else { EPS };
+    for a in address {
+        *a /= divisor;
+    }
+    divisor
 }
 
 /// `y = x * rsqrt(mean(x^2) + EPS) * gain`. Returns the reciprocal root mean square.
@@ -157,6 +221,32 @@ mod tests {
             worst = worst.max(exp(x).to_bits().abs_diff(want.to_bits()));
         }
         assert!(worst <= 2, "worst error {worst} ULP");
+    }
+
+    #[test]
+    fn quantising_is_exact_at_the_ends_and_rounds_half_to_even() {
+        let mut q = [0; 6];
+        assert_eq!(quantise_int8(&[-127.0, 127.0, 0.5, 1.5, -2.5, 126.5], &mut q), 1.0);
+        assert_eq!(q, [-127, 127, 0, 2, -2, 126]);
+        // absmax below the least: nothing is blown up to full scale
+        quantise_int8(&[1e-7, -1e-7, 0.0], &mut q);
+        assert_eq!(q[..3], [1, -1, 0]);
+        // an absmax whose reciprocal rounds up must not reach 128
+        for i in 1..100_000 {
+            let a = i as f32 * 0.001_37;
+            quantise_int8(&[a, -a], &mut q);
+            assert_eq!(q[..2], [127, -127], "absmax {a}");
+            let mut wide = [0; 2];
+            quantise_int16(&[a, -a], &mut wide);
+            assert_eq!(wide, [32767, -32767], "absmax {a}");
+        }
+    }
+
+    #[test]
+    fn top2_prefers_the_lower_index_among_equals() {
+        assert_eq!(top2(&[1.0, 3.0, 3.0, 3.0]), [(1, 3.0), (2, 3.0)]);
+        assert_eq!(top2(&[2.0, 1.0, 0.0]), [(0, 2.0), (1, 1.0)]);
+        assert_eq!(top2(&[0.0, 0.0]), [(0, 0.0), (1, 0.0)]);
     }
 
     #[test]

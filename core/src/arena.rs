@@ -1,0 +1,203 @@
+//! The memory of a session: one slice of 64-byte lines, cut into regions whose sizes the configuration fixes.
+//!
+//! State comes first (what generation carries from token to token), then scratch for one pass over the layers,
+//! then scratch that grows with the tokens prefilled together. All lengths are in lines, so every region starts
+//! on a cache line and a whole-program budget is one constant.
+
+use crate::config::{ModelConfig, RcsmConfig};
+use bytemuck::{Pod, Zeroable};
+
+/// The most tokens a session prefills together.
+pub const MAX_CHUNK: usize = 16;
+
+/// 64 bytes of a session's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct Line(pub [u8; 64]);
+
+impl Line {
+    /// An empty line: what a new arena is filled with.
+    pub const ZERO: Self = Self([0; 64]);
+}
+
+const fn lines(bytes: usize) -> usize {
+    bytes.div_ceil(64)
+}
+
+/// Rows of a ternary matrix as stored: padded to whole tiles.
+pub(crate) const fn padded(rows: usize) -> usize {
+    rows.next_multiple_of(16)
+}
+
+/// Sizes of an arena's regions, in lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The recurrent state and the token before, 2 x D floats a layer.
+    recurrent: usize,
+    /// RCSM memory, S x R floats.
+    memory: usize,
+    /// The head's int16 activations, D of them.
+    head: usize,
+    /// Working vectors of one RCSM pass.
+    rcsm: usize,
+    /// D floats, per token: the residual stream; and again: the normalised vector.
+    width: usize,
+    /// int8 activations, per token.
+    quantised: usize,
+    /// The widest stacked product, per token.
+    wide: usize,
+}
+
+/// Floats one token's RCSM passes work in: u, [op_out; read], two products, an address, and the rows of either
+/// [router; read_key; depth] or [write_key; write_value].
+pub(crate) const fn rcsm_floats(r: &RcsmConfig) -> usize {
+    let (width, slots) = (r.width as usize, padded(r.slots as usize));
+    let (pass, write) = (padded(r.ops as usize) + slots + padded(3), slots + width);
+    5 * width + slots + if pass > write { pass } else { write }
+}
+
+impl Layout {
+    pub(crate) const fn new(c: &ModelConfig) -> Self {
+        let (d, f) = (c.d_model as usize, c.d_ffn as usize);
+        let (mut memory, mut rcsm, mut width) = (0, 0, 0);
+        if let Some(r) = &c.rcsm {
+            width = r.width as usize;
+            memory = lines(r.slots as usize * width * 4);
+            // beside the floats, the int8 activations of one pass
+            rcsm = lines(rcsm_floats(r) * 4) + lines(width);
+        }
+        let widest_input = if d > f { d } else { f };
+        let widest_input = if widest_input > width { widest_input } else { width };
+        let widest_output = if 3 * d > 2 * f { 3 * d } else { 2 * f };
+        let widest_output = if widest_output > width { widest_output } else { width };
+        Self {
+            recurrent: c.layers as usize * lines(2 * d * 4),
+            memory,
+            head: lines(d * 2),
+            rcsm,
+            width: lines(d * 4),
+            quantised: lines(widest_input),
+            wide: lines(widest_output * 4),
+        }
+    }
+
+    /// Lines that [`State`] takes.
+    pub(crate) const fn state_lines(&self) -> usize {
+        1 + self.recurrent + self.memory + self.head
+    }
+
+    /// Lines of the head's activations, the last of the state.
+    pub(crate) const fn head_lines(&self) -> usize {
+        self.head
+    }
+
+    /// Lines needed however few tokens are prefilled together.
+    pub(crate) const fn fixed_lines(&self) -> usize {
+        self.state_lines() + self.rcsm
+    }
+
+    /// Lines needed for every token prefilled together.
+    pub(crate) const fn token_lines(&self) -> usize {
+        2 * self.width + self.quantised + self.wide
+    }
+
+    /// Cuts `arena` into its regions for chunks of `chunk` tokens; `None` if it is too short.
+    pub(crate) fn carve<'a>(&self, arena: &'a mut [Line], chunk: usize) -> Option<(State<'a>, Scratch<'a>)> {
+        let mut rest = arena;
+        let mut take = |n: usize| {
+            let (head, tail) = core::mem::take(&mut rest).split_at_mut_checked(n)?;
+            rest = tail;
+            Some(head)
+        };
+        let state = State {
+            header: take(1)?.first_mut()?,
+            recurrent: floats(take(self.recurrent)?),
+            memory: floats(take(self.memory)?),
+            head: bytemuck::must_cast_slice_mut(take(self.head)?),
+        };
+        let scratch = Scratch {
+            rcsm: take(self.rcsm)?,
+            x: floats(take(chunk * self.width)?),
+            n: floats(take(chunk * self.width)?),
+            q: bytemuck::must_cast_slice_mut(take(chunk * self.quantised)?),
+            wide: floats(take(chunk * self.wide)?),
+        };
+        Some((state, scratch))
+    }
+}
+
+fn floats(lines: &mut [Line]) -> &mut [f32] {
+    bytemuck::must_cast_slice_mut(lines)
+}
+
+/// What generation carries from one token to the next.
+pub(crate) struct State<'a> {
+    pub header: &'a mut Line,
+    /// Per layer: h (D), then the normalised input of the token before (D).
+    pub recurrent: &'a mut [f32],
+    /// RCSM memory, S x R.
+    pub memory: &'a mut [f32],
+    /// The last token's final activations, quantised for the head.
+    pub head: &'a mut [i16],
+}
+
+/// Working memory of one pass over the layers; nothing in it outlives a call.
+pub(crate) struct Scratch<'a> {
+    pub rcsm: &'a mut [Line],
+    /// Residual stream, T x D.
+    pub x: &'a mut [f32],
+    /// Normalised vectors, T x D.
+    pub n: &'a mut [f32],
+    /// int8 activations, T x K of the product at hand.
+    pub q: &'a mut [i8],
+    /// Products, T x their rows.
+    pub wide: &'a mut [f32],
+}
+
+/// What the first line of the state says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct StateHeader {
+    /// Tokens since the session began or was reset.
+    pub position: u64,
+    /// Checksum of the model's blob, so that a state is not restored under another model.
+    pub model: u32,
+    /// Scale of the head's activations, f32 bits.
+    pub head_scale: u32,
+}
+
+impl StateHeader {
+    pub(crate) fn read(line: &Line) -> Self {
+        let mut bytes = [0; size_of::<Self>()];
+        bytes.copy_from_slice(&line.0[..size_of::<Self>()]);
+        bytemuck::must_cast(bytes)
+    }
+
+    pub(crate) fn write(&self, line: &mut Line) {
+        line.0[..size_of::<Self>()].copy_from_slice(bytemuck::bytes_of(self));
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn supernova_decodes_within_45_kb() {
+        let l = Layout::new(&ModelConfig::SUPERNOVA);
+        assert!(l.state_lines() * 64 <= 23 * 1024, "state {} bytes", l.state_lines() * 64);
+        let bytes = (l.fixed_lines() + l.token_lines()) * 64;
+        assert!(bytes <= 45 * 1024, "arena {bytes} bytes");
+    }
+
+    #[test]
+    fn carving_refuses_a_short_arena() {
+        let l = Layout::new(&ModelConfig::SUPERNOVA);
+        let n = l.fixed_lines() + 2 * l.token_lines();
+        let mut arena = std::vec![Line::ZERO; n];
+        assert!(l.carve(&mut arena, 2).is_some());
+        assert!(l.carve(&mut arena[1..], 2).is_none());
+        assert!(l.carve(&mut [], 1).is_none());
+    }
+}

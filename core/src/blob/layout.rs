@@ -1,0 +1,133 @@
+//! Sizes and addresses inside the sections: the one place that knows them, for the reader and the writer.
+
+use super::header::Role;
+use crate::arena::padded;
+use crate::config::ModelConfig;
+
+/// Shape of a ternary matrix as stored.
+///
+/// Rows come in groups of 16, columns in tiles of 16: a tile is 16 rows x 16 columns in 64 bytes, the tiles of a
+/// group are contiguous along the columns, groups follow each other, and a f32 scale a row follows the last group.
+/// Inside a tile row r is the little-endian u32 at byte 4r. The code of column 4i + b lies at bits 8b + 2i of it;
+/// codes 0, 1, 2 stand for -1, 0, +1. So `(tile >> 2i) & 0x03030303` lines up with bytes 4i..4i+4 of the int8
+/// activations, which is what dot-product instructions want, and masking before shifting works just as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TernaryShape {
+    /// Rows, a multiple of 16.
+    pub rows: usize,
+    /// Columns, a multiple of 16.
+    pub columns: usize,
+}
+
+impl TernaryShape {
+    /// Bytes of the codes.
+    pub const fn code_bytes(self) -> usize {
+        self.rows * self.columns / 4
+    }
+
+    /// Bytes of codes and scales: the stride from one layer's matrix to the next.
+    pub const fn bytes(self) -> usize {
+        self.code_bytes() + self.rows * 4
+    }
+
+    /// Where the code of (row, column) lies: byte from the start of the matrix, and shift within it.
+    pub const fn code_at(self, row: usize, column: usize) -> (usize, u32) {
+        let tile = (row / 16) * (self.columns / 16) + column / 16;
+        let (i, b) = ((column % 16) / 4, column % 4);
+        (tile * 64 + (row % 16) * 4 + b, 2 * i as u32)
+    }
+}
+
+/// A word of codes where every one is "0".
+pub const ZERO_CODES: u8 = 0b0101_0101;
+
+/// Shape of the int8 embedding as stored: tiles of 16 rows x 4 columns in 64 bytes, row r of a tile at byte 4r, the
+/// tiles of a group of 16 rows contiguous along the columns, then a f32 scale a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmbeddingShape {
+    /// Rows, a multiple of 16.
+    pub rows: usize,
+    /// Columns, a multiple of 4.
+    pub columns: usize,
+}
+
+impl EmbeddingShape {
+    /// Bytes of the int8 values.
+    pub const fn value_bytes(self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Bytes of values and scales.
+    pub const fn bytes(self) -> usize {
+        self.value_bytes() + self.rows * 4
+    }
+
+    /// Byte of the value at (row, column).
+    pub const fn value_at(self, row: usize, column: usize) -> usize {
+        ((row / 16) * (self.columns / 4) + column / 4) * 64 + (row % 16) * 4 + column % 4
+    }
+}
+
+/// What a role's section holds, by the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Bytes of no fixed number.
+    Bytes,
+    /// The embedding.
+    Embedding(EmbeddingShape),
+    /// This many ternary matrices of one shape.
+    Ternary(TernaryShape, usize),
+    /// This many floats.
+    Floats(usize),
+}
+
+/// Vectors of D floats a block has in [`Role::BlockVectors`].
+pub(crate) const BLOCK_VECTORS: usize = 6;
+
+impl Contents {
+    /// What the section of `role` holds in a model of `config`.
+    pub fn of(role: Role, config: &ModelConfig) -> Self {
+        let (d, f, layers) = (config.d_model.into(), config.d_ffn.into(), config.layers.into());
+        let ternary = |rows, columns, count| Self::Ternary(TernaryShape { rows, columns }, count);
+        let (r, o, s) = match &config.rcsm {
+            Some(r) => (r.width.into(), r.ops.into(), r.slots.into()),
+            None => (0, 0, 0),
+        };
+        let present = usize::from(config.rcsm.is_some());
+        match role {
+            Role::Tokenizer => Self::Bytes,
+            Role::Embedding => Self::Embedding(EmbeddingShape { rows: padded(config.vocab as usize), columns: d }),
+            Role::MixerIn => ternary(3 * d, d, layers),
+            Role::MixerOut => ternary(d, d, layers),
+            Role::FfnIn => ternary(2 * f, d, layers),
+            Role::FfnOut => ternary(d, f, layers),
+            Role::BlockVectors => Self::Floats(layers * BLOCK_VECTORS * d),
+            Role::RcsmIn => ternary(r, d, present),
+            Role::RcsmPass => ternary(padded(o) + padded(s) + padded(3), r, present),
+            Role::RcsmOps => ternary(o * r, r, present),
+            Role::RcsmOut => ternary(d + padded(s) + r, r, present),
+            Role::RcsmVectors => Self::Floats(present * (2 * r * r + s * r + d + 5 * r + 1)),
+            Role::Norm => Self::Floats(d),
+        }
+    }
+
+    /// Bytes of the section; `None` where the section itself decides.
+    pub fn bytes(self) -> Option<usize> {
+        match self {
+            Self::Bytes => None,
+            Self::Embedding(shape) => Some(shape.bytes()),
+            Self::Ternary(shape, count) => Some(shape.bytes() * count),
+            Self::Floats(n) => Some(n * 4),
+        }
+    }
+
+    /// Weights stored, padding rows included; 0 for bytes.
+    pub fn weights(self) -> usize {
+        match self {
+            Self::Bytes => 0,
+            Self::Embedding(shape) => shape.rows * shape.columns,
+            Self::Ternary(shape, count) => shape.rows * shape.columns * count,
+            Self::Floats(n) => n,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+use super::layout::{Contents, TernaryShape};
+use super::*;
+use crate::config::ModelConfig;
+use crate::model::Model;
+use crate::testing::{Blob, SMALL, random_blob, random_sections};
+use std::vec::Vec;
+
+fn error(bytes: &[u8]) -> BlobError {
+    Model::from_bytes(Blob::new(bytes).bytes()).expect_err("a damaged blob")
+}
+
+/// A valid blob changed and given a matching checksum: what only looking at the contents can find.
+fn forged(change: impl FnOnce(&mut Vec<u8>)) -> BlobError {
+    let mut bytes = random_blob(&SMALL, 1).bytes().to_vec();
+    change(&mut bytes);
+    let crc = crc::crc32(&bytes[16..]);
+    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    error(&bytes)
+}
+
+fn section(role: Role) -> usize {
+    let blob = random_blob(&SMALL, 1);
+    let model = Model::from_bytes(blob.bytes()).unwrap();
+    model.sections().find(|s| s.role == role).unwrap().offset
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    let blob = random_blob(&SMALL, 1);
+    let model = Model::from_bytes(blob.bytes()).unwrap();
+    assert_eq!(*model.config(), SMALL);
+    assert_eq!((model.facts().name, model.facts().data), ("random", "none"));
+    assert_eq!((model.facts().tokens, model.facts().phase, model.facts().held_out_bpc), (7, 2, Some(1.5)));
+    assert!(model.tokenizer().is_none());
+    let sections: Vec<_> = model.sections().collect();
+    assert_eq!(sections.len(), Role::ALL.len());
+    for (section, bytes) in sections.iter().zip(random_sections(&SMALL, 1)) {
+        assert_eq!(section.offset % 64, 0);
+        assert_eq!(&blob.bytes()[section.offset..][..section.len], &bytes);
+    }
+    let layout = crate::arena::Layout::new(&SMALL);
+    assert_eq!(arena_lines(blob.bytes(), 0), layout.fixed_lines());
+    assert_eq!(arena_lines(blob.bytes(), 3), layout.fixed_lines() + 3 * layout.token_lines());
+}
+
+#[test]
+fn a_model_without_the_reasoning_loop_has_no_bytes_for_it() {
+    let config = ModelConfig { rcsm: None, ..SMALL };
+    let blob = random_blob(&config, 1);
+    let model = Model::from_bytes(blob.bytes()).unwrap();
+    assert!(model.rcsm().is_none());
+    let rcsm: usize = model.sections().filter(|s| s.role.name().starts_with("rcsm")).map(|s| s.len).sum();
+    assert_eq!(rcsm, 0);
+}
+
+#[test]
+fn supernova_is_under_2_9_mebibytes() {
+    let bytes: usize = Role::ALL.iter().filter_map(|&r| Contents::of(r, &ModelConfig::SUPERNOVA).bytes()).sum();
+    // 64 KB are left to the tokenizer and the header
+    assert!(bytes + 65536 < (29 << 20) / 10, "{bytes} bytes without the tokenizer");
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    let blob = random_blob(&SMALL, 1);
+    for len in 0..blob.bytes().len() {
+        let want = match len {
+            0..64 => BlobError::TooShort,
+            _ => BlobError::Length { stated: blob.bytes().len() as u32, found: len },
+        };
+        assert_eq!(Model::from_bytes(&blob.bytes()[..len]).unwrap_err(), want);
+    }
+}
+
+#[test]
+fn every_changed_byte_is_found() {
+    // tiny, since each of its bytes costs a checksum over all
+    let config = ModelConfig { vocab: 16, d_model: 16, layers: 1, d_ffn: 16, rcsm: None, ..SMALL };
+    let mut bytes = random_blob(&config, 1).bytes().to_vec();
+    for i in 0..bytes.len() {
+        bytes[i] ^= 1 << (i % 8);
+        match (i, error(&bytes)) {
+            (0..4, BlobError::Magic)
+            | (4..8, BlobError::Version(_))
+            | (8..12, BlobError::Length { .. })
+            | (12.., BlobError::Checksum) => {}
+            (i, other) => panic!("byte {i}: {other:?}"),
+        }
+        bytes[i] ^= 1 << (i % 8);
+    }
+}
+
+#[test]
+fn another_format_version_is_named() {
+    let mut bytes = random_blob(&SMALL, 1).bytes().to_vec();
+    bytes[4..8].copy_from_slice(&9u32.to_le_bytes());
+    assert_eq!(error(&bytes), BlobError::Version(9));
+}
+
+#[test]
+fn a_blob_off_its_boundary_is_an_error() {
+    let blob = random_blob(&SMALL, 1);
+    let mut shifted = std::vec![0; 1];
+    shifted.extend_from_slice(blob.bytes());
+    let shifted = Blob::new(&shifted);
+    assert_eq!(Model::from_bytes(&shifted.bytes()[1..]).unwrap_err(), BlobError::Misaligned);
+}
+
+#[test]
+fn wrong_contents_under_a_right_checksum_are_errors() {
+    assert_eq!(forged(|b| b[20] ^= 1), BlobError::Arena);
+    assert_eq!(forged(|b| b[30] = 1), BlobError::Header);
+    assert_eq!(forged(|b| b[16..20].fill(0xFF)), BlobError::Header);
+    assert_eq!(forged(|b| b[16] -= 1), BlobError::Header);
+    for role in [Role::MixerIn, Role::FfnOut, Role::RcsmOps] {
+        let at = section(role);
+        assert_eq!(forged(|b| b[at] = 0b11), BlobError::Code(role));
+        assert_eq!(forged(|b| b[at + 5] = 0b1100_0000), BlobError::Code(role));
+    }
+    for role in [Role::BlockVectors, Role::RcsmVectors, Role::Norm] {
+        let at = section(role);
+        assert_eq!(forged(|b| b[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes())), BlobError::NotFinite(role));
+    }
+    let Contents::Ternary(shape, _) = Contents::of(Role::MixerOut, &SMALL) else { panic!() };
+    let at = section(Role::MixerOut) + shape.code_bytes();
+    let infinite = forged(|b| b[at..at + 4].copy_from_slice(&f32::INFINITY.to_le_bytes()));
+    assert_eq!(infinite, BlobError::NotFinite(Role::MixerOut));
+}
+
+/// Whatever the header says, reading it must not panic or accept what does not hold together.
+#[test]
+fn no_header_byte_can_break_the_reader() {
+    let blob = random_blob(&SMALL, 1);
+    let header = 64 + prelude::read(blob.bytes(), prelude::HEADER_LENGTH_FIELD) as usize;
+    for at in 64..header {
+        for value in [0, 1, 0x7F, 0x80, 0xFF] {
+            let mut bytes = blob.bytes().to_vec();
+            bytes[at] = value;
+            let crc = crc::crc32(&bytes[16..]);
+            bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+            let forged = Blob::new(&bytes);
+            if let Ok(model) = Model::from_bytes(forged.bytes()) {
+                // a fact or a number without a check; the shapes are untouched
+                assert_eq!(model.config().d_model, SMALL.d_model);
+                let mut session = crate::Session::on_heap(model, crate::Kernels::scalar());
+                session.step(1).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_out_of_limits_is_neither_written_nor_read() {
+    let too_wide = ModelConfig { d_model: 528, ..SMALL };
+    let facts = Facts::default();
+    let sections = random_sections(&too_wide, 1);
+    assert_eq!(write(&too_wide, &facts, &sections), Err(WriteError::Config(ConfigError::Width)));
+    let mut sections = random_sections(&SMALL, 1);
+    sections[3].pop();
+    let got = write(&SMALL, &facts, &sections).unwrap_err();
+    assert!(matches!(got, WriteError::Section { role: Role::MixerOut, .. }), "{got}");
+}
+
+#[test]
+fn codes_lie_where_the_layout_says() {
+    let shape = TernaryShape { rows: 32, columns: 48 };
+    assert_eq!(shape.code_at(0, 0), (0, 0));
+    assert_eq!(shape.code_at(0, 4), (0, 2));
+    assert_eq!(shape.code_at(0, 5), (1, 2));
+    assert_eq!(shape.code_at(15, 15), (63, 6));
+    assert_eq!(shape.code_at(17, 33), ((3 + 2) * 64 + 4 + 1, 0));
+}

@@ -1,0 +1,113 @@
+//! Everything that is checked about a blob, once.
+
+use super::header::{Facts, Header, MAX_TEXT, Role, SECTIONS};
+use super::layout::Contents;
+use super::{BlobError, crc::crc32, prelude};
+use crate::arena::Layout;
+use crate::config::ModelConfig;
+
+/// What a blob turned out to hold.
+pub(crate) struct Checked<'a> {
+    pub config: ModelConfig,
+    pub facts: Facts<'a>,
+    pub crc: u32,
+    pub tokenizer: &'a [u8],
+    /// Offset and length of every section in [`Role::ALL`]'s order, bytes.
+    pub extents: [(u32, u32); SECTIONS],
+    /// The sections as words, the tokenizer's empty.
+    pub words: [&'a [u32]; SECTIONS],
+}
+
+/// Checks magic, version, length, alignment, checksum, header, limits, and the bounds, lengths and values of every
+/// section.
+pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
+    if blob.len() < prelude::LEN {
+        return Err(BlobError::TooShort);
+    }
+    let field = |range| prelude::read(blob, range);
+    if blob[prelude::MAGIC_FIELD] != prelude::MAGIC {
+        return Err(BlobError::Magic);
+    }
+    let version = field(prelude::VERSION_FIELD);
+    if version != prelude::VERSION {
+        return Err(BlobError::Version(version));
+    }
+    let stated = field(prelude::LENGTH_FIELD);
+    if stated as usize != blob.len() {
+        return Err(BlobError::Length { stated, found: blob.len() });
+    }
+    let crc = field(prelude::CRC_FIELD);
+    if crc32(&blob[prelude::CRC_FIELD.end..]) != crc {
+        return Err(BlobError::Checksum);
+    }
+    if !blob.len().is_multiple_of(4) {
+        return Err(BlobError::Length { stated, found: blob.len() });
+    }
+    let words: &[u32] = bytemuck::try_cast_slice(blob).map_err(|_| BlobError::Misaligned)?;
+    let header_end = prelude::LEN.saturating_add(field(prelude::HEADER_LENGTH_FIELD) as usize);
+    let header = blob.get(prelude::LEN..header_end).ok_or(BlobError::Header)?;
+    let (header, rest) = postcard::take_from_bytes::<Header<'_>>(header).map_err(|_| BlobError::Header)?;
+    let long = |text: &str| text.len() > MAX_TEXT;
+    if !rest.is_empty() || long(header.facts.name) || long(header.facts.data) {
+        return Err(BlobError::Header);
+    }
+    if blob[prelude::RESERVED].iter().any(|&b| b != 0) {
+        return Err(BlobError::Header);
+    }
+    header.config.validate().map_err(BlobError::Config)?;
+    let layout = Layout::new(&header.config);
+    let arena = [layout.fixed_lines(), layout.token_lines()];
+    if arena != [prelude::FIXED_LINES_FIELD, prelude::TOKEN_LINES_FIELD].map(|range| field(range) as usize) {
+        return Err(BlobError::Arena);
+    }
+
+    let mut sections = Checked {
+        config: header.config,
+        facts: header.facts,
+        crc,
+        tokenizer: &[],
+        extents: [(0, 0); SECTIONS],
+        words: [&[]; SECTIONS],
+    };
+    let mut end = header_end;
+    for (i, (role, entry)) in Role::ALL.into_iter().zip(&header.sections).enumerate() {
+        let (offset, len) = (entry.offset as usize, entry.len as usize);
+        let contents = Contents::of(role, &header.config);
+        let placed = entry.role == role && offset.is_multiple_of(64) && offset >= end;
+        let bytes = offset.checked_add(len).and_then(|stop| blob.get(offset..stop)).ok_or(BlobError::Section(role))?;
+        if !placed || contents.bytes().is_some_and(|expected| expected != len) {
+            return Err(BlobError::Section(role));
+        }
+        end = offset + len;
+        sections.extents[i] = (entry.offset, entry.len);
+        if contents == Contents::Bytes {
+            sections.tokenizer = bytes;
+        } else {
+            sections.words[i] = &words[offset / 4..end / 4];
+            check_values(role, contents, sections.words[i])?;
+        }
+    }
+    Ok(sections)
+}
+
+/// Codes must be ternary and floats finite.
+fn check_values(role: Role, contents: Contents, words: &[u32]) -> Result<(), BlobError> {
+    let finite = |floats: &[u32]| {
+        let all = floats.iter().all(|&bits| f32::from_bits(bits).is_finite());
+        if all { Ok(()) } else { Err(BlobError::NotFinite(role)) }
+    };
+    match contents {
+        _ if words.is_empty() => Ok(()),
+        Contents::Bytes => Ok(()),
+        Contents::Floats(_) => finite(words),
+        Contents::Embedding(shape) => finite(&words[shape.value_bytes() / 4..]),
+        Contents::Ternary(shape, _) => words.chunks_exact(shape.bytes() / 4).try_for_each(|matrix| {
+            let (codes, scales) = matrix.split_at(shape.code_bytes() / 4);
+            // a code 3 has both its bits set
+            if codes.iter().fold(0, |any, &w| any | (w & (w >> 1))) & 0x5555_5555 != 0 {
+                return Err(BlobError::Code(role));
+            }
+            finite(scales)
+        }),
+    }
+}

@@ -1,0 +1,31 @@
+//! Token embedding, and the norm before the head that shares it.
+
+use crate::kernels::Kernels;
+use crate::math;
+use crate::model::Embedding;
+
+/// `x[t] = embedding[tokens[t]] * sqrt(D)`, T x D.
+pub(crate) fn embed(e: Embedding<'_>, tokens: &[u16], x: &mut [f32]) {
+    let width = math::sqrt(e.columns as f32);
+    for (&token, x) in tokens.iter().zip(x.chunks_exact_mut(e.columns)) {
+        let (group, row) = (usize::from(token) / 16, usize::from(token) % 16);
+        let scale = e.scales[usize::from(token)];
+        let tiles = &e.values[group * e.columns * 4..][..e.columns * 4];
+        for (x, tile) in x.chunks_exact_mut(4).zip(tiles.chunks_exact(16)) {
+            for (x, value) in x.iter_mut().zip(tile[row].to_le_bytes()) {
+                *x = f32::from(value as i8) * scale * width;
+            }
+        }
+    }
+}
+
+/// One token's activations for the head: `rms_norm(x)` as int16 q. Returns their scale. `n` is scratch of D floats.
+pub(crate) fn final_norm(gain: &[f32], kernels: Kernels, x: &[f32], n: &mut [f32], q: &mut [i16]) -> f32 {
+    kernels.vectorise(
+        #[inline(always)]
+        || {
+            math::rms_norm(x, gain, n);
+            math::quantise_int16(n, q)
+        },
+    )
+}

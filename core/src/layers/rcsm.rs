@@ -1,0 +1,212 @@
+//! The reasoning loop (RCSM, DESIGN section 2). Its products over all tokens run together; the passes and the memory
+//! are sequential in time by nature.
+
+use super::Resets;
+use crate::arena::{MAX_CHUNK, Scratch, padded, rcsm_floats};
+use crate::config::Depth;
+use crate::kernels::Kernels;
+use crate::math;
+use crate::model::Rcsm;
+use crate::observer::Observer;
+
+/// Adds the loop's output to the residual stream `s.x` (T x D) and advances `memory` (S x R).
+pub(crate) fn reason(
+    w: &Rcsm<'_>,
+    kernels: Kernels,
+    tokens: usize,
+    resets: Resets,
+    depth: Depth,
+    memory: &mut [f32],
+    s: &mut Scratch<'_>,
+    observer: &mut impl Observer,
+) {
+    let (d, r) = (w.gain.len(), w.out_gain.len());
+    let (x, n) = (&mut s.x[..tokens * d], &mut s.n[..tokens * d]);
+    let states = &mut s.wide[..tokens * r];
+    let mut scale = [0.0; MAX_CHUNK];
+    let scale = &mut scale[..tokens];
+
+    let q = &mut s.q[..tokens * d];
+    kernels.vectorise(
+        #[inline(always)]
+        || {
+            for t in 0..tokens {
+                let u = &mut n[t * d..][..d];
+                math::rms_norm(&x[t * d..][..d], w.gain, u);
+                scale[t] = math::quantise_int8(u, &mut q[t * d..][..d]);
+            }
+        },
+    );
+    kernels.ternary(w.input, q, scale, states);
+
+    let q = &mut s.q[..tokens * r];
+    let (floats, pass_q) = s.rcsm.split_at_mut((rcsm_floats(&w.config) * 4).div_ceil(64));
+    let mut work = Work::new(w, bytemuck::must_cast_slice_mut(floats), bytemuck::must_cast_slice_mut(pass_q));
+    for t in 0..tokens {
+        if resets.at(t) {
+            memory.copy_from_slice(w.slots);
+        }
+        let state = &mut states[t * r..][..r];
+        let q = &mut q[t * r..][..r];
+        work.passes(w, kernels, depth, memory, state, observer);
+        scale[t] = kernels.vectorise(
+            #[inline(always)]
+            || math::quantise_int8(state, q),
+        );
+        if w.config.memory_writes {
+            work.write(w, kernels, state, q, scale[t], memory, observer);
+        }
+    }
+
+    kernels.ternary(w.output, q, scale, n);
+    for (x, &y) in x.iter_mut().zip(n.iter()) {
+        *x += y;
+    }
+}
+
+/// Working vectors of one token's passes.
+struct Work<'a> {
+    u: &'a mut [f32],
+    q: &'a mut [i8],
+    /// [op_out; read], 2R.
+    both: &'a mut [f32],
+    /// R floats each: the second operation's output, and a product.
+    second: &'a mut [f32],
+    product: &'a mut [f32],
+    /// Logits of [router; read_key; depth], each padded; or [write_key; write_value].
+    logits: &'a mut [f32],
+    address: &'a mut [f32],
+}
+
+impl<'a> Work<'a> {
+    fn new(w: &Rcsm<'_>, floats: &'a mut [f32], q: &'a mut [i8]) -> Self {
+        let r: usize = w.config.width.into();
+        let slots: usize = w.config.slots.into();
+        let (u, rest) = floats.split_at_mut(r);
+        let (both, rest) = rest.split_at_mut(2 * r);
+        let (second, rest) = rest.split_at_mut(r);
+        let (product, rest) = rest.split_at_mut(r);
+        let (address, rest) = rest.split_at_mut(padded(slots));
+        // w.pass has padded(ops) + padded(slots) + 16 rows, w.write padded(slots) + R
+        Self { u, q: &mut q[..r], both, second, product, logits: rest, address: &mut address[..slots] }
+    }
+
+    /// Takes `state` (R) through the passes.
+    fn passes(
+        &mut self,
+        w: &Rcsm<'_>,
+        kernels: Kernels,
+        depth: Depth,
+        memory: &[f32],
+        state: &mut [f32],
+        observer: &mut impl Observer,
+    ) {
+        let r = state.len();
+        let ops: usize = w.config.ops.into();
+        let slots = self.address.len();
+        let (key_at, depth_at) = (padded(ops), padded(ops) + padded(slots));
+        let mut passes = match depth {
+            Depth::Fixed(passes) => {
+                observer.depth(passes, &[]);
+                passes
+            }
+            // until the first product tells
+            Depth::Adaptive => 1,
+        };
+        let mut index = 0;
+        while index < passes {
+            let scale = kernels.vectorise(
+                #[inline(always)]
+                || {
+                    math::layer_norm(state, w.pass_gain, w.pass_bias, self.u);
+                    math::quantise_int8(self.u, self.q)
+                },
+            );
+            let choosing = depth == Depth::Adaptive && index == 0;
+            let rows = if choosing { w.pass.rows() } else { depth_at };
+            kernels.ternary(w.pass.row_range(0, rows), self.q, &[scale], &mut self.logits[..rows]);
+            if choosing {
+                let logits = &self.logits[depth_at..][..w.config.depths.len()];
+                passes = w.config.depths[argmax(logits)];
+                observer.depth(passes, logits);
+            }
+
+            let [(first, a), (second, b)] = math::top2(&self.logits[..ops]);
+            let weights = math::softmax2(a, b);
+            let (op_out, read) = self.both.split_at_mut(r);
+            kernels.ternary(w.ops.row_range(first * r, r), self.q, &[scale], op_out);
+            kernels.ternary(w.ops.row_range(second * r, r), self.q, &[scale], self.second);
+            math::unit_address(&self.logits[key_at..][..slots], self.address);
+            kernels.matvec(memory, self.address, read);
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    for (y, &other) in op_out.iter_mut().zip(self.second.iter()) {
+                        *y = weights[0] * *y + weights[1] * other;
+                    }
+                },
+            );
+            observer.pass(index, [first as u8, second as u8], weights, self.address);
+
+            kernels.matvec(w.mix, self.both, self.product);
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    for (sum, &state) in self.product.iter_mut().zip(state.iter()) {
+                        *sum += state;
+                    }
+                    math::layer_norm(self.product, w.out_gain, w.out_bias, state);
+                },
+            );
+            index += 1;
+        }
+    }
+
+    /// Moves what the memory holds at the token's write address towards its value: the delta rule.
+    fn write(
+        &mut self,
+        w: &Rcsm<'_>,
+        kernels: Kernels,
+        state: &[f32],
+        q: &[i8],
+        scale: f32,
+        memory: &mut [f32],
+        observer: &mut impl Observer,
+    ) {
+        let slots = self.address.len();
+        let rows = &mut self.logits[..w.write.rows()];
+        kernels.ternary(w.write, q, &[scale], rows);
+        let (key, value) = rows.split_at(padded(slots));
+        math::unit_address(&key[..slots], self.address);
+        let mut sum = [0.0];
+        kernels.matvec(w.write_gate, state, &mut sum);
+        let gate = math::sigmoid(sum[0] + w.write_gate_bias);
+        kernels.matvec(memory, self.address, self.product);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                for (old, &new) in self.product.iter_mut().zip(value) {
+                    *old = new - *old;
+                }
+                for (slot, &address) in memory.chunks_exact_mut(state.len()).zip(self.address.iter()) {
+                    let step = gate * address;
+                    for (m, &surprise) in slot.iter_mut().zip(self.product.iter()) {
+                        *m += step * surprise;
+                    }
+                }
+            },
+        );
+        observer.write(gate, self.address);
+    }
+}
+
+/// The lowest index of the largest value.
+fn argmax(x: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &v) in x.iter().enumerate() {
+        if v > x[best] {
+            best = i;
+        }
+    }
+    best
+}

@@ -1,0 +1,285 @@
+//! A model: a checked blob, and views of what lies in it.
+
+use crate::blob::layout::{BLOCK_VECTORS, Contents, EmbeddingShape, TernaryShape};
+use crate::blob::{BlobError, Facts, Role, check};
+use crate::config::{Depth, ModelConfig, RcsmConfig};
+use crate::tokenizer::Tokenizer;
+use crate::arena::padded;
+
+/// A model that lies in a blob: flash, a mapped file or a static. Nothing is copied; views are built as needed.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    config: ModelConfig,
+    facts: Facts<'a>,
+    crc: u32,
+    tokenizer: Option<Tokenizer<'a>>,
+    extents: [(u32, u32); Role::ALL.len()],
+    words: [&'a [u32]; Role::ALL.len()],
+}
+
+/// One section of a blob, to be listed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Section {
+    /// What it holds.
+    pub role: Role,
+    /// From the start of the blob, bytes.
+    pub offset: usize,
+    /// Bytes, without padding to the next section.
+    pub len: usize,
+    /// Weights it stores (padding rows included), 0 for the tokenizer.
+    pub weights: usize,
+}
+
+impl Section {
+    /// Bits a weight takes, its share of the row scales included; `None` where the section holds no weights.
+    pub fn bits_per_weight(&self) -> Option<f64> {
+        (self.weights > 0).then(|| self.len as f64 * 8.0 / self.weights as f64)
+    }
+}
+
+/// Bytes on a 64-byte boundary, for blobs compiled in: `include_bytes!` alone promises no alignment.
+/// [`include_blob!`](crate::include_blob) wraps both.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Aligned<B: ?Sized>(pub B);
+
+/// The file at a path as a `&'static [u8]` on a 64-byte boundary, as [`Model::from_bytes`] wants it.
+#[macro_export]
+macro_rules! include_blob {
+    ($path:expr $(,)?) => {{
+        static BLOB: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
+        &BLOB.0
+    }};
+}
+
+impl<'a> Model<'a> {
+    /// Checks all of `blob` (magic, version, length, CRC-32, limits, every section) and borrows it.
+    ///
+    /// `blob` must lie on a 4-byte boundary ([`Aligned`] provides one; mapped files and heap buffers of this size
+    /// have one); a 64-byte boundary is faster. Reads every byte once, so it takes about as long as reading.
+    pub fn from_bytes(blob: &'a [u8]) -> Result<Self, BlobError> {
+        let checked = check(blob)?;
+        let tokenizer = match checked.tokenizer {
+            [] => None,
+            table => Some(Tokenizer::from_bytes(table).map_err(BlobError::Tokenizer)?),
+        };
+        if tokenizer.as_ref().is_some_and(|t| t.vocab() != checked.config.vocab) {
+            return Err(BlobError::Vocabulary);
+        }
+        let (config, facts, crc) = (checked.config, checked.facts, checked.crc);
+        Ok(Self { config, facts, crc, tokenizer, extents: checked.extents, words: checked.words })
+    }
+
+    /// The model's dimensions.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// How the model came about.
+    pub fn facts(&self) -> &Facts<'a> {
+        &self.facts
+    }
+
+    /// The tokenizer that travels with the model, if one does.
+    pub fn tokenizer(&self) -> Option<&Tokenizer<'a>> {
+        self.tokenizer.as_ref()
+    }
+
+    /// The blob's checksum: two models with the same one are the same.
+    pub fn checksum(&self) -> u32 {
+        self.crc
+    }
+
+    /// The depth inference takes unless told otherwise; one pass for a model without the reasoning loop.
+    pub fn default_depth(&self) -> Depth {
+        self.config.rcsm.map_or(Depth::Fixed(1), |r| r.default_depth)
+    }
+
+    /// The sections in the order they lie in the blob.
+    pub fn sections(&self) -> impl Iterator<Item = Section> + use<'a> {
+        let (config, extents) = (self.config, self.extents);
+        Role::ALL.into_iter().zip(extents).map(move |(role, (offset, len))| {
+            let weights = Contents::of(role, &config).weights();
+            Section { role, offset: offset as usize, len: len as usize, weights }
+        })
+    }
+
+    fn words(&self, role: Role) -> &'a [u32] {
+        self.words[role as usize]
+    }
+
+    fn floats(&self, role: Role) -> Floats<'a> {
+        Floats(bytemuck::must_cast_slice(self.words(role)))
+    }
+
+    /// The `index`th matrix of a section.
+    fn ternary(&self, role: Role, index: usize) -> TernaryMatrix<'a> {
+        let Contents::Ternary(shape, _) = Contents::of(role, &self.config) else { return TernaryMatrix::EMPTY };
+        let stride = shape.bytes() / 4;
+        TernaryMatrix::new(&self.words(role)[index * stride..][..stride], shape)
+    }
+
+    pub(crate) fn embedding(&self) -> Embedding<'a> {
+        let (rows, columns) = (padded(self.config.vocab as usize), self.config.d_model.into());
+        let (values, scales) = self.words(Role::Embedding).split_at(EmbeddingShape { rows, columns }.value_bytes() / 4);
+        Embedding { values, scales: bytemuck::must_cast_slice(scales), columns }
+    }
+
+    /// The views of block `index`, which must be less than the configuration's layers.
+    pub(crate) fn block(&self, index: usize) -> Block<'a> {
+        let d: usize = self.config.d_model.into();
+        let mut vectors = Floats(&self.floats(Role::BlockVectors).0[index * BLOCK_VECTORS * d..]);
+        Block {
+            mixer: GatedRecurrence {
+                gain: vectors.take(d),
+                shift: vectors.take(d),
+                decay: vectors.take(d),
+                drive: vectors.take(d),
+                state_gain: vectors.take(d),
+                input: self.ternary(Role::MixerIn, index),
+                output: self.ternary(Role::MixerOut, index),
+            },
+            ffn: Glu {
+                gain: vectors.take(d),
+                input: self.ternary(Role::FfnIn, index),
+                output: self.ternary(Role::FfnOut, index),
+            },
+        }
+    }
+
+    pub(crate) fn rcsm(&self) -> Option<Rcsm<'a>> {
+        let config = self.config.rcsm?;
+        let (d, r, s) = (self.config.d_model.into(), config.width.into(), usize::from(config.slots));
+        let mut vectors = self.floats(Role::RcsmVectors);
+        let out = self.ternary(Role::RcsmOut, 0);
+        Some(Rcsm {
+            config,
+            mix: vectors.take(2 * r * r),
+            slots: vectors.take(s * r),
+            gain: vectors.take(d),
+            pass_gain: vectors.take(r),
+            pass_bias: vectors.take(r),
+            out_gain: vectors.take(r),
+            out_bias: vectors.take(r),
+            write_gate: vectors.take(r),
+            write_gate_bias: vectors.0[0],
+            input: self.ternary(Role::RcsmIn, 0),
+            pass: self.ternary(Role::RcsmPass, 0),
+            ops: self.ternary(Role::RcsmOps, 0),
+            output: out.row_range(0, d),
+            write: out.row_range(d, out.rows() - d),
+        })
+    }
+
+    pub(crate) fn norm_gain(&self) -> &'a [f32] {
+        self.floats(Role::Norm).0
+    }
+}
+
+/// Floats still to be handed out.
+struct Floats<'a>(&'a [f32]);
+
+impl<'a> Floats<'a> {
+    fn take(&mut self, n: usize) -> &'a [f32] {
+        let (head, tail) = self.0.split_at(n);
+        self.0 = tail;
+        head
+    }
+}
+
+/// A ternary matrix in the layout of [`TernaryShape`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TernaryMatrix<'a> {
+    /// rows / 16 x columns / 16 tiles of 16 words.
+    pub codes: &'a [u32],
+    /// One scale a row.
+    pub scales: &'a [f32],
+    pub columns: usize,
+}
+
+impl<'a> TernaryMatrix<'a> {
+    const EMPTY: Self = Self { codes: &[], scales: &[], columns: 0 };
+
+    pub(crate) fn new(words: &'a [u32], shape: TernaryShape) -> Self {
+        let (codes, scales) = words.split_at(shape.code_bytes() / 4);
+        Self { codes, scales: bytemuck::must_cast_slice(scales), columns: shape.columns }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// `rows` rows from `first` on, both multiples of 16.
+    pub(crate) fn row_range(&self, first: usize, rows: usize) -> Self {
+        let words = self.columns / 16; // a row's
+        Self {
+            codes: &self.codes[first * words..][..rows * words],
+            scales: &self.scales[first..][..rows],
+            columns: self.columns,
+        }
+    }
+}
+
+/// The int8 embedding in the layout of [`EmbeddingShape`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Embedding<'a> {
+    pub values: &'a [u32],
+    pub scales: &'a [f32],
+    pub columns: usize,
+}
+
+/// One block's parameters.
+pub(crate) struct Block<'a> {
+    pub mixer: GatedRecurrence<'a>,
+    pub ffn: Glu<'a>,
+}
+
+/// Parameters of the gated recurrence; vectors of D floats.
+pub(crate) struct GatedRecurrence<'a> {
+    pub gain: &'a [f32],
+    /// sigmoid of the trained shift.
+    pub shift: &'a [f32],
+    /// a = sigmoid of the trained decay.
+    pub decay: &'a [f32],
+    /// sqrt(1 - a^2).
+    pub drive: &'a [f32],
+    pub state_gain: &'a [f32],
+    /// [gate; value; out_gate], 3D x D.
+    pub input: TernaryMatrix<'a>,
+    /// proj, D x D.
+    pub output: TernaryMatrix<'a>,
+}
+
+/// Parameters of the gated linear unit.
+pub(crate) struct Glu<'a> {
+    pub gain: &'a [f32],
+    /// [gate; up], 2F x D.
+    pub input: TernaryMatrix<'a>,
+    /// down, D x F.
+    pub output: TernaryMatrix<'a>,
+}
+
+/// Parameters of the reasoning loop.
+pub(crate) struct Rcsm<'a> {
+    pub config: RcsmConfig,
+    /// Transposed: 2R x R.
+    pub mix: &'a [f32],
+    pub slots: &'a [f32],
+    pub gain: &'a [f32],
+    pub pass_gain: &'a [f32],
+    pub pass_bias: &'a [f32],
+    pub out_gain: &'a [f32],
+    pub out_bias: &'a [f32],
+    pub write_gate: &'a [f32],
+    pub write_gate_bias: f32,
+    /// down, R x D.
+    pub input: TernaryMatrix<'a>,
+    /// [router; read_key; depth].
+    pub pass: TernaryMatrix<'a>,
+    /// OR x R.
+    pub ops: TernaryMatrix<'a>,
+    /// up, D x R.
+    pub output: TernaryMatrix<'a>,
+    /// [write_key; write_value].
+    pub write: TernaryMatrix<'a>,
+}

@@ -1,0 +1,258 @@
+//! Choosing the next token, the same for the same seed on every target.
+
+use crate::arena::Line;
+use crate::math;
+use crate::score::LogSumExp;
+use crate::session::{Session, SessionError};
+use heapless::{HistoryBuf, Vec};
+
+/// Tokens that can be drawn at all: the likeliest this many. Larger `top_k` mean this, and so does 0.
+pub const MAX_CANDIDATES: usize = 64;
+/// Tokens back that the repetition penalty looks.
+pub const PENALTY_WINDOW: usize = 64;
+
+/// How the next token is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplerConfig {
+    /// Logits are divided by it; 0 takes the likeliest token (the lowest among equals).
+    pub temperature: f32,
+    /// Draw from the likeliest this many tokens, at most [`MAX_CANDIDATES`]; 0 for that many.
+    pub top_k: u32,
+    /// Draw from the likeliest tokens whose probabilities together reach this (Holtzman et al., 2019); 1 for all.
+    pub top_p: f32,
+    /// Draw from tokens at least this many times as likely as the likeliest (Nguyen et al., 2024); 0 for all.
+    pub min_p: f32,
+    /// Logits of the last [`PENALTY_WINDOW`] tokens are divided (positive) or multiplied (negative) by it (Keskar et
+    /// al., 2019, "CTRL"); 1 for none.
+    pub repetition_penalty: f32,
+    /// Same seed, same text.
+    pub seed: u64,
+}
+
+impl Default for SamplerConfig {
+    fn default() -> Self {
+        Self { temperature: 0.8, top_k: 0, top_p: 0.95, min_p: 0.0, repetition_penalty: 1.0, seed: 0 }
+    }
+}
+
+/// Which parameter is out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SamplerError {
+    /// The temperature is not a finite number of at least 0.
+    Temperature,
+    /// `top_p` is not within 0 (exclusive) to 1.
+    TopP,
+    /// `min_p` is not within 0 to 1.
+    MinP,
+    /// The repetition penalty is not a finite number above 0.
+    RepetitionPenalty,
+}
+
+impl core::fmt::Display for SamplerError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Temperature => "temperature must be a finite number, 0 or more",
+            Self::TopP => "top-p must be above 0 and at most 1",
+            Self::MinP => "min-p must be within 0 and 1",
+            Self::RepetitionPenalty => "repetition penalty must be a finite number above 0",
+        })
+    }
+}
+
+impl core::error::Error for SamplerError {}
+
+/// Draws tokens. Carries its random numbers and the tokens it has seen lately.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    config: SamplerConfig,
+    random: Xoshiro128,
+    recent: HistoryBuf<u16, PENALTY_WINDOW>,
+}
+
+impl Sampler {
+    /// A sampler with these parameters.
+    pub fn new(config: SamplerConfig) -> Result<Self, SamplerError> {
+        let SamplerConfig { temperature, top_p, min_p, repetition_penalty, .. } = config;
+        let check = |holds: bool, error| if holds { Ok(()) } else { Err(error) };
+        check(temperature >= 0.0 && temperature.is_finite(), SamplerError::Temperature)?;
+        check(top_p > 0.0 && top_p <= 1.0, SamplerError::TopP)?;
+        check((0.0..=1.0).contains(&min_p), SamplerError::MinP)?;
+        check(repetition_penalty > 0.0 && repetition_penalty.is_finite(), SamplerError::RepetitionPenalty)?;
+        Ok(Self { config, random: Xoshiro128::new(config.seed), recent: HistoryBuf::new() })
+    }
+
+    /// Its parameters.
+    pub fn config(&self) -> &SamplerConfig {
+        &self.config
+    }
+
+    /// Counts `token` among the recent ones, as a prompt's should be. Drawn tokens count by themselves.
+    pub fn observe(&mut self, token: u16) {
+        self.recent.write(token);
+    }
+
+    /// Forgets the recent tokens, as at the start of a new text. The random numbers go on.
+    pub fn forget(&mut self) {
+        self.recent.clear();
+    }
+
+    /// Draws the token after the session's last.
+    pub(crate) fn draw<A: AsRef<[Line]> + AsMut<[Line]>>(
+        &mut self,
+        session: &Session<'_, A>,
+    ) -> Result<u16, SessionError> {
+        let kernels = session.kernels();
+        let greedy = self.config.temperature < MIN_TEMPERATURE;
+        let sharpness = if greedy { 1.0 } else { 1.0 / self.config.temperature };
+        let wanted = if greedy { 1 } else { self.candidates() };
+        let mut best = Candidates::new(wanted);
+        let mut all = LogSumExp::default();
+        session.logits_mut(|first, rows| {
+            self.penalise(first, rows);
+            for logit in rows.iter_mut() {
+                *logit *= sharpness;
+            }
+            if !greedy {
+                all.push(kernels, rows);
+            }
+            best.push(first, rows);
+        })?;
+        let token = if greedy { best.likeliest() } else { self.pick(&best, &all) };
+        self.observe(token);
+        Ok(token)
+    }
+
+    fn candidates(&self) -> usize {
+        match self.config.top_k as usize {
+            0 => MAX_CANDIDATES,
+            k => k.min(MAX_CANDIDATES),
+        }
+    }
+
+    /// Applies the repetition penalty to rows from `first` on, once for each token however often it occurred.
+    fn penalise(&self, first: u32, rows: &mut [f32]) {
+        let penalty = self.config.repetition_penalty;
+        if penalty == 1.0 {
+            return;
+        }
+        let recent = self.recent.as_slice();
+        for (i, &token) in recent.iter().enumerate() {
+            let row = u32::from(token).checked_sub(first).and_then(|row| rows.get_mut(row as usize));
+            if let Some(logit) = row.filter(|_| !recent[..i].contains(&token)) {
+                *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+            }
+        }
+    }
+
+    /// Draws among the candidates that top-p and min-p leave, by their probabilities in the whole vocabulary.
+    fn pick(&mut self, best: &Candidates, all: &LogSumExp) -> u16 {
+        let normaliser = all.value() as f32;
+        let (mut kept, mut total, mut likeliest) = (Vec::<(u16, f32), MAX_CANDIDATES>::new(), 0.0, 0.0);
+        for &(logit, token) in &best.sorted {
+            let probability = math::exp(logit - normaliser);
+            if kept.is_empty() {
+                likeliest = probability;
+            } else if probability < self.config.min_p * likeliest || total >= self.config.top_p {
+                break;
+            }
+            total += probability;
+            // as many places as there are candidates
+            let _ = kept.push((token, probability));
+        }
+        let mut left = self.random.unit() * total;
+        for &(token, probability) in &kept {
+            left -= probability;
+            if left < 0.0 {
+                return token;
+            }
+        }
+        kept.last().map_or(best.likeliest(), |&(token, _)| token)
+    }
+}
+
+/// Temperatures below it are greedy: logits divided by them could overflow.
+const MIN_TEMPERATURE: f32 = 1e-4;
+
+/// The likeliest tokens so far, likeliest first, the lower token first among equals.
+struct Candidates {
+    sorted: Vec<(f32, u16), MAX_CANDIDATES>,
+    wanted: usize,
+}
+
+impl Candidates {
+    fn new(wanted: usize) -> Self {
+        Self { sorted: Vec::new(), wanted }
+    }
+
+    fn likeliest(&self) -> u16 {
+        self.sorted.first().map_or(0, |&(_, token)| token)
+    }
+
+    /// Takes in rows in rising order.
+    fn push(&mut self, first: u32, rows: &[f32]) {
+        let mut least = self.least();
+        // most pieces hold no candidate
+        if math::max(rows) <= least {
+            return;
+        }
+        for (row, &logit) in (first..).zip(rows) {
+            if logit > least {
+                if self.sorted.len() == self.wanted {
+                    self.sorted.pop();
+                }
+                let at = self.sorted.iter().rposition(|&(other, _)| other >= logit).map_or(0, |i| i + 1);
+                let _ = self.sorted.insert(at, (logit, row as u16));
+                least = self.least();
+            }
+        }
+    }
+
+    /// What a logit must exceed to be taken in.
+    fn least(&self) -> f32 {
+        match self.sorted.last() {
+            Some(&(logit, _)) if self.sorted.len() == self.wanted => logit,
+            _ => f32::NEG_INFINITY,
+        }
+    }
+}
+
+/// xoshiro128++ 1.0 (Blackman and Vigna, 2019), seeded by splitmix64: 32-bit operations only, for small targets.
+#[derive(Clone, Debug)]
+struct Xoshiro128([u32; 4]);
+
+impl Xoshiro128 {
+    fn new(seed: u64) -> Self {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let z = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^ z >> 31
+        };
+        let (a, b) = (next(), next());
+        // splitmix64 gives two zeros in a row for no seed
+        Self([a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32])
+    }
+
+    fn next(&mut self) -> u32 {
+        let s = &mut self.0;
+        let result = s[0].wrapping_add(s[3]).rotate_left(7).wrapping_add(s[0]);
+        let t = s[1] << 9;
+        s[2] ^= s[0];
+        s[3] ^= s[1];
+        s[1] ^= s[2];
+        s[0] ^= s[3];
+        s[2] ^= t;
+        s[3] = s[3].rotate_left(11);
+        result
+    }
+
+    /// Uniform in [0, 1), 24 bits.
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 8) as f32 * (1.0 / (1 << 24) as f32)
+    }
+}
+
+#[cfg(test)]
+mod tests;

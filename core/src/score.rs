@@ -1,0 +1,190 @@
+//! How many bits a model needs to predict a text.
+//!
+//! All sums run in one fixed order and the logarithm is software, so a score is the same number on every target.
+
+use crate::arena::{Line, MAX_CHUNK};
+use crate::kernels::Kernels;
+use crate::math;
+use crate::session::{Session, SessionError};
+
+/// `ln(sum(exp(x)))` over values that come in pieces, each piece in f32 relative to its largest value, all pieces in
+/// f64.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LogSumExp {
+    max: f32,
+    sum: f64,
+}
+
+impl LogSumExp {
+    /// Adds a piece.
+    pub fn push(&mut self, kernels: Kernels, x: &[f32]) {
+        let (max, sum) = kernels.vectorise(
+            #[inline(always)]
+            || {
+                let max = math::max(x);
+                (max, math::sum_by(x, |v| math::exp(v - max)))
+            },
+        );
+        if x.is_empty() {
+            return;
+        }
+        if self.sum == 0.0 {
+            *self = Self { max, sum: sum.into() };
+        } else if max > self.max {
+            *self = Self { max, sum: self.sum * libm::exp(f64::from(self.max) - f64::from(max)) + f64::from(sum) };
+        } else {
+            self.sum += f64::from(sum) * libm::exp(f64::from(max) - f64::from(self.max));
+        }
+    }
+
+    /// `ln(sum(exp(x)))` of all that was added.
+    pub fn value(&self) -> f64 {
+        f64::from(self.max) + libm::log(self.sum)
+    }
+
+    /// The largest value added.
+    pub fn max(&self) -> f32 {
+        self.max
+    }
+}
+
+/// Bits (negative log2-likelihood) of each of `tokens` from the session's present state on: calls
+/// `each(index, bits)`, returns their total, and leaves the session behind all tokens but the last, whose logits
+/// are never needed. The session must have processed a token.
+pub fn continuation<A: AsRef<[Line]> + AsMut<[Line]>>(
+    session: &mut Session<'_, A>,
+    tokens: &[u16],
+    mut each: impl FnMut(usize, f64),
+) -> Result<f64, SessionError> {
+    let Some((&first, rest)) = tokens.split_first() else { return Ok(0.0) };
+    session.check(tokens)?;
+    let kernels = session.kernels();
+    let mut scorers = [Scorer::new(first); MAX_CHUNK];
+    session.logits(|row, rows| scorers[0].push(kernels, row, rows))?;
+    let mut total = scorers[0].bits();
+    each(0, total);
+    let mut index = 1;
+    for (inputs, targets) in tokens.chunks(MAX_CHUNK).zip(rest.chunks(MAX_CHUNK)) {
+        for (scorer, &target) in scorers.iter_mut().zip(targets) {
+            *scorer = Scorer::new(target);
+        }
+        let inputs = &inputs[..targets.len()];
+        session.prefill_logits(inputs, |t, row, rows| scorers[t].push(kernels, row, rows))?;
+        for scorer in &scorers[..targets.len()] {
+            let bits = scorer.bits();
+            each(index, bits);
+            total += bits;
+            index += 1;
+        }
+    }
+    Ok(total)
+}
+
+/// Bits of a whole story from the reset state: the end-of-story token is fed first, then every token is predicted
+/// from those before it. A story that is terminated in its file ends with the end-of-story token, which is
+/// predicted like any other. Otherwise as [`continuation`].
+pub fn story<A: AsRef<[Line]> + AsMut<[Line]>>(
+    session: &mut Session<'_, A>,
+    tokens: &[u16],
+    each: impl FnMut(usize, f64),
+) -> Result<f64, SessionError> {
+    let eot = session.model().config().eot.ok_or(SessionError::NoEndOfStory)?;
+    session.check(tokens)?;
+    session.reset();
+    session.step(eot as u16)?;
+    continuation(session, tokens, each)
+}
+
+/// Adds up what [bits per byte](Self::bits_per_byte) of a file needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Score {
+    /// Bits of all tokens.
+    pub bits: f64,
+    /// Tokens predicted.
+    pub tokens: u64,
+    /// Bytes of the file, separators included.
+    pub bytes: u64,
+}
+
+impl Score {
+    /// Scores one story (see [`story`]); `bytes` is what it and its separator take in the file.
+    pub fn add_story<A: AsRef<[Line]> + AsMut<[Line]>>(
+        &mut self,
+        session: &mut Session<'_, A>,
+        tokens: &[u16],
+        bytes: u64,
+    ) -> Result<(), SessionError> {
+        self.bits += story(session, tokens, |_, _| ())?;
+        self.tokens += tokens.len() as u64;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// BPC: bits over bytes; 0 for an empty file.
+    pub fn bits_per_byte(&self) -> f64 {
+        if self.bytes == 0 { 0.0 } else { self.bits / self.bytes as f64 }
+    }
+
+    /// Adds another part's score, of the same file.
+    pub fn merge(&mut self, other: &Self) {
+        self.bits += other.bits;
+        self.tokens += other.tokens;
+        self.bytes += other.bytes;
+    }
+}
+
+/// The score of one token while the logits stream by.
+#[derive(Clone, Copy)]
+struct Scorer {
+    target: u32,
+    logit: f32,
+    all: LogSumExp,
+}
+
+impl Scorer {
+    fn new(target: u16) -> Self {
+        Self { target: target.into(), logit: 0.0, all: LogSumExp::default() }
+    }
+
+    fn push(&mut self, kernels: Kernels, first: u32, rows: &[f32]) {
+        if let Some(&logit) = self.target.checked_sub(first).and_then(|i| rows.get(i as usize)) {
+            self.logit = logit;
+        }
+        self.all.push(kernels, rows);
+    }
+
+    fn bits(&self) -> f64 {
+        (self.all.value() - f64::from(self.logit)) / core::f64::consts::LN_2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn log_sum_exp_in_pieces_is_that_of_the_whole() {
+        let x: Vec<f32> = (0..1000).map(|i| ((i * 7919) % 1000) as f32 * 0.08 - 40.0).collect();
+        let want = x.iter().map(|&v| f64::from(v).exp()).sum::<f64>().ln();
+        for piece in [1, 7, 128, 1000] {
+            let mut all = LogSumExp::default();
+            x.chunks(piece).for_each(|piece| all.push(Kernels::scalar(), piece));
+            assert!((all.value() - want).abs() < 1e-6, "{} {want}", all.value());
+            assert_eq!(all.max(), 39.92);
+        }
+    }
+
+    #[test]
+    fn log_sum_exp_has_the_same_bits_at_every_level() {
+        let x: Vec<f32> = (0..777).map(|i| ((i * 7919) % 1000) as f32 * 0.02).collect();
+        let value = |kernels| {
+            let mut all = LogSumExp::default();
+            x.chunks(128).for_each(|piece| all.push(kernels, piece));
+            all.value().to_bits()
+        };
+        for kernels in Kernels::available() {
+            assert_eq!(value(kernels), value(Kernels::scalar()), "{:?}", kernels.level());
+        }
+    }
+}

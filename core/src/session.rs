@@ -1,0 +1,302 @@
+//! Running a model: tokens in, logits out, in a fixed piece of memory.
+
+use crate::arena::{Layout, Line, MAX_CHUNK, Scratch, State, StateHeader};
+use crate::config::Depth;
+use crate::kernels::Kernels;
+use crate::layers::{self, Resets};
+use crate::model::Model;
+use crate::observer::Observer;
+use crate::sampler::Sampler;
+
+/// Rows of the head that are computed at a time.
+const HEAD_ROWS: usize = 128;
+
+/// Why a session cannot be made or cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The arena has fewer lines than one token needs.
+    ArenaTooSmall { needed: usize, found: usize },
+    /// The model has no reasoning loop that runs at this depth.
+    Depth(Depth),
+    /// A token is not in the vocabulary. Nothing of the call was processed.
+    Token(u16),
+    /// No token was processed yet, so there are no logits.
+    Empty,
+    /// The saved state was taken under another model.
+    State,
+    /// The model has no end-of-story token, so there is nothing to predict a text's first token from.
+    NoEndOfStory,
+}
+
+impl core::fmt::Display for SessionError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::ArenaTooSmall { needed, found } => {
+                write!(f, "an arena of {found} lines of 64 bytes is too small, {needed} are needed")
+            }
+            Self::Depth(Depth::Adaptive) => f.write_str("the model has no reasoning loop to choose a depth for"),
+            Self::Depth(Depth::Fixed(n)) => write!(f, "the model's reasoning loop cannot take {n} passes"),
+            Self::Token(token) => write!(f, "token {token} is not in the vocabulary"),
+            Self::Empty => f.write_str("no token was processed yet"),
+            Self::State => f.write_str("the saved state belongs to another model"),
+            Self::NoEndOfStory => f.write_str("the model has no end-of-story token to begin a text with"),
+        }
+    }
+}
+
+impl core::error::Error for SessionError {}
+
+/// A session in N lines of its own, N from [`arena_lines`](crate::arena_lines): for a static or the stack.
+pub type FixedSession<'m, const N: usize> = Session<'m, [Line; N]>;
+
+/// One sequence run through a model. All its memory is the arena `A`: an array, a borrowed slice or, on a host, a
+/// vector. State (what the sequence remembers) is constant in size at any length.
+#[derive(Clone, Debug)]
+pub struct Session<'m, A> {
+    model: Model<'m>,
+    kernels: Kernels,
+    arena: A,
+    layout: Layout,
+    /// Most tokens run together.
+    chunk: usize,
+    depth: Depth,
+}
+
+#[cfg(feature = "std")]
+impl<'m> Session<'m, std::vec::Vec<Line>> {
+    /// A session on the heap, with room to prefill [`MAX_CHUNK`] tokens together.
+    pub fn on_heap(model: Model<'m>, kernels: Kernels) -> Self {
+        let layout = Layout::new(model.config());
+        let lines = layout.fixed_lines() + MAX_CHUNK * layout.token_lines();
+        Self::build(model, kernels, std::vec![Line::ZERO; lines], layout, MAX_CHUNK)
+    }
+}
+
+impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
+    /// A session in `arena`, in the reset state and at the model's default depth. Prefills as many tokens together,
+    /// up to [`MAX_CHUNK`], as the arena has room for.
+    pub fn new(model: Model<'m>, kernels: Kernels, arena: A) -> Result<Self, SessionError> {
+        let layout = Layout::new(model.config());
+        let found = arena.as_ref().len();
+        let chunk = (found.saturating_sub(layout.fixed_lines()) / layout.token_lines()).min(MAX_CHUNK);
+        if chunk == 0 {
+            let needed = layout.fixed_lines() + layout.token_lines();
+            return Err(SessionError::ArenaTooSmall { needed, found });
+        }
+        Ok(Self::build(model, kernels, arena, layout, chunk))
+    }
+
+    fn build(model: Model<'m>, kernels: Kernels, arena: A, layout: Layout, chunk: usize) -> Self {
+        let mut session = Self { model, kernels, arena, layout, chunk, depth: model.default_depth() };
+        session.reset();
+        session
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model<'m> {
+        &self.model
+    }
+
+    /// The kernels it runs on.
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
+    /// Tokens processed since the session began or was reset by [`reset`](Self::reset).
+    pub fn position(&self) -> u64 {
+        self.header().position
+    }
+
+    /// Passes the reasoning loop takes.
+    pub fn depth(&self) -> Depth {
+        self.depth
+    }
+
+    /// Chooses how many passes the reasoning loop takes, from the next token on: the controller's choice, or 1 to
+    /// the deepest the model was made for. A model without the loop takes `Fixed(1)` only.
+    pub fn set_depth(&mut self, depth: Depth) -> Result<(), SessionError> {
+        let allowed = self.model.config().rcsm.map_or(depth == Depth::Fixed(1), |r| r.allows(depth));
+        if !allowed {
+            return Err(SessionError::Depth(depth));
+        }
+        self.depth = depth;
+        Ok(())
+    }
+
+    /// Forgets everything: recurrent state and the token before are zero, the memory holds its learned slots.
+    pub fn reset(&mut self) {
+        let (model, checksum) = (self.model, self.model.checksum());
+        let Some((state, _)) = self.layout.carve(self.arena.as_mut(), self.chunk) else { return };
+        state.recurrent.fill(0.0);
+        state.head.fill(0);
+        if let Some(rcsm) = model.rcsm() {
+            for (m, &slot) in state.memory.iter_mut().zip(rcsm.slots) {
+                *m = slot;
+            }
+        }
+        StateHeader { position: 0, model: checksum, head_scale: 0 }.write(state.header);
+    }
+
+    /// All that the session remembers, to be kept and [restored](Self::restore): to branch, or to go back.
+    pub fn state(&self) -> &[Line] {
+        let lines = self.arena.as_ref();
+        lines.get(..self.layout.state_lines()).unwrap_or(lines)
+    }
+
+    /// Goes back to a [`state`](Self::state) taken from a session over the same model.
+    pub fn restore(&mut self, state: &[Line]) -> Result<(), SessionError> {
+        let own = self.arena.as_mut().get_mut(..self.layout.state_lines()).ok_or(SessionError::State)?;
+        let header = state.first().map(StateHeader::read).ok_or(SessionError::State)?;
+        if state.len() != own.len() || header.model != self.model.checksum() {
+            return Err(SessionError::State);
+        }
+        own.copy_from_slice(state);
+        Ok(())
+    }
+
+    /// Processes one token. The end-of-story token resets the state first: it also begins a story.
+    pub fn step(&mut self, token: u16) -> Result<(), SessionError> {
+        self.step_observed(token, &mut ())
+    }
+
+    /// [`step`](Self::step), telling `observer` what the reasoning loop does.
+    pub fn step_observed(&mut self, token: u16, observer: &mut impl Observer) -> Result<(), SessionError> {
+        self.prefill_observed(&[token], observer)
+    }
+
+    /// Processes `tokens`, bit for bit as that many [`step`](Self::step)s would, but faster: products take up to
+    /// [`MAX_CHUNK`] tokens at a time. On a token outside the vocabulary nothing is processed.
+    pub fn prefill(&mut self, tokens: &[u16]) -> Result<(), SessionError> {
+        self.prefill_observed(tokens, &mut ())
+    }
+
+    /// [`prefill`](Self::prefill), telling `observer` what the reasoning loop does, token after token.
+    pub fn prefill_observed(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<(), SessionError> {
+        self.check(tokens)?;
+        for chunk in tokens.chunks(self.chunk) {
+            self.run(chunk, observer)?;
+        }
+        Ok(())
+    }
+
+    /// [`prefill`](Self::prefill) that also streams the logits after every token, to score a text: calls
+    /// `each(index of the token, first row, logits of the rows from there on)`. The rows of one token come in order,
+    /// the tokens of a chunk in turn for each piece of rows.
+    pub fn prefill_logits(
+        &mut self,
+        tokens: &[u16],
+        mut each: impl FnMut(usize, u32, &[f32]),
+    ) -> Result<(), SessionError> {
+        self.check(tokens)?;
+        let (model, kernels) = (self.model, self.kernels);
+        let d: usize = model.config().d_model.into();
+        let most = self.chunk;
+        for (c, chunk) in tokens.chunks(most).enumerate() {
+            self.run(chunk, &mut ())?;
+            let (_, s) = self.carve()?;
+            // the products are done with: their memory takes the activations
+            let q: &mut [i16] = bytemuck::must_cast_slice_mut(s.wide);
+            let mut scale = [0.0; MAX_CHUNK];
+            for (t, q) in q.chunks_exact_mut(d).take(chunk.len()).enumerate() {
+                let (x, n) = (&s.x[t * d..][..d], &mut s.n[t * d..][..d]);
+                scale[t] = layers::final_norm(model.norm_gain(), kernels, x, n, q);
+            }
+            for first in (0..model.config().vocab).step_by(HEAD_ROWS) {
+                for (t, q) in q.chunks_exact(d).take(chunk.len()).enumerate() {
+                    let mut rows = [0.0; HEAD_ROWS];
+                    each(c * most + t, first, head_rows(&model, kernels, q, scale[t], first, &mut rows));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Streams the logits after the last token: calls `each(first row, logits of the rows from there on)` in order.
+    /// They are computed as they are read and never stored.
+    pub fn logits(&self, mut each: impl FnMut(u32, &[f32])) -> Result<(), SessionError> {
+        self.logits_mut(|first, rows| each(first, rows))
+    }
+
+    /// [`logits`](Self::logits) in buffers that may be changed.
+    pub(crate) fn logits_mut(&self, mut each: impl FnMut(u32, &mut [f32])) -> Result<(), SessionError> {
+        let header = self.header();
+        if header.position == 0 {
+            return Err(SessionError::Empty);
+        }
+        let d: usize = self.model.config().d_model.into();
+        let end = self.layout.state_lines();
+        let lines = self.arena.as_ref().get(end - self.layout.head_lines()..end).ok_or(SessionError::State)?;
+        let q: &[i16] = &bytemuck::must_cast_slice(lines)[..d];
+        for first in (0..self.model.config().vocab).step_by(HEAD_ROWS) {
+            let mut rows = [0.0; HEAD_ROWS];
+            let scale = f32::from_bits(header.head_scale);
+            each(first, head_rows(&self.model, self.kernels, q, scale, first, &mut rows));
+        }
+        Ok(())
+    }
+
+    /// Draws the next token. It is not processed: pass it to [`step`](Self::step).
+    pub fn sample(&self, sampler: &mut Sampler) -> Result<u16, SessionError> {
+        sampler.draw(self)
+    }
+
+    fn header(&self) -> StateHeader {
+        StateHeader::read(self.arena.as_ref().first().unwrap_or(&Line::ZERO))
+    }
+
+    pub(crate) fn check(&self, tokens: &[u16]) -> Result<(), SessionError> {
+        let stranger = tokens.iter().find(|&&token| u32::from(token) >= self.model.config().vocab);
+        stranger.map_or(Ok(()), |&token| Err(SessionError::Token(token)))
+    }
+
+    fn carve(&mut self) -> Result<(State<'_>, Scratch<'_>), SessionError> {
+        let arena = self.arena.as_mut();
+        let (needed, found) = (self.layout.fixed_lines() + self.chunk * self.layout.token_lines(), arena.len());
+        self.layout.carve(arena, self.chunk).ok_or(SessionError::ArenaTooSmall { needed, found })
+    }
+
+    /// Takes at most `self.chunk` tokens through all layers.
+    fn run(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<(), SessionError> {
+        let (model, kernels, depth) = (self.model, self.kernels, self.depth);
+        let d: usize = model.config().d_model.into();
+        let resets = Resets::new(tokens, model.config().eot);
+        let (state, mut s) = self.carve()?;
+        let n = tokens.len();
+
+        layers::embed(model.embedding(), tokens, &mut s.x[..n * d]);
+        for (i, state) in state.recurrent.chunks_exact_mut(2 * d).enumerate() {
+            let block = model.block(i);
+            layers::gated_recurrence(&block.mixer, kernels, n, resets, state, &mut s);
+            layers::glu(&block.ffn, kernels, n, &mut s);
+        }
+        if let Some(rcsm) = model.rcsm() {
+            let memory = &mut state.memory[..rcsm.slots.len()];
+            layers::reason(&rcsm, kernels, n, resets, depth, memory, &mut s, observer);
+        }
+        let last = (n - 1) * d;
+        let (x, norm) = (&s.x[last..last + d], &mut s.n[..d]);
+        let head_scale = layers::final_norm(model.norm_gain(), kernels, x, norm, &mut state.head[..d]).to_bits();
+        let position = StateHeader::read(state.header).position + n as u64;
+        StateHeader { position, model: model.checksum(), head_scale }.write(state.header);
+        Ok(())
+    }
+}
+
+/// Logits of at most [`HEAD_ROWS`] rows from `first` on, for one token's activations.
+fn head_rows<'r>(
+    model: &Model<'_>,
+    kernels: Kernels,
+    q: &[i16],
+    scale: f32,
+    first: u32,
+    rows: &'r mut [f32; HEAD_ROWS],
+) -> &'r mut [f32] {
+    let (embedding, first) = (model.embedding(), first as usize);
+    let stored = (embedding.scales.len() - first).min(HEAD_ROWS);
+    kernels.head(embedding, first, q, scale, &mut rows[..stored]);
+    &mut rows[..stored.min(model.config().vocab as usize - first)]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+use super::*;
+use crate::config::ModelConfig;
+use crate::kernels::Level;
+use crate::testing::{Blob, Numbers, SMALL, random_blob};
+use proptest::prelude::*;
+use std::vec::Vec;
+
+fn on_heap(blob: &Blob, kernels: Kernels) -> Session<'_, Vec<Line>> {
+    Session::on_heap(Model::from_bytes(blob.bytes()).unwrap(), kernels)
+}
+
+/// The logits after the last token, as bits.
+fn logits<A: AsRef<[Line]> + AsMut<[Line]>>(session: &Session<'_, A>) -> Vec<u32> {
+    let mut all = Vec::new();
+    session
+        .logits(|first, rows| {
+            assert_eq!(first as usize, all.len());
+            all.extend(rows.iter().map(|v| v.to_bits()));
+        })
+        .unwrap();
+    assert_eq!(all.len(), session.model().config().vocab as usize);
+    all
+}
+
+fn tokens(n: usize, seed: u64) -> Vec<u16> {
+    let mut numbers = Numbers(seed);
+    // one in ten ends a story
+    (0..n).map(|_| if numbers.below(10) == 0 { 0 } else { numbers.below(300) as u16 }).collect()
+}
+
+#[test]
+fn logits_are_finite_and_depend_on_the_text() {
+    let blob = random_blob(&SMALL, 3);
+    let mut session = on_heap(&blob, Kernels::scalar());
+    session.prefill(&[5, 6, 7]).unwrap();
+    let first = logits(&session);
+    assert!(first.iter().all(|&bits| f32::from_bits(bits).is_finite()));
+    session.step(7).unwrap();
+    assert_ne!(first, logits(&session));
+    assert_eq!(session.position(), 4);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn prefill_equals_as_many_steps_bit_for_bit(seed in any::<u64>(), n in 1usize..60, cut in 0usize..60, room in 1usize..=16) {
+        let blob = random_blob(&SMALL, seed % 7);
+        let tokens = tokens(n, seed);
+        let mut steps = on_heap(&blob, Kernels::detect());
+        for &token in &tokens {
+            steps.step(token).unwrap();
+        }
+        let mut arena = std::vec![Line::ZERO; crate::arena_lines(blob.bytes(), room)];
+        let model = Model::from_bytes(blob.bytes()).unwrap();
+        let mut prefilled = Session::new(model, Kernels::detect(), arena.as_mut_slice()).unwrap();
+        let (first, second) = tokens.split_at(cut.min(n));
+        prefilled.prefill(first).unwrap();
+        prefilled.prefill(second).unwrap();
+        prop_assert_eq!(logits(&prefilled), logits(&steps));
+        prop_assert_eq!(prefilled.state(), steps.state());
+    }
+
+    #[test]
+    fn every_level_gives_the_same_bits_through_the_whole_model(seed in any::<u64>()) {
+        let blob = random_blob(&SMALL, seed);
+        let tokens = tokens(40, seed);
+        let run = |kernels| {
+            let mut session = on_heap(&blob, kernels);
+            session.prefill(&tokens[..29]).unwrap();
+            tokens[29..].iter().for_each(|&token| session.step(token).unwrap());
+            (logits(&session), session.state().to_vec())
+        };
+        let want = run(Kernels::scalar());
+        for kernels in Kernels::available() {
+            prop_assert!(run(kernels) == want, "{:?}", kernels.level());
+        }
+    }
+
+    #[test]
+    fn no_later_token_changes_an_earlier_logit(seed in any::<u64>(), at in 1usize..40) {
+        let blob = random_blob(&SMALL, seed % 5);
+        let text = tokens(40, seed);
+        let mut other = text.clone();
+        for token in &mut other[at..] {
+            *token = (*token + 1) % 300;
+        }
+        let run = |tokens: &[u16]| {
+            let mut bits = std::vec![Vec::new(); tokens.len()];
+            let collect = |t: usize, _, rows: &[f32]| bits[t].extend(rows.iter().map(|v| v.to_bits()));
+            on_heap(&blob, Kernels::detect()).prefill_logits(tokens, collect).unwrap();
+            bits
+        };
+        let (a, b) = (run(&text), run(&other));
+        prop_assert!(a[..at] == b[..at]);
+        prop_assert!(a[at..] != b[at..]);
+    }
+}
+
+#[test]
+fn prefill_logits_are_those_after_each_step() {
+    let blob = random_blob(&SMALL, 5);
+    let tokens = tokens(37, 5);
+    let mut streamed = std::vec![Vec::new(); tokens.len()];
+    let mut session = on_heap(&blob, Kernels::detect());
+    session
+        .prefill_logits(&tokens, |t, first, rows| {
+            assert_eq!(first as usize, streamed[t].len());
+            streamed[t].extend(rows.iter().map(|v| v.to_bits()));
+        })
+        .unwrap();
+    let mut steps = on_heap(&blob, Kernels::detect());
+    for (&token, streamed) in tokens.iter().zip(&streamed) {
+        steps.step(token).unwrap();
+        assert_eq!(*streamed, logits(&steps));
+    }
+    assert_eq!(session.state(), steps.state());
+}
+
+#[test]
+fn the_end_of_story_token_resets_everything() {
+    let blob = random_blob(&SMALL, 5);
+    let mut fresh = on_heap(&blob, Kernels::detect());
+    fresh.prefill(&[0, 9, 8]).unwrap();
+    let mut used = on_heap(&blob, Kernels::detect());
+    used.prefill(&tokens(50, 1)).unwrap();
+    used.prefill(&[0, 9, 8]).unwrap();
+    assert_eq!(logits(&used), logits(&fresh));
+    // without such a token nothing resets
+    let config = ModelConfig { eot: None, ..SMALL };
+    let blob = random_blob(&config, 5);
+    let mut endless = on_heap(&blob, Kernels::detect());
+    endless.prefill(&[4, 0, 9, 8]).unwrap();
+    let mut other = on_heap(&blob, Kernels::detect());
+    other.prefill(&[0, 9, 8]).unwrap();
+    assert_ne!(logits(&endless), logits(&other));
+}
+
+#[test]
+fn reset_and_restore_go_back_exactly() {
+    let blob = random_blob(&SMALL, 5);
+    let mut session = on_heap(&blob, Kernels::detect());
+    session.prefill(&[0, 4, 5]).unwrap();
+    let (saved, then) = (session.state().to_vec(), logits(&session));
+    session.prefill(&[6, 7]).unwrap();
+    let later = logits(&session);
+    session.restore(&saved).unwrap();
+    assert_eq!(logits(&session), then);
+    session.prefill(&[6, 7]).unwrap();
+    assert_eq!(logits(&session), later);
+    session.reset();
+    assert_eq!(session.position(), 0);
+    assert_eq!(session.logits(|_, _| ()), Err(SessionError::Empty));
+    session.prefill(&[0, 4, 5]).unwrap();
+    assert_eq!(logits(&session), then);
+
+    let other = random_blob(&SMALL, 6);
+    assert_eq!(on_heap(&other, Kernels::detect()).restore(&saved), Err(SessionError::State));
+    assert_eq!(session.restore(&saved[1..]), Err(SessionError::State));
+    assert_eq!(session.restore(&[]), Err(SessionError::State));
+}
+
+#[derive(Default)]
+struct Log {
+    depths: Vec<(u8, usize)>,
+    passes: usize,
+    writes: usize,
+}
+
+impl Observer for Log {
+    fn depth(&mut self, passes: u8, logits: &[f32]) {
+        self.depths.push((passes, logits.len()));
+    }
+
+    fn pass(&mut self, index: u8, ops: [u8; 2], weights: [f32; 2], address: &[f32]) {
+        assert!(index < 8 && ops[0] != ops[1] && ops.iter().all(|&op| op < 5));
+        assert!(weights[0] >= weights[1] && (weights[0] + weights[1] - 1.0).abs() < 1e-6);
+        let norm: f32 = address.iter().map(|a| a * a).sum();
+        assert!(address.len() == 6 && (norm - 1.0).abs() < 1e-4);
+        self.passes += 1;
+    }
+
+    fn write(&mut self, gate: f32, address: &[f32]) {
+        assert!((0.0..=1.0).contains(&gate) && address.len() == 6);
+        self.writes += 1;
+    }
+}
+
+#[test]
+fn the_observer_sees_every_pass_and_changes_nothing() {
+    let blob = random_blob(&SMALL, 5);
+    let text = tokens(200, 5);
+    let mut plain = on_heap(&blob, Kernels::detect());
+    plain.prefill(&text).unwrap();
+    let mut session = on_heap(&blob, Kernels::detect());
+    let mut log = Log::default();
+    text.iter().for_each(|&token| session.step_observed(token, &mut log).unwrap());
+    assert_eq!(logits(&session), logits(&plain));
+    assert_eq!((log.depths.len(), log.writes), (200, 200));
+    assert_eq!(log.passes, log.depths.iter().map(|&(passes, _)| usize::from(passes)).sum::<usize>());
+    assert!(log.depths.iter().all(|&(passes, logits)| [1, 3, 8].contains(&passes) && logits == 3));
+    // a random controller takes more than one choice over 200 tokens
+    assert!(log.depths.iter().any(|d| *d != log.depths[0]));
+
+    session.set_depth(Depth::Fixed(2)).unwrap();
+    let mut log = Log::default();
+    session.step_observed(3, &mut log).unwrap();
+    assert_eq!((log.depths, log.passes), (std::vec![(2, 0)], 2));
+}
+
+#[test]
+fn depth_must_be_one_the_model_has() {
+    let blob = random_blob(&SMALL, 5);
+    let mut session = on_heap(&blob, Kernels::detect());
+    assert_eq!(session.depth(), Depth::Adaptive);
+    for n in [0, 9, 255] {
+        assert_eq!(session.set_depth(Depth::Fixed(n)), Err(SessionError::Depth(Depth::Fixed(n))));
+    }
+    assert_eq!(session.set_depth(Depth::Fixed(8)), Ok(()));
+    let blob = random_blob(&ModelConfig { rcsm: None, ..SMALL }, 5);
+    let mut session = on_heap(&blob, Kernels::detect());
+    assert_eq!(session.set_depth(Depth::Adaptive), Err(SessionError::Depth(Depth::Adaptive)));
+    assert_eq!(session.set_depth(Depth::Fixed(1)), Ok(()));
+    session.prefill(&[1, 2, 3]).unwrap();
+}
+
+#[test]
+fn a_strange_token_is_refused_and_nothing_happens() {
+    let blob = random_blob(&SMALL, 5);
+    let mut session = on_heap(&blob, Kernels::detect());
+    session.step(1).unwrap();
+    let before = session.state().to_vec();
+    assert_eq!(session.prefill(&[1, 2, 300]), Err(SessionError::Token(300)));
+    assert_eq!(session.prefill_logits(&[1, 300], |_, _, _| panic!("nothing to report")), Err(SessionError::Token(300)));
+    assert_eq!(session.state(), before);
+    assert_eq!(session.prefill(&[]), Ok(()));
+    assert_eq!(session.state(), before);
+}
+
+#[test]
+fn an_arena_too_small_for_one_token_is_refused() {
+    let blob = random_blob(&SMALL, 5);
+    let model = Model::from_bytes(blob.bytes()).unwrap();
+    let needed = crate::arena_lines(blob.bytes(), 1);
+    let mut arena = std::vec![Line::ZERO; needed];
+    let short = Session::new(model, Kernels::scalar(), &mut arena[1..]).err();
+    assert_eq!(short, Some(SessionError::ArenaTooSmall { needed, found: needed - 1 }));
+    let mut session = Session::new(model, Kernels::scalar(), arena.as_mut_slice()).unwrap();
+    session.prefill(&[1, 2, 3]).unwrap();
+    let mut fixed = FixedSession::<512>::new(model, Kernels::scalar(), [Line::ZERO; 512]).unwrap();
+    fixed.prefill(&[1, 2, 3]).unwrap();
+    assert_eq!(logits(&fixed), logits(&session));
+}
+
+/// What an arena held before does not matter.
+#[test]
+fn a_dirty_arena_gives_the_same_logits() {
+    let blob = random_blob(&SMALL, 5);
+    let model = Model::from_bytes(blob.bytes()).unwrap();
+    let n = crate::arena_lines(blob.bytes(), 4);
+    let run = |fill: u8| {
+        let mut session = Session::new(model, Kernels::detect(), std::vec![Line([fill; 64]); n]).unwrap();
+        session.prefill(&[1, 2, 3, 4, 5]).unwrap();
+        logits(&session)
+    };
+    assert_eq!(run(0), run(0xFF));
+}
+
+#[test]
+fn memory_writes_can_be_switched_off() {
+    let mut config = SMALL;
+    if let Some(rcsm) = &mut config.rcsm {
+        rcsm.memory_writes = false;
+    }
+    let blob = random_blob(&config, 5);
+    let mut session = on_heap(&blob, Kernels::new(Level::Scalar).unwrap());
+    let mut log = Log::default();
+    session.prefill_observed(&[1, 2, 3], &mut log).unwrap();
+    assert_eq!(log.writes, 0);
+    let slots = Model::from_bytes(blob.bytes()).unwrap().rcsm().unwrap().slots.to_vec();
+    assert_eq!(session.carve().unwrap().0.memory[..slots.len()], slots);
+}
