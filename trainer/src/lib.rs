@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 pub mod kernels;
 pub mod nn;
+pub mod optim;
 pub mod data;
 pub mod export;
 pub mod run;

@@ -1,1 +1,166 @@
-//! export
+//! From trained f32 tensors to the packed blob that `flashlm-core` runs.
+//!
+//! [`write_blob`] names every tensor as the reference does, checks it, quantises it exactly as the trainer's forward
+//! pass does, and leaves the file's layout to [`flashlm_core::blob`].
+
+mod pack;
+#[cfg(test)]
+mod tests;
+
+use flashlm_core::blob::{self, Role, WriteError, layout::Contents};
+use flashlm_core::{BlobError, Facts, Model, ModelConfig, TokenizerError, math};
+use pack::{SectionWriter, int8_rows};
+
+/// Why a model cannot be packed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    #[error("tensor {0} is missing")]
+    Missing(String),
+    #[error("tensor {name} has {found} values, the configuration implies {rows} x {columns}")]
+    Shape { name: String, rows: usize, columns: usize, found: usize },
+    #[error("tensor {name} holds {value} at index {index}; every weight must be finite")]
+    NotFinite { name: String, index: usize, value: f32 },
+    #[error("the tokenizer table is wrong: {0}")]
+    Tokenizer(#[from] TokenizerError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("the packed blob does not read back: {0}")]
+    ReadBack(#[from] BlobError),
+}
+
+/// Packs a model: `tensor` gives the latent f32 values, row-major, of every tensor named in `flashlm_ref.py`.
+///
+/// `tokenizer` is the tokenizer's table, or empty for a model without one. The blob is read back before it is
+/// returned, so what this returns is what core accepts.
+pub fn write_blob<'t>(
+    config: &ModelConfig,
+    facts: &Facts<'_>,
+    tokenizer: &[u8],
+    tensor: &dyn Fn(&str) -> Option<&'t [f32]>,
+) -> Result<Vec<u8>, ExportError> {
+    config.validate().map_err(WriteError::Config)?;
+    let source = Source { config, tensor };
+    let mut sections = [const { Vec::new() }; Role::ALL.len()];
+    for (role, section) in Role::ALL.into_iter().zip(&mut sections) {
+        *section = match role {
+            Role::Tokenizer => tokenizer.to_vec(),
+            _ => source.section(role)?,
+        };
+    }
+    let blob = blob::write(config, facts, &sections)?;
+    // the reader wants 4-byte alignment, which a Vec<u8> does not promise
+    let mut aligned = vec![0u32; blob.len() / 4];
+    bytemuck::cast_slice_mut(&mut aligned).copy_from_slice(&blob);
+    match Model::from_bytes(bytemuck::cast_slice(&aligned)) {
+        Ok(_) => Ok(blob),
+        Err(BlobError::Tokenizer(e)) => Err(e.into()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Named tensors, checked as they are asked for.
+struct Source<'s, 't> {
+    config: &'s ModelConfig,
+    tensor: &'s dyn Fn(&str) -> Option<&'t [f32]>,
+}
+
+impl<'t> Source<'_, 't> {
+    /// The tensor `name` of rows x columns finite values.
+    fn get(&self, name: &str, rows: usize, columns: usize) -> Result<&'t [f32], ExportError> {
+        let values = (self.tensor)(name).ok_or_else(|| ExportError::Missing(name.into()))?;
+        if values.len() != rows * columns {
+            return Err(ExportError::Shape { name: name.into(), rows, columns, found: values.len() });
+        }
+        match values.iter().position(|v| !v.is_finite()) {
+            Some(index) => Err(ExportError::NotFinite { name: name.into(), index, value: values[index] }),
+            None => Ok(values),
+        }
+    }
+
+    /// The bytes of a section, in the order [`Role`] documents.
+    fn section(&self, role: Role) -> Result<Vec<u8>, ExportError> {
+        let c = self.config;
+        let (d, f) = (usize::from(c.d_model), usize::from(c.d_ffn));
+        let mut w = SectionWriter::new(Contents::of(role, c));
+        let blocks = (0..c.layers).map(|i| format!("blocks.{i}"));
+        match role {
+            Role::Tokenizer => {}
+            Role::Embedding => return Ok(int8_rows(self.get("embed", c.vocab as usize, d)?, d)),
+            Role::MixerIn => {
+                for block in blocks {
+                    let part = |name| self.get(&format!("{block}.mixer.{name}.weight"), d, d);
+                    w.ternary(&[part("gate")?, part("value")?, part("out_gate")?]);
+                }
+            }
+            Role::MixerOut => {
+                for block in blocks {
+                    w.ternary(&[self.get(&format!("{block}.mixer.proj.weight"), d, d)?]);
+                }
+            }
+            Role::FfnIn => {
+                for block in blocks {
+                    let part = |name| self.get(&format!("{block}.ffn.{name}.weight"), f, d);
+                    w.ternary(&[part("gate")?, part("up")?]);
+                }
+            }
+            Role::FfnOut => {
+                for block in blocks {
+                    w.ternary(&[self.get(&format!("{block}.ffn.down.weight"), d, f)?]);
+                }
+            }
+            Role::BlockVectors => {
+                for block in blocks {
+                    let part = |name| self.get(&format!("{block}.{name}"), 1, d);
+                    w.floats(part("mixer.norm.gain")?);
+                    let sigmoid = |name| Ok::<_, ExportError>(part(name)?.iter().map(|&v| math::sigmoid(v)).collect());
+                    let shift: Vec<f32> = sigmoid("mixer.shift")?;
+                    let decay: Vec<f32> = sigmoid("mixer.decay")?;
+                    let drive: Vec<f32> = decay.iter().map(|&a| math::sqrt(1.0 - a * a)).collect();
+                    w.floats(&shift);
+                    w.floats(&decay);
+                    w.floats(&drive);
+                    w.floats(part("mixer.state_norm.gain")?);
+                    w.floats(part("ffn.norm.gain")?);
+                }
+            }
+            Role::Norm => w.floats(self.get("norm.gain", 1, d)?),
+            _ => self.rcsm_section(role, &mut w)?,
+        }
+        Ok(w.finish())
+    }
+
+    fn rcsm_section(&self, role: Role, w: &mut SectionWriter) -> Result<(), ExportError> {
+        let Some(rcsm) = &self.config.rcsm else { return Ok(()) };
+        let d = usize::from(self.config.d_model);
+        let (r, o, s) = (usize::from(rcsm.width), usize::from(rcsm.ops), usize::from(rcsm.slots));
+        let get = |name: &str, rows, columns| self.get(&format!("rcsm.{name}"), rows, columns);
+        match role {
+            Role::RcsmIn => w.ternary(&[get("down.weight", r, d)?]),
+            Role::RcsmPass => w.ternary(&[
+                get("router.weight", o, r)?,
+                get("read_key.weight", s, r)?,
+                get("depth.weight", rcsm.depths.len(), r)?,
+            ]),
+            Role::RcsmOps => w.ternary(&[get("ops", o * r, r)?]),
+            Role::RcsmOut => w.ternary(&[
+                get("up.weight", d, r)?,
+                get("write_key.weight", s, r)?,
+                get("write_value.weight", r, r)?,
+            ]),
+            Role::RcsmVectors => {
+                let mix = get("mix.weight", r, 2 * r)?;
+                let transposed: Vec<f32> = (0..2 * r * r).map(|i| mix[(i % r) * 2 * r + i / r]).collect();
+                w.floats(&transposed);
+                w.floats(get("slots", s, r)?);
+                w.floats(get("in_norm.gain", 1, d)?);
+                for name in ["pass_norm.gain", "pass_norm.bias", "out_norm.gain", "out_norm.bias", "write_gate.weight"] {
+                    w.floats(get(name, 1, r)?);
+                }
+                w.floats(get("write_gate.bias", 1, 1)?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

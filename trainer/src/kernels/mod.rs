@@ -1,1 +1,239 @@
-//! kernels
+//! The products that training spends its time in, on one thread each, at the CPU's best instruction set.
+//!
+//! Two kinds of matrix meet here. Ternary layers multiply int8 activations with ternary weights: the sums are
+//! exact in int32, so [`Kernels::ternary_forward`] gives the same bits at every [`Isa`], and the same as the
+//! inference core. Everything else, the backward products and the float layers, multiplies bfloat16 (or f32)
+//! and sums in f32, in an order that depends on the instruction set.
+//!
+//! A [`Kernels`] is made once; it proves that the CPU has what it names. Weights are laid out for it once per
+//! optimiser step ([`TernaryMatrix::pack`], [`FloatMatrix::pack`]), activations once per layer
+//! ([`Kernels::quantise`]), and all scratch memory lives in one [`Workspace`] per thread.
+//!
+//! Shape letters: M rows (tokens), N outputs, K inputs; every matrix is row-major. Any M, N, K >= 1 works.
+#![allow(unsafe_code)]
+
+mod buffer;
+mod float;
+mod isa;
+pub mod map;
+mod operands;
+mod portable;
+mod small;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use isa::{Isa, Precision, Unavailable, UnknownName};
+pub use small::{Rounding, SmallTernary, rows_times_matrix};
+pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace, ternarise};
+
+/// What a product does to its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Overwrites it; what it held, NaN included, does not matter.
+    Set,
+    /// Adds to it.
+    Add,
+}
+
+/// The kernels of one instruction set in one precision. A value proves that this CPU has both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernels {
+    isa: Isa,
+    precision: Precision,
+}
+
+impl Kernels {
+    /// The kernels of `isa` in `precision`, or why this CPU cannot run them.
+    pub fn new(isa: Isa, precision: Precision) -> Result<Self, Unavailable> {
+        if !isa.is_available() {
+            return Err(Unavailable::Isa { isa });
+        }
+        if precision == Precision::Bf16 && !isa.has_bf16() {
+            return Err(Unavailable::Bf16 { isa });
+        }
+        Ok(Self { isa, precision })
+    }
+
+    /// The fastest kernels of this CPU: its best instruction set, in bfloat16 where that has it.
+    pub fn detect() -> Self {
+        let isa = Isa::detect();
+        Self { isa, precision: if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 } }
+    }
+
+    /// The same instruction set in f32, which every CPU has.
+    pub fn in_f32(self) -> Self {
+        Self { precision: Precision::F32, ..self }
+    }
+
+    /// The instruction set.
+    pub fn isa(self) -> Isa {
+        self.isa
+    }
+
+    /// The number format of float products and of the backward products.
+    pub fn precision(self) -> Precision {
+        self.precision
+    }
+
+    /// Runs `f` compiled with the instruction set's features, so that plain loops in it use its registers.
+    /// Write the closure in the call, with `#[inline(always)]` before its bars: a closure that is not inlined
+    /// is compiled for any CPU.
+    #[inline]
+    pub fn vectorise<R>(self, f: impl FnOnce() -> R) -> R {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2,fma,f16c,bmi2")]
+            #[inline]
+            fn avx2<R>(f: impl FnOnce() -> R) -> R {
+                f()
+            }
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512cd,fma,f16c,bmi2,avx512vnni")]
+            #[inline]
+            fn avx512<R>(f: impl FnOnce() -> R) -> R {
+                f()
+            }
+            match self.isa {
+                Isa::Portable => f(),
+                // SAFETY: `Kernels::new` found these features.
+                Isa::Avx2 => unsafe { avx2(f) },
+                // SAFETY: as above; `Isa::Amx` includes all of `Isa::Avx512`.
+                Isa::Avx512 | Isa::Amx => unsafe { avx512(f) },
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        f()
+    }
+
+    /// Quantises every row of `x` (M, K) with [`flashlm_core::math::quantise_int8`]. Panics when `out` was made
+    /// for another K or for fewer rows.
+    pub fn quantise(self, x: &[f32], m: usize, k: usize, out: &mut QuantisedRows) {
+        assert_eq!(k, out.k(), "rows of {k} values for a buffer of rows of {}", out.k());
+        self.vectorise(
+            #[inline(always)]
+            || out.fill(x, m),
+        );
+    }
+
+    /// `y (M, N) = x t^T diag(s)`: element (m, n) is `sum_k t_nk q_mk` as f32 times `(s_n * scale_m)`, the same
+    /// bits at every [`Isa`].
+    pub fn ternary_forward(self, x: &QuantisedRows, w: &TernaryMatrix, y: &mut [f32], ws: &mut Workspace) {
+        self.check(w.kernels);
+        assert_eq!(x.k(), w.k(), "activations of width {} for a matrix of {} inputs", x.k(), w.k());
+        assert_eq!(y.len(), x.rows() * w.n(), "output is not ({}, {})", x.rows(), w.n());
+        let _ = ws; // part of every product's signature, so that any of them may come to need it
+        match self.isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::Avx512 | Isa::Amx => x86::ternary_forward(self.isa, x, w, y),
+            _ => self.vectorise(
+                #[inline(always)]
+                || portable::ternary_forward(x, w, y),
+            ),
+        }
+    }
+
+    /// `dx (M, K) (+)= dy (M, N) diag(s) t`, the gradient of [`Kernels::ternary_forward`]'s input.
+    pub fn backward_input(
+        self,
+        dy: &[f32],
+        m: usize,
+        w: &TernaryMatrix,
+        dx: &mut [f32],
+        write: Write,
+        ws: &mut Workspace,
+    ) {
+        self.check(w.kernels);
+        check_shape("dy", dy, m, w.n());
+        check_shape("dx", dx, m, w.k());
+        match self.precision {
+            Precision::F32 => float::backward_input(dy, m, w, dx, write),
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 => x86::backward_input(self.isa, dy, w, dx, write, ws),
+            #[cfg(not(target_arch = "x86_64"))]
+            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+        }
+    }
+
+    /// `dw (N, K) += dy^T (q * scale)`, the gradient of the ternary weights, passed straight through to the
+    /// latent ones.
+    pub fn backward_weight(self, dy: &[f32], x: &QuantisedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
+        check_shape("dy", dy, x.rows(), n);
+        check_shape("dw", dw, n, x.k());
+        match self.precision {
+            Precision::F32 => float::backward_weight(dy, x, n, dw, ws),
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 => x86::backward_weight(self.isa, dy, x, n, dw, ws),
+            #[cfg(not(target_arch = "x86_64"))]
+            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+        }
+    }
+
+    /// `y (M, N) = x (M, K) W^T`.
+    pub fn matmul_nt(self, x: &[f32], m: usize, w: &FloatMatrix, y: &mut [f32], ws: &mut Workspace) {
+        self.check(w.kernels);
+        check_shape("x", x, m, w.k());
+        check_shape("y", y, m, w.n());
+        match self.precision {
+            Precision::F32 => float::matmul_nt(x, m, w, y),
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 => x86::matmul_nt(self.isa, x, w, y, ws),
+            #[cfg(not(target_arch = "x86_64"))]
+            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+        }
+    }
+
+    /// `dx (M, K) (+)= dy (M, N) W`, the gradient of [`Kernels::matmul_nt`]'s input.
+    pub fn matmul_nn(
+        self,
+        dy: &[f32],
+        m: usize,
+        w: &FloatMatrix,
+        dx: &mut [f32],
+        write: Write,
+        ws: &mut Workspace,
+    ) {
+        self.check(w.kernels);
+        check_shape("dy", dy, m, w.n());
+        check_shape("dx", dx, m, w.k());
+        match self.precision {
+            Precision::F32 => float::matmul_nn(dy, m, w, dx, write),
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 => x86::matmul_nn(self.isa, dy, w, dx, write, ws),
+            #[cfg(not(target_arch = "x86_64"))]
+            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+        }
+    }
+
+    /// `dw (N, K) += dy (M, N)^T x (M, K)`, the gradient of [`Kernels::matmul_nt`]'s weights.
+    pub fn matmul_tn(
+        self,
+        dy: &[f32],
+        x: &[f32],
+        m: usize,
+        n: usize,
+        k: usize,
+        dw: &mut [f32],
+        ws: &mut Workspace,
+    ) {
+        check_shape("dy", dy, m, n);
+        check_shape("x", x, m, k);
+        check_shape("dw", dw, n, k);
+        match self.precision {
+            Precision::F32 => float::matmul_tn(dy, x, m, n, k, dw),
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 => x86::matmul_tn(self.isa, dy, x, n, k, dw, ws),
+            #[cfg(not(target_arch = "x86_64"))]
+            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+        }
+    }
+
+    /// A matrix is laid out for the kernels it was made with, and read by no others.
+    fn check(self, other: Self) {
+        assert_eq!(self, other, "a matrix made for other kernels");
+    }
+}
+
+fn check_shape(name: &str, x: &[f32], rows: usize, cols: usize) {
+    assert_eq!(x.len(), rows * cols, "{name} is not ({rows}, {cols})");
+}

@@ -1,1 +1,19 @@
-//! nn
+//! The model in training: every layer's forward and backward by hand, activations laid out once.
+//!
+//! Rows are time-major throughout: row `t * B + b` is token t of sequence b, so that the rows of one token are
+//! neighbours, which the RCSM loop wants, and the row before in the same sequence is B rows up.
+
+mod engine;
+mod glu;
+mod head;
+mod norm;
+mod params;
+mod rcsm;
+mod recurrence;
+mod replica;
+mod shape;
+
+pub use engine::{BatchShape, Engine, Evaluation, StepOptions, StepStats, Story, TrainDepth};
+pub use head::{EmbeddingMode, IGNORE};
+pub use params::{Layout, ParamKind, Params, Rng, TensorSpec};
+pub use rcsm::Passes;

@@ -1,1 +1,29 @@
-//! run
+//! The program: arguments, the clock, the training driver, checkpoints, evaluation, generation and benches.
+
+pub mod args;
+mod bench;
+pub mod checkpoint;
+pub mod clock;
+pub mod evaluate;
+mod finish;
+pub mod generate;
+mod interrupt;
+pub mod metrics;
+pub mod packed;
+mod prepare;
+mod progress;
+pub mod settings;
+mod streams;
+mod train;
+
+use args::{Cli, Command};
+
+/// Does what the command line asks for.
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    match &cli.command {
+        None => train::train(&cli.train),
+        Some(Command::Eval(args)) => evaluate::run(args),
+        Some(Command::Generate(args)) => generate::run(args),
+        Some(Command::Bench(args)) => bench::run(args),
+    }
+}

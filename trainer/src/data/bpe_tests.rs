@@ -1,0 +1,199 @@
+use super::super::encoder::{self, Encoder};
+use super::super::source::{Part, Source};
+use super::*;
+use proptest::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// A corpus with words, numbers, repeats, punctuation and text outside ASCII.
+fn corpus(dir: &Path) -> Corpus {
+    let mut text = String::new();
+    for i in 0..600 {
+        let repeats = ["a", "ab", "!", "é", "日本", "aab"][i % 6].repeat(i % 23);
+        text += &format!("Lily{} saw {i} cats  and\n\nshe said \"Été, naïve café!\" {repeats}\n<|endoftext|>\n", i % 7);
+    }
+    fs::write(dir.join("a.txt"), text).unwrap();
+    Source::Path(dir.join("a.txt")).open(Part::Train, 0).unwrap()
+}
+
+fn trained() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let corpus = corpus(dir.path());
+    let all: Vec<u32> = (0..corpus.len() as u32).collect();
+    train(&corpus, &all, 700, u64::MAX).unwrap()
+}
+
+struct Both {
+    table: Vec<u8>,
+    theirs: tokenizers::Tokenizer,
+}
+
+impl Both {
+    fn new(table: Vec<u8>) -> Self {
+        let mut theirs = to_tokenizers(&Tokenizer::from_bytes(&table).unwrap()).unwrap();
+        // As in core, the end of a story is not spelled in text.
+        theirs.set_encode_special_tokens(true);
+        Self { table, theirs }
+    }
+
+    fn ours(&self) -> Tokenizer<'_> {
+        Tokenizer::from_bytes(&self.table).unwrap()
+    }
+
+    fn encode_theirs(&self, text: &str) -> Vec<u16> {
+        self.theirs.encode_fast(text, false).unwrap().get_ids().iter().map(|&id| id as u16).collect()
+    }
+
+    fn decode_ours(&self, tokens: &[u16]) -> Vec<u8> {
+        tokens.iter().flat_map(|&token| self.ours().piece(token)).collect()
+    }
+
+    fn check(&self, text: &str) -> Result<(), TestCaseError> {
+        let tokens = encoder::encode(self.ours(), text.as_bytes()).unwrap();
+        prop_assert_eq!(&tokens, &self.encode_theirs(text), "{:?}", text);
+        prop_assert_eq!(self.decode_ours(&tokens), text.as_bytes());
+        let ids: Vec<u32> = tokens.iter().map(|&token| u32::from(token)).collect();
+        prop_assert_eq!(self.theirs.decode(&ids, false).unwrap(), text);
+        Ok(())
+    }
+}
+
+static BOTH: LazyLock<Both> = LazyLock::new(|| Both::new(trained()));
+
+/// Every class and every border between classes, ASCII or not.
+fn borders() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        " ",
+        "  ",
+        "\n",
+        "\t",
+        "\u{b}",
+        "\u{c}",
+        "\r\n",
+        "\u{85}",
+        "\u{a0}",
+        "\u{2028}",
+        "\u{3000}",
+        "\u{1c}",
+        "\0",
+        "a",
+        "Lily",
+        "cats",
+        "é",
+        "É",
+        "日本",
+        "!",
+        "\"",
+        "<|endoftext|>",
+        "0",
+        "42",
+        "٣",
+        "ª",
+        "ſ",
+        "K",
+        "🙂",
+        "\u{301}",
+        "_",
+    ]);
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn core_agrees_with_the_crate_on_arbitrary_unicode(text in any::<String>()) {
+        BOTH.check(&text)?;
+    }
+
+    #[test]
+    fn core_agrees_with_the_crate_at_every_border_of_classes(text in borders()) {
+        BOTH.check(&text)?;
+    }
+
+    #[test]
+    fn core_agrees_with_the_crate_on_words_that_merge(text in "([ab]{1,30}| ?(aab|é|日本|Lily|!){1,12}|[0-9]{1,5}){0,8}") {
+        BOTH.check(&text)?;
+    }
+}
+
+#[test]
+fn core_agrees_with_the_crate_on_very_long_words() {
+    for (unit, times) in [("a", 10_000), ("ab", 5_001), ("é", 4_000), ("日本!", 2_000), ("aab", 3_333), (" \n", 3_000)]
+    {
+        BOTH.check(&unit.repeat(times)).unwrap();
+    }
+}
+
+#[test]
+fn training_twice_gives_the_same_tokenizer() {
+    assert_eq!(trained(), trained());
+}
+
+#[test]
+fn a_small_corpus_gives_a_small_vocabulary() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.txt"), "abc abc abc").unwrap();
+    let corpus = Source::Path(dir.path().join("a.txt")).open(Part::Train, 0).unwrap();
+    let table = train(&corpus, &[0], 4096, u64::MAX).unwrap();
+    let tokenizer = Tokenizer::from_bytes(&table).unwrap();
+    assert!((258..265).contains(&tokenizer.vocab()), "{}", tokenizer.vocab());
+    let error = train(&corpus, &[0], 100, u64::MAX).unwrap_err().to_string();
+    assert!(error.contains("a vocabulary of 100, expected 257 to 65536"), "{error}");
+}
+
+#[test]
+fn a_sample_is_spread_over_the_whole_corpus() {
+    let dir = tempfile::tempdir().unwrap();
+    let corpus = corpus(dir.path());
+    let all: Vec<u32> = (0..corpus.len() as u32).collect();
+    let total: usize = (0..corpus.len()).map(|i| corpus.story(i).len()).sum();
+    let stories = sampled(&corpus, &all, total as u64 / 4);
+    let bytes: usize = stories.iter().map(|&i| corpus.story(i as usize).len()).sum();
+    assert!(bytes <= total / 4 && bytes > total / 5, "{bytes} of {total}");
+    assert!((0..4).all(|quarter| stories.iter().filter(|&&i| i / 150 == quarter).count() > 20));
+    assert_eq!(sampled(&corpus, &all, u64::MAX), all);
+}
+
+#[test]
+fn the_json_form_loads_as_the_same_tokenizer() {
+    let json = BOTH.theirs.to_string(true).unwrap();
+    let loaded: tokenizers::Tokenizer = json.parse().unwrap();
+    let text = "Lily1 saw 12 cats  and\n\nshe said \"Été!\"";
+    let ids: Vec<u16> = loaded.encode_fast(text, false).unwrap().get_ids().iter().map(|&id| id as u16).collect();
+    assert_eq!(ids, BOTH.encode_theirs(text));
+    assert_eq!(loaded.token_to_id(EOT_TEXT), Some(u32::from(EOT)));
+}
+
+#[test]
+fn remembered_words_do_not_change_the_tokens() {
+    let mut encoder = Encoder::new(BOTH.ours());
+    for text in ["Lily saw cats", "cats saw Lily  and", "é日本 cats\n"] {
+        let mut tokens = vec![7];
+        encoder.encode(text.as_bytes(), &mut tokens).unwrap();
+        assert_eq!(tokens[1..], BOTH.encode_theirs(text));
+    }
+}
+
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/tinystories").join(name);
+    let found = path.exists();
+    if !found {
+        println!("skipped: {} is not there", path.display());
+    }
+    found.then_some(path)
+}
+
+#[test]
+fn core_agrees_with_the_crate_on_all_of_the_validation_stories() {
+    let (Some(train_path), Some(valid_path)) = (shared("train.txt"), shared("valid.txt")) else { return };
+    let corpus = Source::Path(train_path).open(Part::Train, 0).unwrap();
+    let all: Vec<u32> = (0..corpus.len() as u32).collect();
+    let both = Both::new(train(&corpus, &all, 4096, 4 << 20).unwrap());
+    assert_eq!(both.ours().vocab(), 4096);
+    let text = fs::read_to_string(valid_path).unwrap();
+    for story in flashlm_core::text::stories(text.as_bytes()) {
+        both.check(std::str::from_utf8(story.text).unwrap()).unwrap();
+    }
+}

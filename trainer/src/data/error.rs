@@ -1,0 +1,39 @@
+//! What can be wrong with data.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why stories could not be read, prepared or cached.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    #[error("{}: no such file or directory (--data and --valid take a text file, a directory of .txt files or hf:OWNER/NAME)", path.display())]
+    Missing { path: PathBuf },
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: no .txt files in this directory", dir.display())]
+    NoTextFiles { dir: PathBuf },
+    #[error("{path}: no stories: {reason}")]
+    NoStories { path: String, reason: &'static str },
+    #[error("{}: story {story} is not UTF-8: invalid byte at offset {offset} of the file", path.display())]
+    NotUtf8 { path: PathBuf, story: usize, offset: usize },
+    #[error("{0}: expected hf:OWNER/NAME or hf:OWNER/NAME/FILE.txt")]
+    BadHubName(String),
+    #[error("hf:{dataset}: {message} (endpoint {endpoint}; HF_ENDPOINT changes it)")]
+    Hub { dataset: String, endpoint: String, message: String },
+    #[error("training the tokenizer: {0}")]
+    Bpe(String),
+    #[error("tokenizer: {0}")]
+    Tokenizer(#[from] flashlm_core::tokenizer::TokenizerError),
+}
+
+impl DataError {
+    /// An input or output error on `path`, naming a file that is not there as such.
+    pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing { path },
+            _ => Self::Io { path, source },
+        }
+    }
+}

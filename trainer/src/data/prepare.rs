@@ -1,0 +1,267 @@
+//! From the arguments to everything training needs.
+
+use super::atomic::write_atomically;
+use super::cache::TokenCache;
+use super::curriculum::Curriculum;
+use super::evaluation::{self, EvaluationSet};
+use super::hash::{Hash64, hash};
+use super::source::{Corpus, Part, Source};
+use super::{DataError, bpe, split};
+use flashlm_core::text::SEPARATOR;
+use flashlm_core::tokenizer::Tokenizer;
+use std::fs;
+use std::hash::Hasher;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Goes into every cache key: raise it when the same inputs come to mean other files.
+const VERSION: u64 = 1;
+
+/// What to prepare.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub data: Source,
+    /// A file to evaluate on; `None` holds stories out of `data`.
+    pub valid: Option<Source>,
+    /// The largest vocabulary wanted; see [`Prepared::tokenizer`] for what the data gave.
+    pub vocab: usize,
+    /// A tokenizer's table to use (a checkpoint's, say) instead of training one.
+    pub tokenizer: Option<Vec<u8>>,
+    /// The most bytes the tokenizer is trained on.
+    pub sample: u64,
+    /// Where tokenizers and tokens are kept between runs; made if absent.
+    pub cache_dir: PathBuf,
+    pub seed: u64,
+}
+
+/// Data ready to train on.
+pub struct Prepared {
+    /// The tokenizer's table.
+    pub tokenizer: Vec<u8>,
+    /// The training stories' tokens.
+    pub train: TokenCache,
+    /// Their order from easy to hard.
+    pub curriculum: Curriculum,
+    pub valid: EvaluationSet,
+    /// The file `valid` was read from: what `eval --data` takes for the same figure.
+    pub valid_path: PathBuf,
+    /// Copies of other stories that were left out.
+    pub duplicates: usize,
+    /// Stories left out because the validation file has them.
+    pub in_validation: usize,
+}
+
+impl Options {
+    /// Reads, splits, trains the tokenizer and encodes, as far as `cache_dir` does not have the result already.
+    /// `note` is told, in a line each, what takes time or is worth knowing. The result depends on the options and
+    /// the data alone, not on threads or what was cached.
+    pub fn prepare(&self, mut note: impl FnMut(String)) -> Result<Prepared, DataError> {
+        fs::create_dir_all(&self.cache_dir).map_err(DataError::io(&self.cache_dir))?;
+        let corpus = self.data.open(Part::Train, self.seed)?;
+        let fingerprints = split::fingerprints(&corpus);
+        let given = self.valid.as_ref().map(validation_file).transpose()?;
+        let split = match &given {
+            Some(path) => split::without_copies(&fingerprints, &evaluation::fingerprints(path)?),
+            None => split::hold_out(&fingerprints, self.seed),
+        };
+        drop(fingerprints);
+        let no_stories = |reason| Err(DataError::NoStories { path: corpus.name().to_owned(), reason });
+        if split.train.is_empty() {
+            return no_stories("the validation file has all of them");
+        }
+        if given.is_none() && split.held_out.is_empty() {
+            return no_stories("only one, and one must be held out; name a validation file");
+        }
+        let key = split::content_key(&corpus, &split.train);
+        let valid_path = match given {
+            Some(path) => path,
+            None => self.write_held_out(&corpus, &split.held_out)?,
+        };
+        let table = match &self.tokenizer {
+            Some(table) => table.clone(),
+            None => self.tokenizer(key, &corpus, &split.train, &mut note)?,
+        };
+        let tokenizer = Tokenizer::from_bytes(&table)?;
+        let tokens_key = combine(&[VERSION, key, hash(&table)]);
+        let path = self.cache_dir.join(format!("tokens-{tokens_key:016x}.bin"));
+        if !path.exists() {
+            note(format!("encoding {} stories", split.train.len()));
+        }
+        let train = TokenCache::open_or_build(&path, tokens_key, &corpus, &split.train, tokenizer, note)?;
+        let valid = EvaluationSet::load(&valid_path, tokenizer)?;
+        let curriculum = Curriculum::new(train.difficulties());
+        let (duplicates, in_validation) = (split.duplicates, split.in_validation);
+        Ok(Prepared { tokenizer: table, train, curriculum, valid, valid_path, duplicates, in_validation })
+    }
+
+    /// Held-out stories as a file of the usual form, so that any program can measure on it.
+    fn write_held_out(&self, corpus: &Corpus, stories: &[u32]) -> Result<PathBuf, DataError> {
+        let key = combine(&[VERSION, split::content_key(corpus, stories)]);
+        let path = self.cache_dir.join(format!("held-out-{key:016x}.txt"));
+        write_atomically(&path, |file| {
+            for &story in stories {
+                file.write_all(corpus.story(story as usize))?;
+                file.write_all(b"\n")?;
+                file.write_all(SEPARATOR)?;
+                file.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+        Ok(path)
+    }
+
+    /// The cached tokenizer of these stories, or one trained on them and cached, its JSON form beside it.
+    fn tokenizer(
+        &self,
+        key: u64,
+        corpus: &Corpus,
+        stories: &[u32],
+        note: &mut impl FnMut(String),
+    ) -> Result<Vec<u8>, DataError> {
+        let key = combine(&[VERSION, key, self.vocab as u64, self.sample]);
+        let path = self.cache_dir.join(format!("tokenizer-{key:016x}.bin"));
+        if let Ok(bytes) = fs::read(&path) {
+            match checked(&bytes) {
+                Some(table) => return Ok(table.to_vec()),
+                None => note(format!("{}: damaged, making it anew", path.display())),
+            }
+        }
+        note(format!("training a tokenizer of {} tokens", self.vocab));
+        let table = bpe::train(corpus, stories, self.vocab, self.sample)?;
+        let json = bpe::to_tokenizers(&Tokenizer::from_bytes(&table)?)?;
+        let json = json.to_string(true).map_err(|error| DataError::Bpe(error.to_string()))?;
+        write_atomically(&path.with_extension("json"), |file| file.write_all(json.as_bytes()))?;
+        write_atomically(&path, |file| {
+            file.write_all(&table)?;
+            file.write_all(&hash(&table).to_le_bytes())
+        })?;
+        Ok(table)
+    }
+}
+
+/// A cached table without the hash that follows it, if they agree.
+fn checked(bytes: &[u8]) -> Option<&[u8]> {
+    let (table, sum) = bytes.split_last_chunk()?;
+    (hash(table) == u64::from_le_bytes(*sum) && Tokenizer::from_bytes(table).is_ok()).then_some(table)
+}
+
+fn combine(words: &[u64]) -> u64 {
+    let mut key = Hash64::default();
+    words.iter().for_each(|&word| key.write_u64(word));
+    key.finish()
+}
+
+/// The one file a validation source stands for.
+fn validation_file(source: &Source) -> Result<PathBuf, DataError> {
+    let mut files = source.files(Part::Valid)?;
+    match (files.pop(), files.is_empty()) {
+        (Some(file), true) => Ok(file),
+        _ => Err(DataError::NoStories { path: source.to_string(), reason: "name the one file to validate on" }),
+    }
+}
+
+/// Where caches go unless told otherwise: `.flashlm-cache` in the working directory.
+pub fn default_cache_dir() -> &'static Path {
+    Path::new(".flashlm-cache")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lanes::StoryTokens;
+    use super::*;
+
+    fn file(dir: &Path, name: &str, stories: impl Iterator<Item = usize>) -> PathBuf {
+        let text: String =
+            stories.map(|i| format!("Tom had {i} red balls. He lost {}.\n<|endoftext|>\n", i / 2)).collect();
+        fs::write(dir.join(name), text).unwrap();
+        dir.join(name)
+    }
+
+    fn options(dir: &Path, data: PathBuf, valid: Option<PathBuf>) -> Options {
+        Options {
+            data: Source::Path(data),
+            valid: valid.map(Source::Path),
+            vocab: 320,
+            tokenizer: None,
+            sample: u64::MAX,
+            cache_dir: dir.join("cache"),
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn a_second_run_prepares_the_same_from_the_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = options(dir.path(), file(dir.path(), "a.txt", 0..400), None);
+        let mut notes = Vec::new();
+        let first = options.prepare(|line| notes.push(line)).unwrap();
+        assert_eq!(notes, ["training a tokenizer of 320 tokens", "encoding 396 stories"]);
+        notes.clear();
+        let second = options.prepare(|line| notes.push(line)).unwrap();
+        assert!(notes.is_empty(), "{notes:?}");
+        assert_eq!(first.tokenizer, second.tokenizer);
+        assert_eq!(first.valid, second.valid);
+        assert_eq!(first.curriculum.pool(1.0), second.curriculum.pool(1.0));
+        assert!((0..396).all(|story| first.train.story(story) == second.train.story(story)));
+    }
+
+    #[test]
+    fn held_out_stories_are_a_file_anyone_can_evaluate() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = options(dir.path(), file(dir.path(), "a.txt", 0..400), None);
+        let prepared = options.prepare(|_| {}).unwrap();
+        let text = fs::read_to_string(&prepared.valid_path).unwrap();
+        assert_eq!(text.matches("<|endoftext|>\n").count(), 4);
+        assert_eq!(prepared.valid.stories.len(), 4);
+        assert_eq!(prepared.valid.bytes, text.len() as u64);
+    }
+
+    #[test]
+    fn stories_of_the_validation_file_are_left_out_of_training() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = file(dir.path(), "a.txt", (0..400).chain(0..10));
+        let valid = file(dir.path(), "b.txt", 380..420);
+        let prepared = options(dir.path(), data, Some(valid.clone())).prepare(|_| {}).unwrap();
+        assert_eq!((prepared.train.len(), prepared.in_validation, prepared.duplicates), (380, 20, 10));
+        assert_eq!((prepared.valid.stories.len(), prepared.valid_path), (40, valid));
+    }
+
+    #[test]
+    fn a_given_tokenizer_is_used_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = options(dir.path(), file(dir.path(), "a.txt", 0..50), None);
+        let table = bpe::table(&[]);
+        options.tokenizer = Some(table.clone());
+        let prepared = options.prepare(|_| {}).unwrap();
+        assert_eq!(prepared.tokenizer, table);
+        assert!(prepared.train.story(0).len() > 30);
+    }
+
+    #[test]
+    fn a_damaged_cached_tokenizer_is_trained_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = options(dir.path(), file(dir.path(), "a.txt", 0..100), None);
+        let first = options.prepare(|_| {}).unwrap();
+        let cached = fs::read_dir(&options.cache_dir).unwrap().map(|entry| entry.unwrap().path());
+        let path = cached
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|e| e == "bin") && path.to_string_lossy().contains("tokenizer-"));
+        let path = path.unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[10] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let mut notes = Vec::new();
+        let second = options.prepare(|line| notes.push(line)).unwrap();
+        assert!(notes[0].contains("damaged"), "{notes:?}");
+        assert_eq!(first.tokenizer, second.tokenizer);
+    }
+
+    #[test]
+    fn too_few_stories_say_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = file(dir.path(), "a.txt", 0..1);
+        let message = |valid| options(dir.path(), data.clone(), valid).prepare(|_| {}).err().unwrap().to_string();
+        assert!(message(None).contains("name a validation file"));
+        assert!(message(Some(data.clone())).contains("the validation file has all of them"));
+    }
+}

@@ -1,0 +1,73 @@
+//! Quantising rows and putting them into tiles.
+
+use flashlm_core::blob::layout::{Contents, EmbeddingShape, TernaryShape, ZERO_CODES};
+use flashlm_core::math;
+
+/// The least scale of a ternary row.
+const MIN_SCALE: f32 = 1e-5;
+
+/// Fills one section, part after part.
+pub(super) struct SectionWriter {
+    contents: Contents,
+    bytes: Vec<u8>,
+}
+
+impl SectionWriter {
+    pub(super) fn new(contents: Contents) -> Self {
+        Self { contents, bytes: Vec::new() }
+    }
+
+    pub(super) fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    pub(super) fn floats(&mut self, values: &[f32]) {
+        self.bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    }
+
+    /// One matrix of `parts` (rows x K latent weights each) below each other, each padded to 16 rows of zeros.
+    pub(super) fn ternary(&mut self, parts: &[&[f32]]) {
+        let Contents::Ternary(shape, _) = self.contents else { return };
+        let at = self.bytes.len();
+        self.bytes.resize(at + shape.bytes(), 0);
+        let (codes, scales) = self.bytes[at..].split_at_mut(shape.code_bytes());
+        codes.fill(ZERO_CODES);
+        let mut first = 0;
+        for part in parts {
+            for (row, weights) in (first..).zip(part.chunks_exact(shape.columns)) {
+                let scale = ternary_row(weights, row, shape, codes);
+                scales[row * 4..][..4].copy_from_slice(&scale.to_le_bytes());
+            }
+            first += (part.len() / shape.columns).next_multiple_of(16);
+        }
+    }
+}
+
+/// Writes the codes of one row; returns its scale, the mean absolute weight.
+fn ternary_row(weights: &[f32], row: usize, shape: TernaryShape, codes: &mut [u8]) -> f32 {
+    let mean = math::sum_by(weights, f32::abs) / weights.len() as f32;
+    let scale = if mean > MIN_SCALE { mean } else { MIN_SCALE };
+    for (column, &w) in weights.iter().enumerate() {
+        let code = (math::round_half_even((w / scale).clamp(-1.0, 1.0)) + 1.0) as u8;
+        let (at, shift) = shape.code_at(row, column);
+        codes[at] = codes[at] & !(3 << shift) | code << shift;
+    }
+    scale
+}
+
+/// The embedding section: int8 rows by their absmax, padded to 16 rows of zeros, then the scales.
+pub(super) fn int8_rows(embed: &[f32], columns: usize) -> Vec<u8> {
+    let rows = embed.len() / columns;
+    let shape = EmbeddingShape { rows: rows.next_multiple_of(16), columns };
+    let mut bytes = vec![0; shape.bytes()];
+    let (values, scales) = bytes.split_at_mut(shape.value_bytes());
+    let mut q = vec![0i8; columns];
+    for (row, weights) in embed.chunks_exact(columns).enumerate() {
+        let scale = math::quantise_int8(weights, &mut q);
+        for (column, &q) in q.iter().enumerate() {
+            values[shape.value_at(row, column)] = q as u8;
+        }
+        scales[row * 4..][..4].copy_from_slice(&scale.to_le_bytes());
+    }
+    bytes
+}

@@ -1,0 +1,42 @@
+//! Plain numbers in memory that starts on a cache line, as tile and vector loads like it.
+
+use bytemuck::{Pod, Zeroable};
+use std::marker::PhantomData;
+
+/// One cache line.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// A growing array of `T` on cache lines, zero where never written.
+#[derive(Clone)]
+pub(super) struct Buffer<T> {
+    lines: Vec<Line>,
+    len: usize,
+    element: PhantomData<T>,
+}
+
+impl<T: Pod> Buffer<T> {
+    pub fn new(len: usize) -> Self {
+        let mut buffer = Self { lines: Vec::new(), len: 0, element: PhantomData };
+        buffer.at_least(len);
+        buffer
+    }
+
+    /// At least `len` elements, keeping what is there; allocates only where no earlier call asked for as many.
+    pub fn at_least(&mut self, len: usize) -> &mut [T] {
+        if len > self.len {
+            self.lines.resize((len * size_of::<T>()).div_ceil(64), Line::zeroed());
+            self.len = len;
+        }
+        self.as_mut()
+    }
+
+    pub fn as_ref(&self) -> &[T] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+
+    pub fn as_mut(&mut self) -> &mut [T] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+}

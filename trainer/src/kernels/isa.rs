@@ -1,0 +1,227 @@
+//! Which instruction sets the kernels know, and which of them this CPU has.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The instruction sets the kernels are written for, the slowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isa {
+    /// Plain Rust loops: any CPU.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512 F, BW, CD, DQ, VL and VNNI.
+    Avx512,
+    /// AMX tiles for int8 and bfloat16, beside all of AVX-512 including BF16. Linux only: the kernel has to
+    /// grant a process the tile registers.
+    Amx,
+}
+
+/// The number format of float products and of the backward products; sums are f32 in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Precision {
+    /// Factors in f32: any CPU.
+    F32,
+    /// Factors rounded to bfloat16, ties to even: AVX-512 BF16 or AMX.
+    Bf16,
+}
+
+/// Why [`Kernels::new`](super::Kernels::new) refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The CPU, or the operating system, lacks the instruction set.
+    #[error("this CPU does not offer {needs}, which the instruction set `{isa}` needs", needs = .isa.needs())]
+    Isa {
+        /// The one asked for.
+        isa: Isa,
+    },
+    /// The instruction set has no bfloat16 products on this CPU.
+    #[error("precision `bf16` needs avx512_bf16 at instruction set `avx512` or `amx`; this CPU has none at `{isa}`")]
+    Bf16 {
+        /// The one asked for.
+        isa: Isa,
+    },
+}
+
+/// A name that is none of the known ones.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not one of {known}")]
+pub struct UnknownName {
+    name: String,
+    known: &'static str,
+}
+
+impl Isa {
+    /// All of them, the slowest first.
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
+
+    /// The fastest instruction set of this CPU.
+    pub fn detect() -> Self {
+        Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Portable)
+    }
+
+    /// All instruction sets of this CPU, the slowest first.
+    pub fn available() -> Vec<Self> {
+        Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()
+    }
+
+    /// Whether this CPU and its operating system offer this instruction set.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => x86::has_avx2(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => x86::has_avx512(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => x86::has_amx(),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// Whether bfloat16 products run at this instruction set on this CPU.
+    pub fn has_bf16(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self >= Self::Avx512 && self.is_available() && x86::has_avx512_bf16();
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    fn needs(self) -> &'static str {
+        match self {
+            Self::Portable => "nothing",
+            Self::Avx2 => "avx2, fma, f16c and bmi2",
+            Self::Avx512 => "avx512 f, bw, cd, dq, vl and vnni",
+            Self::Amx => "amx_tile, amx_int8, amx_bf16 and avx512_bf16, granted by Linux,",
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Amx => "amx",
+        })
+    }
+}
+
+impl FromStr for Isa {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let unknown = || UnknownName { name: name.to_owned(), known: "portable, avx2, avx512, amx" };
+        Self::ALL.into_iter().find(|isa| isa.to_string() == name).ok_or_else(unknown)
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let unknown = || UnknownName { name: name.to_owned(), known: "f32, bf16" };
+        [Self::F32, Self::Bf16].into_iter().find(|precision| precision.to_string() == name).ok_or_else(unknown)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::is_x86_feature_detected as has;
+    use std::sync::LazyLock;
+
+    pub fn has_avx2() -> bool {
+        has!("avx2") && has!("fma") && has!("f16c") && has!("bmi2")
+    }
+
+    pub fn has_avx512() -> bool {
+        has_avx2()
+            && has!("avx512f")
+            && has!("avx512bw")
+            && has!("avx512cd")
+            && has!("avx512dq")
+            && has!("avx512vl")
+            && has!("avx512vnni")
+    }
+
+    pub fn has_avx512_bf16() -> bool {
+        has_avx512() && has!("avx512bf16")
+    }
+
+    pub fn has_amx() -> bool {
+        static AMX: LazyLock<bool> = LazyLock::new(|| has_avx512_bf16() && cpu_has_amx() && linux_grants_amx());
+        *AMX
+    }
+
+    #[allow(unused_unsafe)] // `__cpuid_count` became a safe function after our minimum Rust version
+    fn cpu_has_amx() -> bool {
+        use std::arch::x86_64::{__cpuid, __cpuid_count};
+        const BF16_TILE_INT8: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+        // SAFETY: every CPU with AVX-512 has the instruction, and leaf 7 is read only where leaf 0 lists it.
+        unsafe { __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & BF16_TILE_INT8 == BF16_TILE_INT8 }
+    }
+
+    /// Asks Linux to let this process, and every thread of it, use the tile data registers: they are off until
+    /// a process asks, as they grow each thread's saved state by 8 KB (Documentation/arch/x86/xstate.rst).
+    #[cfg(target_os = "linux")]
+    fn linux_grants_amx() -> bool {
+        const SYS_ARCH_PRCTL: i64 = 158;
+        const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
+        const XFEATURE_XTILEDATA: i64 = 18;
+        let result: i64;
+        // SAFETY: the request reads no memory of ours; the `syscall` instruction overwrites rcx and r11.
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                inlateout("rax") SYS_ARCH_PRCTL => result,
+                in("rdi") ARCH_REQ_XCOMP_PERM,
+                in("rsi") XFEATURE_XTILEDATA,
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack),
+            );
+        }
+        result == 0
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn linux_grants_amx() -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_back() {
+        for isa in Isa::ALL {
+            assert_eq!(isa.to_string().parse(), Ok(isa));
+        }
+        for precision in [Precision::F32, Precision::Bf16] {
+            assert_eq!(precision.to_string().parse(), Ok(precision));
+        }
+        assert!("sse".parse::<Isa>().unwrap_err().to_string().contains("avx512"));
+    }
+
+    #[test]
+    fn the_detected_instruction_set_is_the_last_available() {
+        let available = Isa::available();
+        assert_eq!(available.first(), Some(&Isa::Portable));
+        assert_eq!(available.last(), Some(&Isa::detect()));
+        assert!(available.is_sorted());
+    }
+}

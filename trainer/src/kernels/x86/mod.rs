@@ -1,0 +1,279 @@
+//! The products on x86-64: loops over blocks of the output here, the blocks themselves in one file an
+//! instruction set.
+//!
+//! Every product has the same form. The left factor is row-major, its rows whole 64-byte steps long; the right
+//! factor is panels of 16 columns, in which a step is 1 KB: 64 int8 or 32 bfloat16 of the contraction for each
+//! column. A block is up to 32 columns wide; its two panels stay in L1 while the left factor streams past them.
+#![allow(unsafe_code)]
+
+mod amx;
+mod avx2;
+mod avx512;
+mod convert;
+
+use super::operands::{BF16_PAD, INT8_PAD, ROW_PAD};
+use super::{FloatMatrix, Isa, QuantisedRows, TernaryMatrix, Workspace, Write};
+
+/// Columns of a block: two panels.
+const BLOCK_COLS: usize = 32;
+/// Values of the contraction summed before a block is written: 512 bfloat16 of 32 columns are 32 KB.
+const MAX_DEPTH: usize = 512;
+/// Rows turned to bfloat16 at a time, so that they are still in L2 when they are multiplied.
+const CHUNK_ROWS: usize = 256;
+/// Rows contracted at a time in a weight gradient.
+const CHUNK_DEPTH: usize = 512;
+
+/// One block of a product: `c (rows, cols) (+)= a b`.
+///
+/// `a` has `lda` bytes between rows and may be read for `rows` rounded up to 16; each of the two panels, at `b`
+/// and at `b + panel`, is `steps` KB; `c` has `ldc` elements between rows. `rows` is at most the height that
+/// the instruction set asked for, `cols` at most [`BLOCK_COLS`].
+#[derive(Clone, Copy)]
+struct Block {
+    a: *const u8,
+    lda: usize,
+    b: *const u8,
+    panel: usize,
+    steps: usize,
+    c: *mut f32,
+    ldc: usize,
+    rows: usize,
+    cols: usize,
+    write: Write,
+}
+
+/// A [`Block`] of int8 whose sums are multiplied with both scales on the way out. `scale` has [`BLOCK_COLS`]
+/// values to read, `row_scale` and `row_sum` one for each row; `write` is not read.
+#[derive(Clone, Copy)]
+struct TernaryBlock {
+    block: Block,
+    scale: *const f32,
+    row_scale: *const f32,
+    row_sum: *const i32,
+}
+
+/// `y = x t^T diag(s)`.
+pub(super) fn ternary_forward(isa: Isa, x: &QuantisedRows, w: &TernaryMatrix, y: &mut [f32]) {
+    let (m, n, stride) = (x.rows(), w.n(), x.stride());
+    let (q, panels) = (x.q.as_ref(), w.int8.as_ref());
+    let (rows, cols) = (m.next_multiple_of(ROW_PAD), n.next_multiple_of(ROW_PAD));
+    assert!(q.len() >= rows * stride && x.scale.as_ref().len() >= m && x.sum.as_ref().len() >= m);
+    assert!(w.stride() == stride && panels.len() >= cols * stride && w.scale.as_ref().len() >= cols);
+    assert!(y.len() >= m * n);
+    let (height, run): (usize, unsafe fn(&TernaryBlock)) = match isa {
+        Isa::Amx => (amx::HEIGHT, amx::ternary_block),
+        Isa::Avx512 => (avx512::HEIGHT, avx512::ternary_block),
+        _ => (avx2::HEIGHT, avx2::ternary_block),
+    };
+    let _tiles = (isa == Isa::Amx).then(amx::Tiles::configure);
+    let y = y.as_mut_ptr();
+    for col in (0..n).step_by(BLOCK_COLS) {
+        for row in (0..m).step_by(height) {
+            // SAFETY: the lengths checked above keep every block inside its buffers, whose rows are padded to
+            // 32; the caller's `Kernels` proved the instruction set, and for AMX the tiles are configured.
+            unsafe {
+                run(&TernaryBlock {
+                    block: Block {
+                        a: q.as_ptr().add(row * stride).cast(),
+                        lda: stride,
+                        b: panels.as_ptr().add(col * stride).cast(),
+                        panel: 16 * stride,
+                        steps: stride / INT8_PAD,
+                        c: y.add(row * n + col),
+                        ldc: n,
+                        rows: height.min(m - row),
+                        cols: BLOCK_COLS.min(n - col),
+                        write: Write::Set,
+                    },
+                    scale: w.scale.as_ref().as_ptr().add(col),
+                    row_scale: x.scale.as_ref().as_ptr().add(row),
+                    row_sum: x.sum.as_ref().as_ptr().add(row),
+                });
+            }
+        }
+    }
+}
+
+/// `c (rows, cols) (+)= left right`, contracting `depth` values, a multiple of 32; `left` has `stride` values
+/// between rows and rows to whole tiles.
+fn product(
+    isa: Isa,
+    left: &[u16],
+    stride: usize,
+    right: &[u16],
+    depth: usize,
+    c: &mut [f32],
+    rows: usize,
+    cols: usize,
+    write: Write,
+) {
+    assert!(depth.is_multiple_of(BF16_PAD) && stride >= depth);
+    assert!(left.len() >= rows.next_multiple_of(ROW_PAD) * stride);
+    assert!(right.len() >= cols.next_multiple_of(BLOCK_COLS) * depth);
+    assert!(c.len() >= rows * cols);
+    let (height, run): (usize, unsafe fn(&Block)) = match isa {
+        Isa::Amx => (amx::HEIGHT, amx::block),
+        _ => (avx512::HEIGHT, avx512::block),
+    };
+    let _tiles = (isa == Isa::Amx).then(amx::Tiles::configure);
+    let c = c.as_mut_ptr();
+    let step = depth.div_ceil(depth.div_ceil(MAX_DEPTH)).next_multiple_of(BF16_PAD);
+    for first in (0..depth).step_by(step) {
+        let write = if first == 0 { write } else { Write::Add };
+        for col in (0..cols).step_by(BLOCK_COLS) {
+            for row in (0..rows).step_by(height) {
+                // SAFETY: as in `ternary_forward`, by the lengths checked above.
+                unsafe {
+                    run(&Block {
+                        a: left.as_ptr().add(row * stride + first).cast(),
+                        lda: 2 * stride,
+                        b: right.as_ptr().add(col * depth + first * 16).cast(),
+                        panel: 2 * 16 * depth,
+                        steps: step.min(depth - first) / BF16_PAD,
+                        c: c.add(row * cols + col),
+                        ldc: cols,
+                        rows: height.min(rows - row),
+                        cols: BLOCK_COLS.min(cols - col),
+                        write,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// `dx (+)= dy diag(s) t`.
+pub(super) fn backward_input(
+    isa: Isa,
+    dy: &[f32],
+    w: &TernaryMatrix,
+    dx: &mut [f32],
+    write: Write,
+    ws: &mut Workspace,
+) {
+    row_product(isa, dy, w.n(), Some(w.scale.as_ref()), w.bf16.as_ref(), dx, w.k(), write, ws);
+}
+
+/// `y = x W^T`.
+pub(super) fn matmul_nt(isa: Isa, x: &[f32], w: &FloatMatrix, y: &mut [f32], ws: &mut Workspace) {
+    row_product(isa, x, w.k(), None, w.by_k.as_ref(), y, w.n(), Write::Set, ws);
+}
+
+/// `dx (+)= dy W`.
+pub(super) fn matmul_nn(
+    isa: Isa,
+    dy: &[f32],
+    w: &FloatMatrix,
+    dx: &mut [f32],
+    write: Write,
+    ws: &mut Workspace,
+) {
+    row_product(isa, dy, w.n(), None, w.by_n.as_ref(), dx, w.k(), write, ws);
+}
+
+/// `out (M, cols) (+)= x (M, inner) diag(scale) right`.
+fn row_product(
+    isa: Isa,
+    x: &[f32],
+    inner: usize,
+    scale: Option<&[f32]>,
+    right: &[u16],
+    out: &mut [f32],
+    cols: usize,
+    write: Write,
+    ws: &mut Workspace,
+) {
+    let depth = inner.next_multiple_of(BF16_PAD);
+    let stride = odd_lines(depth);
+    let rows = (x.len() / inner).min(CHUNK_ROWS);
+    let left = ws.left.at_least(rows.next_multiple_of(ROW_PAD) * stride);
+    for (x, out) in x.chunks(CHUNK_ROWS * inner).zip(out.chunks_mut(CHUNK_ROWS * cols)) {
+        // SAFETY: precision bf16 proves AVX-512 with BF16.
+        unsafe { convert::rows(x, inner, scale, left, stride) };
+        product(isa, left, stride, right, depth, out, x.len() / inner, cols, write);
+    }
+}
+
+/// `dw += dy^T diag(scale) q`.
+pub(super) fn backward_weight(
+    isa: Isa,
+    dy: &[f32],
+    x: &QuantisedRows,
+    n: usize,
+    dw: &mut [f32],
+    ws: &mut Workspace,
+) {
+    let (m, stride) = (x.rows(), x.stride());
+    contract_rows(isa, dy, Some(&x.scale.as_ref()[..m]), m, n, x.k(), dw, ws, |first, rows, right| {
+        let q = &x.q.as_ref()[first * stride..][..rows * stride];
+        // SAFETY: precision bf16 proves AVX-512 with BF16.
+        unsafe { convert::pair_int8_rows(q, stride, x.k(), right) };
+    });
+}
+
+/// `dw += dy^T x`.
+pub(super) fn matmul_tn(
+    isa: Isa,
+    dy: &[f32],
+    x: &[f32],
+    n: usize,
+    k: usize,
+    dw: &mut [f32],
+    ws: &mut Workspace,
+) {
+    contract_rows(isa, dy, None, dy.len() / n, n, k, dw, ws, |first, rows, right| {
+        // SAFETY: precision bf16 proves AVX-512 with BF16.
+        unsafe { convert::pair_rows(&x[first * k..][..rows * k], k, right) };
+    });
+}
+
+/// `dw (N, K) += dy (M, N)^T diag(scale) x`, where `pair(first, rows, out)` writes the panels of rows `first..`
+/// of x.
+fn contract_rows(
+    isa: Isa,
+    dy: &[f32],
+    scale: Option<&[f32]>,
+    m: usize,
+    n: usize,
+    k: usize,
+    dw: &mut [f32],
+    ws: &mut Workspace,
+    pair: impl Fn(usize, usize, &mut [u16]),
+) {
+    let largest = m.min(CHUNK_DEPTH).next_multiple_of(BF16_PAD);
+    let left = ws.left.at_least(n.next_multiple_of(ROW_PAD) * odd_lines(largest));
+    let right = ws.right.at_least(k.next_multiple_of(BLOCK_COLS) * largest);
+    for first in (0..m).step_by(CHUNK_DEPTH) {
+        let rows = CHUNK_DEPTH.min(m - first);
+        let depth = rows.next_multiple_of(BF16_PAD);
+        let stride = odd_lines(depth);
+        let scale = scale.map(|scale| &scale[first..][..rows]);
+        // SAFETY: precision bf16 proves AVX-512 with BF16.
+        unsafe { convert::transposed_rows(&dy[first * n..][..rows * n], n, scale, left, stride) };
+        pair(first, rows, right);
+        product(isa, left, stride, right, depth, dw, n, k, Write::Add);
+    }
+}
+
+/// Writes the bfloat16 panels of a matrix whose codes are set.
+pub(super) fn pack_ternary(w: &mut TernaryMatrix) {
+    let (stride, k) = (w.stride(), w.k());
+    // SAFETY: precision bf16 proves AVX-512 with BF16.
+    unsafe { convert::pair_int8_rows(w.codes.as_ref(), stride, k, w.bf16.as_mut()) };
+}
+
+/// Writes the bfloat16 panels of `weight` (N, K).
+pub(super) fn pack_float(w: &mut FloatMatrix, weight: &[f32]) {
+    let k = w.k();
+    // SAFETY: precision bf16 proves AVX-512 with BF16.
+    unsafe {
+        convert::pair_rows(weight, k, w.by_n.as_mut());
+        convert::pair_cols(weight, k, w.by_k.as_mut());
+    }
+}
+
+/// A row of `depth` bfloat16 padded to an odd number of cache lines, so that the rows of a tile do not fall
+/// into the same few sets of L1.
+fn odd_lines(depth: usize) -> usize {
+    if (depth / 32).is_multiple_of(2) { depth + 32 } else { depth }
+}

@@ -1,0 +1,359 @@
+//! The whole model over all threads: one replica each, one gradient reduction per optimiser step.
+
+use super::head::{EmbeddingMode, IGNORE, LossScale};
+use super::params::{Layout, Params};
+use super::rcsm::{Losses, Passes};
+use super::replica::{ForwardOptions, PackedModel, Replica};
+use super::shape::Shape;
+use crate::kernels::Kernels;
+use flashlm_core::config::{Depth, ModelConfig};
+use rayon::prelude::*;
+
+/// Depth of the reasoning loop in training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TrainDepth {
+    /// This many passes for every token.
+    Fixed(u8),
+    /// All depths, blended by a Gumbel-softmax of temperature `tau`; without a seed by a plain softmax.
+    Adaptive { tau: f32, noise_seed: Option<u64> },
+}
+
+/// What one optimiser step trains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepOptions {
+    pub depth: TrainDepth,
+    pub memory_writes: bool,
+    /// Weight of the load-balance loss over the operations.
+    pub balance: f32,
+    /// Loss per expected pass and token, nats.
+    pub pass_cost: f32,
+    pub z_loss: f32,
+}
+
+/// How a batch is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchShape {
+    /// Replicas, one per thread.
+    pub threads: usize,
+    /// Sequences of a replica's micro-batch.
+    pub sequences: usize,
+    /// Tokens of a sequence's chunk.
+    pub tokens: usize,
+    /// Micro-batches per replica and optimiser step.
+    pub accumulate: usize,
+}
+
+impl BatchShape {
+    /// Tokens of one optimiser step.
+    pub fn step_tokens(self) -> usize {
+        self.threads * self.sequences * self.tokens * self.accumulate
+    }
+}
+
+/// What one optimiser step measured.
+#[derive(Clone, Debug, Default)]
+pub struct StepStats {
+    /// Mean cross-entropy, nats per token.
+    pub loss: f64,
+    pub tokens: usize,
+    /// Passes per token a hard choice would take.
+    pub mean_passes: f64,
+    /// Share of the routes that went to every operation, (O).
+    pub op_usage: Vec<f32>,
+}
+
+/// What an evaluation measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Evaluation {
+    /// Negative log2-likelihood of all scored tokens.
+    pub bits: f64,
+    pub tokens: u64,
+    /// Passes per token.
+    pub mean_passes: f64,
+}
+
+/// A story to score: its tokens, and whether the end-of-story token that follows is scored too.
+pub type Story<'a> = (&'a [u16], bool);
+
+/// The model in training.
+pub struct Engine {
+    params: Params,
+    packed: PackedModel,
+    replicas: Vec<Replica>,
+    grads: Vec<f32>,
+    shape: BatchShape,
+    pool: rayon::ThreadPool,
+}
+
+impl Engine {
+    /// Takes the parameters and allocates everything training needs. Panics if the threads cannot be started.
+    pub fn new(config: ModelConfig, kernels: Kernels, params: Params, shape: BatchShape, mode: EmbeddingMode) -> Self {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(shape.threads)
+            .thread_name(|i| format!("replica-{i}"))
+            .build()
+            .unwrap_or_else(|e| panic!("cannot start {} threads: {e}", shape.threads));
+        let replica = Shape { sequences: shape.sequences, tokens: shape.tokens };
+        let mut packed = PackedModel::new(config, kernels, &params.layout, mode);
+        pool.install(|| packed.pack(&params.data));
+        Self {
+            packed,
+            replicas: (0..shape.threads).map(|_| Replica::new(&config, &params.layout, replica)).collect(),
+            grads: vec![0.0; params.layout.len],
+            shape,
+            params,
+            pool,
+        }
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.packed.config
+    }
+
+    /// Says whether evaluation writes the memory: training switches that on in its third phase.
+    pub fn set_memory_writes(&mut self, on: bool) {
+        if let Some(rcsm) = &mut self.packed.config.rcsm {
+            rcsm.memory_writes = on;
+        }
+    }
+
+    pub fn kernels(&self) -> Kernels {
+        self.packed.kernels
+    }
+
+    pub fn shape(&self) -> BatchShape {
+        self.shape
+    }
+
+    /// The threads of the replicas, for work that shares them.
+    pub fn pool(&self) -> &rayon::ThreadPool {
+        &self.pool
+    }
+
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Gradients of the last [`Self::step`], laid out as the parameters.
+    pub fn grads(&self) -> &[f32] {
+        &self.grads
+    }
+
+    /// Lets `f` change the parameters, given the gradients, on the engine's threads; then packs the weights anew.
+    pub fn update<R: Send>(&mut self, f: impl FnOnce(&mut [f32], &mut [f32], &Layout) -> R + Send) -> R {
+        let Self { params, packed, grads, pool, .. } = self;
+        pool.install(|| {
+            let result = f(&mut params.data, grads, &params.layout);
+            packed.pack(&params.data);
+            result
+        })
+    }
+
+    /// Forward and backward of all micro-batches, gradients of the mean loss over the step's tokens in
+    /// [`Self::grads`].
+    ///
+    /// `fill(replica, ids, targets)` writes the next chunk of every sequence of a replica, time-major: row
+    /// `t * sequences + b`. Sequences carry their state from chunk to chunk; the end-of-story token resets it.
+    pub fn step(&mut self, mut fill: impl FnMut(usize, &mut [u16], &mut [u16]), options: &StepOptions) -> StepStats {
+        let scale = LossScale { per_token: 1.0 / self.shape.step_tokens() as f32, z_loss: options.z_loss };
+        let micro_batches = (self.shape.threads * self.shape.accumulate) as f32;
+        let mut stats = StepStats::default();
+        let mut counts = [0u64; 256];
+        let mut passes = 0;
+        for micro in 0..self.shape.accumulate {
+            for (i, replica) in self.replicas.iter_mut().enumerate() {
+                fill(i, &mut replica.ids, &mut replica.targets);
+            }
+            let (packed, params) = (&self.packed, &self.params.data[..]);
+            let replicas = &mut self.replicas;
+            self.pool.install(|| {
+                replicas.par_iter_mut().with_max_len(1).enumerate().for_each(|(i, replica)| {
+                    let losses = Losses {
+                        passes: match options.depth {
+                            TrainDepth::Fixed(n) => Passes::Fixed(n as usize),
+                            TrainDepth::Adaptive { tau, noise_seed } => {
+                                let stream = (i * 64 + micro) as u64;
+                                let own = |seed: u64| seed ^ stream.wrapping_mul(0x9e37_79b9);
+                                Passes::Blend { tau, noise_seed: noise_seed.map(own) }
+                            }
+                        },
+                        memory_writes: options.memory_writes,
+                        balance: options.balance / micro_batches,
+                        pass_cost: options.pass_cost * scale.per_token,
+                    };
+                    replica.forward_backward(packed, params, losses, scale);
+                });
+            });
+            for replica in &self.replicas {
+                stats.loss += replica.nats;
+                stats.tokens += replica.scored;
+                passes += replica.passes;
+                for (total, &n) in counts.iter_mut().zip(replica.op_counts()) {
+                    *total += n as u64;
+                }
+            }
+        }
+        self.reduce();
+        let tokens = stats.tokens.max(1) as f64;
+        stats.loss /= tokens;
+        stats.mean_passes = passes as f64 / tokens;
+        let routes = counts.iter().sum::<u64>().max(1) as f32;
+        let ops = self.packed.config.rcsm.map_or(0, |c| c.ops as usize);
+        stats.op_usage = counts[..ops].iter().map(|&n| n as f32 / routes).collect();
+        stats
+    }
+
+    /// Sums the replicas' gradients, in their order, and clears them.
+    fn reduce(&mut self) {
+        const CHUNK: usize = 1 << 15;
+        let Self { grads, replicas, pool, .. } = self;
+        let mut parts: Vec<_> = replicas.iter_mut().map(|r| r.grads.chunks_mut(CHUNK)).collect();
+        let jobs: Vec<(&mut [f32], Vec<&mut [f32]>)> =
+            grads.chunks_mut(CHUNK).map(|g| (g, parts.iter_mut().filter_map(Iterator::next).collect())).collect();
+        pool.install(|| {
+            jobs.into_par_iter().for_each(|(total, parts)| {
+                let mut parts = parts.into_iter();
+                if let Some(first) = parts.next() {
+                    total.copy_from_slice(first);
+                    first.fill(0.0);
+                }
+                for part in parts {
+                    for (t, p) in total.iter_mut().zip(part.iter_mut()) {
+                        *t += *p;
+                        *p = 0.0;
+                    }
+                }
+            });
+        });
+    }
+
+    /// Logits (T B, V) of the chunk `ids`, time-major for the sequences and tokens of one replica, from the initial
+    /// state, with the head in f32. Training's state is kept.
+    pub fn logits(&mut self, ids: &[u16], passes: Passes, memory_writes: bool) -> Vec<f32> {
+        let kept = self.states();
+        self.packed.embed.pack_exact();
+        let mut out = Vec::new();
+        let (packed, params) = (&self.packed, &self.params.data[..]);
+        if let Some(replica) = self.replicas.first_mut() {
+            replica.start_afresh();
+            replica.ids.copy_from_slice(ids);
+            replica.targets.fill(IGNORE);
+            let options = ForwardOptions { passes, memory_writes };
+            replica.score(packed, params, options, |_, logits| out.extend_from_slice(logits));
+        }
+        let restored = self.set_states(&kept);
+        debug_assert!(restored.is_ok());
+        out
+    }
+
+    /// The state all sequences carry, for [`Self::set_states`].
+    pub fn states(&self) -> Vec<f32> {
+        let mut out = Vec::with_capacity(self.replicas.iter().map(Replica::state_len).sum());
+        for replica in &self.replicas {
+            replica.save_state(&mut out);
+        }
+        out
+    }
+
+    /// Restores what [`Self::states`] saved; on a wrong length returns the length expected and changes nothing.
+    pub fn set_states(&mut self, states: &[f32]) -> Result<(), usize> {
+        let expected = self.replicas.iter().map(Replica::state_len).sum();
+        if states.len() != expected {
+            return Err(expected);
+        }
+        let mut rest = states;
+        for replica in &mut self.replicas {
+            let (own, others) = rest.split_at(replica.state_len());
+            replica.load_state(own);
+            rest = others;
+        }
+        Ok(())
+    }
+
+    /// Bits of the stories at a hard depth, each from the reset state; a story's first token is predicted from the
+    /// end-of-story token before it. Training's state is kept.
+    pub fn evaluate(&mut self, stories: &[Story<'_>], depth: Depth) -> Evaluation {
+        self.evaluate_with(stories, depth, |_, _, _| {})
+    }
+
+    /// [`Self::evaluate`], which shows `visit` (story, position, logits) of every scored token, in no certain order of
+    /// stories. Runs on one thread if `visit` is to be called in order within a story.
+    pub fn evaluate_with(
+        &mut self,
+        stories: &[Story<'_>],
+        depth: Depth,
+        mut visit: impl FnMut(usize, usize, &[f32]) + Send,
+    ) -> Evaluation {
+        let kept = self.states();
+        self.packed.embed.pack_exact();
+        let options = ForwardOptions {
+            passes: match depth {
+                Depth::Fixed(n) => Passes::Fixed(n as usize),
+                Depth::Adaptive => Passes::Hard,
+            },
+            memory_writes: self.packed.config.rcsm.is_some_and(|c| c.memory_writes),
+        };
+        let eot = self.packed.config.eot.unwrap_or(0) as u16;
+        for replica in &mut self.replicas {
+            replica.start_afresh();
+        }
+        let (b, t) = (self.shape.sequences, self.shape.tokens);
+        // per sequence: the story it reads and the position in it
+        let mut queue = 0..stories.len();
+        let mut cursors: Vec<Option<(usize, usize)>> =
+            (0..b * self.replicas.len()).map(|_| queue.next().map(|s| (s, 0))).collect();
+        let mut sources = vec![None; t * cursors.len()];
+        let mut total = Evaluation::default();
+        let mut passes = 0;
+        let visit = std::sync::Mutex::new(&mut visit);
+        while cursors.iter().any(Option::is_some) {
+            sources.fill(None);
+            for (r, replica) in self.replicas.iter_mut().enumerate() {
+                for lane in 0..b {
+                    let cursor = &mut cursors[r * b + lane];
+                    for step in 0..t {
+                        let at = step * b + lane;
+                        (replica.ids[at], replica.targets[at]) = (eot, IGNORE);
+                        let Some((story, position)) = *cursor else { continue };
+                        let (tokens, terminated) = stories[story];
+                        let target =
+                            if position < tokens.len() { Some(tokens[position]) } else { terminated.then_some(eot) };
+                        if position > 0 {
+                            replica.ids[at] = tokens[position - 1];
+                        }
+                        if let Some(target) = target {
+                            replica.targets[at] = target;
+                            sources[r * b * t + at] = Some((story, position));
+                        }
+                        *cursor = if position < tokens.len() {
+                            Some((story, position + 1))
+                        } else {
+                            queue.next().map(|s| (s, 0))
+                        };
+                    }
+                }
+            }
+            let (packed, params) = (&self.packed, &self.params.data[..]);
+            let (replicas, visit, sources) = (&mut self.replicas, &visit, &sources);
+            self.pool.install(|| {
+                replicas.par_iter_mut().with_max_len(1).enumerate().for_each(|(r, replica)| {
+                    replica.score(packed, params, options, |row, logits| {
+                        if let (Some((story, position)), Ok(mut visit)) = (sources[r * b * t + row], visit.lock()) {
+                            visit(story, position, logits);
+                        }
+                    });
+                });
+            });
+            for replica in &self.replicas {
+                total.bits += replica.nats * std::f64::consts::LOG2_E;
+                total.tokens += replica.scored as u64;
+                passes += replica.passes;
+            }
+        }
+        total.mean_passes = passes as f64 / total.tokens.max(1) as f64;
+        // the lengths are our own
+        let restored = self.set_states(&kept);
+        debug_assert!(restored.is_ok());
+        total
+    }
+}

@@ -1,0 +1,310 @@
+//! The embedding and, tied to it, the output head with its cross-entropy: logits exist for a block of rows at a time.
+
+use super::norm::rms_norm_backward;
+use super::recurrence::Scratch;
+use super::shape::{row, row_mut};
+use crate::kernels::{FloatMatrix, Kernels, Write};
+use flashlm_core::math::{exp, quantise_int8, rms_norm};
+use std::ops::Range;
+
+/// A target that is not scored.
+pub const IGNORE: u16 = u16::MAX;
+
+/// Rows whose logits exist at once.
+const BLOCK: usize = 128;
+
+/// What the forward sees of the embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbeddingMode {
+    /// Rows rounded to int8 by their absmax, as the blob stores them; gradients pass straight through.
+    Int8,
+    /// The latent floats: what the reference computes.
+    Float,
+}
+
+/// The embedding (V, D), packed.
+pub struct Weights {
+    d: usize,
+    mode: EmbeddingMode,
+    /// The rows the forward looks up.
+    rows: Vec<f32>,
+    /// The same for the head's products, in training's precision and, for evaluation, in f32.
+    train: FloatMatrix,
+    exact: FloatMatrix,
+    exact_is_current: bool,
+}
+
+impl Weights {
+    pub fn new(kernels: Kernels, mode: EmbeddingMode, vocab: usize, d: usize) -> Self {
+        Self {
+            d,
+            mode,
+            rows: vec![0.0; vocab * d],
+            train: FloatMatrix::new(kernels, vocab, d),
+            exact: FloatMatrix::new(kernels.in_f32(), vocab, d),
+            exact_is_current: false,
+        }
+    }
+
+    /// Takes the latent embedding (V, D).
+    pub fn pack(&mut self, kernels: Kernels, embed: &[f32]) {
+        self.rows.copy_from_slice(embed);
+        if self.mode == EmbeddingMode::Int8 {
+            let d = self.d;
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    let mut q = [0i8; 1024];
+                    for row in self.rows.chunks_exact_mut(d) {
+                        let scale = quantise_int8(row, &mut q[..d]);
+                        for (v, &q) in row.iter_mut().zip(&q[..d]) {
+                            *v = q as f32 * scale;
+                        }
+                    }
+                },
+            );
+        }
+        self.train.pack(&self.rows);
+        self.exact_is_current = false;
+    }
+
+    /// Brings the f32 copy that evaluation reads up to date.
+    pub fn pack_exact(&mut self) {
+        if !self.exact_is_current {
+            self.exact.pack(&self.rows);
+            self.exact_is_current = true;
+        }
+    }
+
+    /// `x = embed[id] * sqrt(D)`, (M, D).
+    pub fn embed(&self, ids: &[u16], x: &mut [f32]) {
+        let root = (self.d as f32).sqrt();
+        for (x, &id) in x.chunks_exact_mut(self.d).zip(ids) {
+            for (x, &e) in x.iter_mut().zip(row(&self.rows, id as usize, self.d)) {
+                *x = e * root;
+            }
+        }
+    }
+
+    /// Adds to `dembed` (V, D) the gradient of [`Self::embed`].
+    pub fn embed_backward(&self, ids: &[u16], dx: &[f32], dembed: &mut [f32]) {
+        let root = (self.d as f32).sqrt();
+        for (dx, &id) in dx.chunks_exact(self.d).zip(ids) {
+            for (e, &dx) in row_mut(dembed, id as usize, self.d).iter_mut().zip(dx) {
+                *e += dx * root;
+            }
+        }
+    }
+}
+
+/// How the loss of a micro-batch is formed.
+#[derive(Clone, Copy, Debug)]
+pub struct LossScale {
+    /// 1 / tokens of the optimiser step.
+    pub per_token: f32,
+    /// Weight of the squared log-normaliser (Chowdhery et al., 2022).
+    pub z_loss: f32,
+}
+
+/// Scratch of one replica.
+pub struct Head {
+    d: usize,
+    vocab: usize,
+    norm_r: Vec<f32>,
+    normed: Vec<f32>,
+    dnormed: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+impl Head {
+    pub fn new(vocab: usize, d: usize) -> Self {
+        let block = || vec![0.0; BLOCK * d];
+        Self { d, vocab, norm_r: vec![0.0; BLOCK], normed: block(), dnormed: block(), logits: vec![0.0; BLOCK * vocab] }
+    }
+
+    /// Logits of `rows`, at most [`BLOCK`] of them, left in `self.logits`.
+    fn logits(&mut self, kernels: Kernels, matrix: &FloatMatrix, gain: &[f32], x: &[f32], scratch: &mut Scratch) {
+        let (d, rows) = (self.d, x.len() / self.d);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                for i in 0..rows {
+                    self.norm_r[i] = rms_norm(row(x, i, d), gain, row_mut(&mut self.normed, i, d));
+                }
+            },
+        );
+        let logits = &mut self.logits[..rows * self.vocab];
+        kernels.matmul_nt(&self.normed[..rows * d], rows, matrix, logits, &mut scratch.workspace);
+    }
+
+    /// Cross-entropy in nats, summed over the rows whose target is not [`IGNORE`], and its gradient: sets `dx` (M, D),
+    /// adds to `grads`.
+    pub fn forward_backward(
+        &mut self,
+        kernels: Kernels,
+        weights: &Weights,
+        params: &[f32],
+        (norm, embed): (Range<usize>, Range<usize>),
+        x: &[f32],
+        targets: &[u16],
+        scale: LossScale,
+        dx: &mut [f32],
+        grads: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> f64 {
+        let (d, v) = (self.d, self.vocab);
+        let mut nats = 0.0;
+        let blocks = x.chunks(BLOCK * d).zip(targets.chunks(BLOCK)).zip(dx.chunks_mut(BLOCK * d));
+        for ((x, targets), dx) in blocks {
+            let rows = targets.len();
+            self.logits(kernels, &weights.train, &params[norm.clone()], x, scratch);
+            let logits = &mut self.logits[..rows * v];
+            nats += kernels.vectorise(
+                #[inline(always)]
+                || {
+                    let mut nats = 0.0;
+                    for (logits, &target) in logits.chunks_exact_mut(v).zip(targets) {
+                        nats += cross_entropy_row(logits, target, scale);
+                    }
+                    nats
+                },
+            );
+            let dnormed = &mut self.dnormed[..rows * d];
+            kernels.matmul_nn(logits, rows, &weights.train, dnormed, Write::Set, &mut scratch.workspace);
+            let dembed = &mut grads[embed.clone()];
+            kernels.matmul_tn(logits, &self.normed[..rows * d], rows, v, d, dembed, &mut scratch.workspace);
+            let (gain, dgain) = (&params[norm.clone()], &mut grads[norm.clone()]);
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    dx.fill(0.0);
+                    for i in 0..rows {
+                        let dx = row_mut(dx, i, d);
+                        rms_norm_backward(row(x, i, d), gain, self.norm_r[i], row(dnormed, i, d), dx, dgain);
+                    }
+                },
+            );
+        }
+        nats
+    }
+
+    /// Cross-entropy in nats as evaluation counts it: f32 products, summed over the targets that are not [`IGNORE`].
+    /// `visit` sees (row, logits) of every row.
+    pub fn score(
+        &mut self,
+        kernels: Kernels,
+        weights: &Weights,
+        params: &[f32],
+        norm: Range<usize>,
+        x: &[f32],
+        targets: &[u16],
+        scratch: &mut Scratch,
+        mut visit: impl FnMut(usize, &[f32]),
+    ) -> f64 {
+        assert!(weights.exact_is_current, "the f32 head is packed before it is read");
+        let (d, v) = (self.d, self.vocab);
+        let kernels = kernels.in_f32();
+        let mut nats = 0.0;
+        for (block, (x, targets)) in x.chunks(BLOCK * d).zip(targets.chunks(BLOCK)).enumerate() {
+            self.logits(kernels, &weights.exact, &params[norm.clone()], x, scratch);
+            for (i, (logits, &target)) in self.logits.chunks_exact(v).zip(targets).enumerate() {
+                visit(block * BLOCK + i, logits);
+                if target != IGNORE {
+                    nats += kernels.vectorise(
+                        #[inline(always)]
+                        || log_normaliser(logits),
+                    ) - logits[target as usize] as f64;
+                }
+            }
+        }
+        nats
+    }
+}
+
+#[inline(always)]
+fn largest(logits: &[f32]) -> f32 {
+    let mut lanes = [f32::MIN; 16];
+    let chunks = logits.chunks_exact(16);
+    for (m, &l) in lanes.iter_mut().zip(chunks.remainder()) {
+        *m = if l > *m { l } else { *m };
+    }
+    for chunk in chunks {
+        for (m, &l) in lanes.iter_mut().zip(chunk) {
+            *m = if l > *m { l } else { *m };
+        }
+    }
+    lanes.iter().fold(f32::MIN, |m, &l| if l > m { l } else { m })
+}
+
+/// ln sum_v exp(l_v).
+#[inline(always)]
+fn log_normaliser(logits: &[f32]) -> f64 {
+    let top = largest(logits);
+    let total = flashlm_core::math::sum_by(
+        logits,
+        #[inline(always)]
+        |l| exp(l - top),
+    );
+    top as f64 + (total as f64).ln()
+}
+
+/// Replaces one row of logits (V) by their gradient and returns its cross-entropy in nats; 0 for [`IGNORE`].
+#[inline(always)]
+fn cross_entropy_row(logits: &mut [f32], target: u16, scale: LossScale) -> f64 {
+    if target == IGNORE {
+        logits.fill(0.0);
+        return 0.0;
+    }
+    let top = largest(logits);
+    let at_target = logits[target as usize];
+    let mut lanes = [0.0; 16];
+    let mut chunks = logits.chunks_exact_mut(16);
+    for chunk in &mut chunks {
+        for (total, l) in lanes.iter_mut().zip(chunk) {
+            *l = exp(*l - top);
+            *total += *l;
+        }
+    }
+    for (total, l) in lanes.iter_mut().zip(chunks.into_remainder()) {
+        *l = exp(*l - top);
+        *total += *l;
+    }
+    let total = flashlm_core::math::fold_lanes(lanes);
+    let normaliser = top as f64 + (total as f64).ln();
+    let slope = scale.per_token * (1.0 + 2.0 * scale.z_loss * normaliser as f32) / total;
+    for l in logits.iter_mut() {
+        *l *= slope;
+    }
+    logits[target as usize] -= scale.per_token;
+    normaliser - at_target as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cross_entropy_gradient_matches_finite_differences() {
+        let scale = LossScale { per_token: 0.5, z_loss: 0.1 };
+        let logits: Vec<f32> = (0..19).map(|i| (i as f32 * 1.3).sin() * 2.0).collect();
+        let loss = |l: &[f32]| {
+            let z = l.iter().map(|v| (*v as f64).exp()).sum::<f64>().ln();
+            0.5 * (z - l[4] as f64 + 0.1 * z * z)
+        };
+        let mut got = logits.clone();
+        let nats = cross_entropy_row(&mut got, 4, scale);
+        let z = logits.iter().map(|v| (*v as f64).exp()).sum::<f64>().ln();
+        assert!((nats - (z - logits[4] as f64)).abs() < 1e-5);
+        for i in 0..19 {
+            let at = |step: f32| {
+                let mut l = logits.clone();
+                l[i] += step;
+                loss(&l)
+            };
+            let slope = (at(1e-3) - at(-1e-3)) / 2e-3;
+            assert!((slope as f32 - got[i]).abs() < 1e-4, "{slope} {}", got[i]);
+        }
+        assert_eq!(cross_entropy_row(&mut got, IGNORE, scale), 0.0);
+        assert!(got.iter().all(|&g| g == 0.0));
+    }
+}

@@ -1,0 +1,303 @@
+//! The parameters: one flat buffer, and where in it each tensor lies.
+
+use flashlm_core::config::{ModelConfig, RcsmConfig};
+use std::ops::Range;
+
+/// What a tensor is to the optimiser and to quantisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamKind {
+    /// A matrix whose rows are quantised to {-1, 0, +1}.
+    Ternary,
+    /// The embedding, quantised to int8 rows.
+    Embedding,
+    /// Anything kept in float: gains, biases, decays, slots, mix.
+    Float,
+}
+
+/// One tensor of the flat buffer, row-major.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub offset: usize,
+    pub kind: ParamKind,
+}
+
+impl TensorSpec {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the tensor has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where the tensor lies in the flat buffer.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+}
+
+/// Every tensor of a model, named as in the reference, in the order of the flat buffer.
+///
+/// Matrices that read the same vector are neighbours, so that one product serves them: `gate`, `value`, `out_gate`;
+/// `gate`, `up`; `router`, `read_key`; `write_key`, `write_value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    pub tensors: Vec<TensorSpec>,
+    pub len: usize,
+}
+
+impl Layout {
+    /// The layout of a model of this configuration.
+    pub fn new(config: &ModelConfig) -> Self {
+        use ParamKind::{Embedding, Float, Ternary};
+        let mut layout = Self { tensors: Vec::new(), len: 0 };
+        let (d, f) = (config.d_model as usize, config.d_ffn as usize);
+        layout.push("embed", &[config.vocab as usize, d], Embedding);
+        for i in 0..config.layers {
+            let mut block = |name: &str, shape: &[usize], kind| layout.push(&format!("blocks.{i}.{name}"), shape, kind);
+            block("mixer.norm.gain", &[d], Float);
+            block("mixer.shift", &[d], Float);
+            block("mixer.gate.weight", &[d, d], Ternary);
+            block("mixer.value.weight", &[d, d], Ternary);
+            block("mixer.out_gate.weight", &[d, d], Ternary);
+            block("mixer.proj.weight", &[d, d], Ternary);
+            block("mixer.state_norm.gain", &[d], Float);
+            block("mixer.decay", &[d], Float);
+            block("ffn.norm.gain", &[d], Float);
+            block("ffn.gate.weight", &[f, d], Ternary);
+            block("ffn.up.weight", &[f, d], Ternary);
+            block("ffn.down.weight", &[d, f], Ternary);
+        }
+        if let Some(RcsmConfig { width, ops, slots, depths, .. }) = config.rcsm {
+            let (r, o, s) = (width as usize, ops as usize, slots as usize);
+            layout.push("rcsm.in_norm.gain", &[d], Float);
+            layout.push("rcsm.down.weight", &[r, d], Ternary);
+            layout.push("rcsm.up.weight", &[d, r], Ternary);
+            layout.push("rcsm.pass_norm.gain", &[r], Float);
+            layout.push("rcsm.pass_norm.bias", &[r], Float);
+            layout.push("rcsm.router.weight", &[o, r], Ternary);
+            layout.push("rcsm.read_key.weight", &[s, r], Ternary);
+            layout.push("rcsm.ops", &[o, r, r], Ternary);
+            layout.push("rcsm.mix.weight", &[r, 2 * r], Float);
+            layout.push("rcsm.out_norm.gain", &[r], Float);
+            layout.push("rcsm.out_norm.bias", &[r], Float);
+            layout.push("rcsm.depth.weight", &[depths.len(), r], Ternary);
+            layout.push("rcsm.write_key.weight", &[s, r], Ternary);
+            layout.push("rcsm.write_value.weight", &[r, r], Ternary);
+            layout.push("rcsm.write_gate.weight", &[1, r], Float);
+            layout.push("rcsm.write_gate.bias", &[1], Float);
+            layout.push("rcsm.slots", &[s, r], Float);
+        }
+        layout.push("norm.gain", &[d], Float);
+        layout
+    }
+
+    fn push(&mut self, name: &str, shape: &[usize], kind: ParamKind) {
+        self.tensors.push(TensorSpec { name: name.into(), shape: shape.into(), offset: self.len, kind });
+        self.len += shape.iter().product::<usize>();
+    }
+
+    /// The tensor of this name.
+    pub fn get(&self, name: &str) -> Option<&TensorSpec> {
+        self.tensors.iter().find(|t| t.name == name)
+    }
+
+    /// From the start of tensor `first` to the end of tensor `last`.
+    fn span(&self, first: &str, last: &str) -> Range<usize> {
+        let find = |name: &str| self.get(name).unwrap_or_else(|| panic!("the layout has no tensor {name}"));
+        find(first).offset..find(last).range().end
+    }
+
+    /// Parameters in all, and how many of them are ternary.
+    pub fn counts(&self) -> (usize, usize) {
+        let ternary = self.tensors.iter().filter(|t| t.kind == ParamKind::Ternary).map(TensorSpec::len).sum();
+        (self.len, ternary)
+    }
+}
+
+/// All parameters of a model: the latent float weights that training moves.
+#[derive(Clone, Debug)]
+pub struct Params {
+    pub layout: Layout,
+    pub data: Vec<f32>,
+}
+
+impl Params {
+    /// The reference's initialisation, except that projections back into the residual stream start smaller by
+    /// sqrt(2 * layers) (Radford et al., 2019). Deterministic in `seed`.
+    pub fn init(config: &ModelConfig, seed: u64) -> Self {
+        let layout = Layout::new(config);
+        let mut data = vec![0.0; layout.len];
+        let mut rng = Rng::new(seed);
+        let residual = (2.0 * config.layers as f32).sqrt().recip();
+        for t in &layout.tensors {
+            let out = &mut data[t.range()];
+            let fan_in = *t.shape.last().unwrap_or(&1) as f32;
+            let name = t.name.rsplit_once("mixer.").or(t.name.rsplit_once("ffn.")).map_or(t.name.as_str(), |(_, n)| n);
+            match name {
+                "embed" => out.fill_with(|| rng.normal() * 0.02),
+                "norm.gain"
+                | "state_norm.gain"
+                | "rcsm.in_norm.gain"
+                | "rcsm.pass_norm.gain"
+                | "rcsm.out_norm.gain" => out.fill(1.0),
+                "rcsm.pass_norm.bias" | "rcsm.out_norm.bias" | "rcsm.slots" => out.fill(0.0),
+                "shift" => out.fill(1.0),
+                "decay" => {
+                    // time constants spread log-uniformly over 2 .. 256 tokens
+                    let last = (out.len() - 1).max(1) as f64;
+                    for (i, v) in out.iter_mut().enumerate() {
+                        let keep = (-(1.0 + 7.0 * i as f64 / last).exp2().recip()).exp();
+                        *v = (keep / (1.0 - keep)).ln() as f32;
+                    }
+                }
+                "rcsm.mix.weight" | "rcsm.write_gate.weight" => {
+                    out.fill_with(|| (2.0 * rng.uniform() - 1.0) * fan_in.sqrt().recip())
+                }
+                "rcsm.write_gate.bias" => out.fill(0.0),
+                "proj.weight" | "down.weight" | "rcsm.up.weight" => {
+                    out.fill_with(|| rng.normal() * fan_in.sqrt().recip() * residual)
+                }
+                _ => out.fill_with(|| rng.normal() * fan_in.sqrt().recip()),
+            }
+        }
+        Self { layout, data }
+    }
+
+    /// The tensor of this name, row-major.
+    pub fn tensor(&self, name: &str) -> Option<&[f32]> {
+        self.layout.get(name).map(|t| &self.data[t.range()])
+    }
+}
+
+/// Where one block's tensors lie, neighbours joined.
+#[derive(Clone, Debug)]
+pub struct BlockSpans {
+    pub norm: Range<usize>,
+    pub shift: Range<usize>,
+    /// `[gate; value; out_gate]`, (3D, D).
+    pub gate_value_out: Range<usize>,
+    pub proj: Range<usize>,
+    pub state_norm: Range<usize>,
+    pub decay: Range<usize>,
+    pub ffn_norm: Range<usize>,
+    /// `[gate; up]`, (2F, D).
+    pub gate_up: Range<usize>,
+    pub down: Range<usize>,
+}
+
+impl BlockSpans {
+    pub fn new(layout: &Layout, layer: usize) -> Self {
+        let span = |first: &str, last: &str| {
+            layout.span(&format!("blocks.{layer}.{first}"), &format!("blocks.{layer}.{last}"))
+        };
+        let one = |name: &str| span(name, name);
+        Self {
+            norm: one("mixer.norm.gain"),
+            shift: one("mixer.shift"),
+            gate_value_out: span("mixer.gate.weight", "mixer.out_gate.weight"),
+            proj: one("mixer.proj.weight"),
+            state_norm: one("mixer.state_norm.gain"),
+            decay: one("mixer.decay"),
+            ffn_norm: one("ffn.norm.gain"),
+            gate_up: span("ffn.gate.weight", "ffn.up.weight"),
+            down: one("ffn.down.weight"),
+        }
+    }
+}
+
+/// Where the RCSM engine's tensors lie, neighbours joined.
+#[derive(Clone, Debug)]
+pub struct RcsmSpans {
+    pub in_norm: Range<usize>,
+    pub down: Range<usize>,
+    pub up: Range<usize>,
+    pub pass_gain: Range<usize>,
+    pub pass_bias: Range<usize>,
+    /// `[router; read_key]`, (O + S, R).
+    pub route_read: Range<usize>,
+    pub ops: Range<usize>,
+    pub mix: Range<usize>,
+    pub out_gain: Range<usize>,
+    pub out_bias: Range<usize>,
+    pub depth: Range<usize>,
+    /// `[write_key; write_value]`, (S + R, R).
+    pub write: Range<usize>,
+    pub write_gate: Range<usize>,
+    pub write_gate_bias: usize,
+    pub slots: Range<usize>,
+}
+
+impl RcsmSpans {
+    pub fn new(layout: &Layout) -> Self {
+        let span = |first: &str, last: &str| layout.span(&format!("rcsm.{first}"), &format!("rcsm.{last}"));
+        let one = |name: &str| span(name, name);
+        Self {
+            in_norm: one("in_norm.gain"),
+            down: one("down.weight"),
+            up: one("up.weight"),
+            pass_gain: one("pass_norm.gain"),
+            pass_bias: one("pass_norm.bias"),
+            route_read: span("router.weight", "read_key.weight"),
+            ops: one("ops"),
+            mix: one("mix.weight"),
+            out_gain: one("out_norm.gain"),
+            out_bias: one("out_norm.bias"),
+            depth: one("depth.weight"),
+            write: span("write_key.weight", "write_value.weight"),
+            write_gate: one("write_gate.weight"),
+            write_gate_bias: one("write_gate.bias").start,
+            slots: one("slots"),
+        }
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): small, seedable, the same on every machine.
+#[derive(Clone, Debug)]
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in (0, 1).
+    pub fn uniform(&mut self) -> f32 {
+        ((self.next_u64() >> 41) as f32 + 0.5) * (1.0 / (1u64 << 23) as f32)
+    }
+
+    /// Standard normal (Box and Muller, 1958).
+    pub fn normal(&mut self) -> f32 {
+        (-2.0 * self.uniform().ln()).sqrt() * (std::f32::consts::TAU * self.uniform()).cos()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn supernova_has_the_parameters_of_the_design() {
+        let (total, ternary) = Layout::new(&ModelConfig::SUPERNOVA).counts();
+        assert_eq!((total as f64 / 1e4).round() / 100.0, 7.71);
+        assert_eq!((100.0 * ternary as f64 / total as f64).round(), 86.0);
+    }
+
+    #[test]
+    fn initialisation_depends_on_the_seed_alone() {
+        let config = ModelConfig { layers: 1, d_model: 32, d_ffn: 32, vocab: 64, ..ModelConfig::SUPERNOVA };
+        assert_eq!(Params::init(&config, 1).data, Params::init(&config, 1).data);
+        assert_ne!(Params::init(&config, 1).data, Params::init(&config, 2).data);
+    }
+}

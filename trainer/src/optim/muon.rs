@@ -1,0 +1,209 @@
+//! Muon: momentum made orthogonal (Keller Jordan, 2024, "Muon: an optimizer for hidden layers in neural networks").
+//!
+//! The update of a matrix is its Nesterov momentum with all singular values pushed towards one by five
+//! Newton-Schulz steps of a quintic polynomial. An orthogonal rows x cols update has a root mean square of
+//! `1 / sqrt(max(rows, cols))`; multiplied by `0.2 sqrt(max(rows, cols))` (Liu et al., 2025, "Muon is scalable for LLM
+//! training") its size is that of an AdamW update, so both share one learning rate and weight decay.
+
+use rayon::prelude::*;
+
+use super::moments::{Moment, Moments, noise};
+use crate::kernels::{Kernels, Workspace};
+
+/// Coefficients of the quintic, tuned to grow small singular values fastest.
+const QUINTIC: (f32, f32, f32) = (3.4445, -4.7750, 2.0315);
+/// Newton-Schulz steps.
+const STEPS: usize = 5;
+/// Root mean square of an update at learning rate one.
+const UPDATE_RMS: f32 = 0.2;
+/// Balanced shares of the matrices; fixed, so that scratch is bounded on machines with many cores.
+const SHARES: usize = 16;
+
+/// One matrix in the flat buffers.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix {
+    pub offset: usize,
+    pub rows: usize,
+    pub cols: usize,
+    /// Multiplies the learning rate.
+    pub lr: f32,
+    pub decay: f32,
+}
+
+/// Work space of one share, sized for its largest matrix.
+struct Scratch {
+    x: Vec<f32>,
+    next: Vec<f32>,
+    turned: Vec<f32>,
+    gram: Vec<f32>,
+    square: Vec<f32>,
+    workspace: Workspace,
+}
+
+/// The matrices and how they are shared out.
+pub struct Muon {
+    kernels: Kernels,
+    matrices: Vec<Matrix>,
+    momentum: f32,
+    /// Indices into `matrices`, with the share's work space.
+    shares: Vec<(Vec<usize>, Scratch)>,
+}
+
+impl Muon {
+    /// For `matrices`, rising by offset; products run on `kernels`.
+    pub fn new(kernels: Kernels, matrices: Vec<Matrix>, momentum: f32) -> Self {
+        let total: usize = matrices.iter().map(cost).sum();
+        let mut shares: Vec<Vec<usize>> = Vec::new();
+        let mut done = 0;
+        for (i, m) in matrices.iter().enumerate() {
+            // neighbours stay together, so that a share's parameters are one slice
+            let share = done * SHARES / total.max(1);
+            if shares.is_empty() || share > shares.len() - 1 {
+                shares.push(Vec::new());
+            }
+            shares.last_mut().expect("just pushed").push(i);
+            done += cost(m);
+        }
+        let shares = shares.into_iter().map(|of| {
+            let largest = of.iter().map(|&i| matrices[i].rows * matrices[i].cols).max().unwrap_or(0);
+            let small = of.iter().map(|&i| matrices[i].rows.min(matrices[i].cols)).max().unwrap_or(0);
+            let zeros = |n| vec![0.0f32; n];
+            let scratch = Scratch {
+                x: zeros(largest),
+                next: zeros(largest),
+                turned: zeros(largest),
+                gram: zeros(small * small),
+                square: zeros(small * small),
+                workspace: Workspace::new(),
+            };
+            (of, scratch)
+        });
+        Self { kernels, shares: shares.collect(), matrices, momentum }
+    }
+
+    /// One update of every matrix at learning rate `lr`; `grad_scale` multiplies the gradients (clipping).
+    pub fn step(
+        &mut self,
+        lr: f32,
+        grad_scale: f32,
+        update: u64,
+        params: &mut [f32],
+        grads: &[f32],
+        momenta: &mut Moments,
+    ) {
+        let Self { kernels, momentum, ref matrices, .. } = *self;
+        let step = Step { kernels, lr, grad_scale, update, momentum, matrices, grads };
+        match momenta {
+            Moments::F32(m) => step.run(&mut self.shares, params, m),
+            Moments::Bf16(m) => step.run(&mut self.shares, params, m),
+        }
+    }
+}
+
+/// Multiplications of one matrix's update, up to a factor.
+fn cost(m: &Matrix) -> usize {
+    let (small, large) = (m.rows.min(m.cols), m.rows.max(m.cols));
+    small * small * (2 * large + small)
+}
+
+/// What all shares of one step have in common.
+struct Step<'a> {
+    kernels: Kernels,
+    lr: f32,
+    grad_scale: f32,
+    update: u64,
+    momentum: f32,
+    matrices: &'a [Matrix],
+    grads: &'a [f32],
+}
+
+impl Step<'_> {
+    fn run<M: Moment>(&self, shares: &mut [(Vec<usize>, Scratch)], mut params: &mut [f32], mut momenta: &mut [M]) {
+        let mut start = 0;
+        let mut tasks: Vec<_> = Vec::with_capacity(shares.len());
+        for (of, scratch) in shares {
+            let last = &self.matrices[*of.last().expect("a share holds a matrix")];
+            let end = last.offset + last.rows * last.cols;
+            let (p, rest) = params.split_at_mut(end - start);
+            let (m, rest_m) = momenta.split_at_mut(end - start);
+            (params, momenta) = (rest, rest_m);
+            tasks.push((start, p, m, of, scratch));
+            start = end;
+        }
+        tasks.into_par_iter().for_each(|(start, params, momenta, of, scratch)| {
+            for &i in of.iter() {
+                let matrix = &self.matrices[i];
+                let at = matrix.offset - start..matrix.offset - start + matrix.rows * matrix.cols;
+                self.one(matrix, &mut params[at.clone()], &mut momenta[at], scratch);
+            }
+        });
+    }
+
+    fn one<M: Moment>(&self, matrix: &Matrix, params: &mut [f32], momenta: &mut [M], scratch: &mut Scratch) {
+        let Matrix { offset, rows, cols, lr, decay } = *matrix;
+        let (beta, lr) = (self.momentum, self.lr * lr);
+        let grads = &self.grads[offset..offset + rows * cols];
+        let (small, large) = (rows.min(cols), rows.max(cols));
+        let direction = &mut scratch.x[..rows * cols];
+        for (i, ((m, &g), d)) in momenta.iter_mut().zip(grads).zip(direction.iter_mut()).enumerate() {
+            let g = g * self.grad_scale;
+            let first = beta * m.load() + (1.0 - beta) * g;
+            *m = M::store(first, noise((offset + i) as u32, self.update as u32));
+            *d = beta * first + (1.0 - beta) * g;
+        }
+        if rows > cols {
+            transpose(direction, rows, cols, &mut scratch.next);
+            std::mem::swap(&mut scratch.x, &mut scratch.next);
+        }
+        orthogonalise(self.kernels, small, large, scratch);
+        if rows > cols {
+            transpose(&scratch.x[..rows * cols], small, large, &mut scratch.next);
+            std::mem::swap(&mut scratch.x, &mut scratch.next);
+        }
+        let (keep, scale) = (1.0 - lr * decay, lr * UPDATE_RMS * (large as f32).sqrt());
+        for (p, &o) in params.iter_mut().zip(&scratch.x[..rows * cols]) {
+            *p = *p * keep - scale * o;
+        }
+    }
+}
+
+/// `y (cols x rows) = x (rows x cols)` transposed, in square tiles that stay in the nearest cache.
+fn transpose(x: &[f32], rows: usize, cols: usize, y: &mut [f32]) {
+    const TILE: usize = 16;
+    for row0 in (0..rows).step_by(TILE) {
+        for col0 in (0..cols).step_by(TILE) {
+            for row in row0..(row0 + TILE).min(rows) {
+                for col in col0..(col0 + TILE).min(cols) {
+                    y[col * rows + row] = x[row * cols + col];
+                }
+            }
+        }
+    }
+}
+
+/// Replaces `scratch.x` (small x large, small <= large) by a nearly orthogonal matrix with the same singular vectors.
+fn orthogonalise(kernels: Kernels, small: usize, large: usize, scratch: &mut Scratch) {
+    let (a, b, c) = QUINTIC;
+    let Scratch { x, next, turned, gram, square, workspace } = scratch;
+    let size = small * large;
+    let norm: f64 = x[..size].chunks(1024).map(|p| flashlm_core::math::sum_by(p, |v| v * v) as f64).sum();
+    let inverse = 1.0 / (norm.sqrt() as f32 + 1e-7);
+    x[..size].iter_mut().for_each(|v| *v *= inverse);
+    let (turned, gram, square) = (&mut turned[..size], &mut gram[..small * small], &mut square[..small * small]);
+    for _ in 0..STEPS {
+        // with g = x x^T: x <- a x + (b g + c g^2) x; every factor on the left is symmetric or turned beforehand
+        transpose(&x[..size], small, large, turned);
+        gram.fill(0.0);
+        kernels.matmul_tn(turned, turned, large, small, small, gram, workspace);
+        square.fill(0.0);
+        kernels.matmul_tn(gram, gram, small, small, small, square, workspace);
+        for (g, &s) in gram.iter_mut().zip(&*square) {
+            *g = b * *g + c * s;
+        }
+        for (n, &v) in next[..size].iter_mut().zip(&x[..size]) {
+            *n = a * v;
+        }
+        kernels.matmul_tn(gram, &x[..size], small, small, large, &mut next[..size], workspace);
+        std::mem::swap(x, next);
+    }
+}

@@ -1,0 +1,304 @@
+//! Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file.
+//!
+//! A file holds the model's tensors under their names, the optimiser's under `adam.m.<name>`, `adam.v.<name>` or
+//! `muon.m.<name>`, the recurrent state of every lane as `lanes`, the tokenizer's tables as the bytes
+//! `tokenizer`, and as metadata the model's `config` and the run's `state`, both JSON. It is written under a
+//! temporary name, synced and renamed, so a name ending in `.safetensors` is always a whole file; the last two
+//! are kept, so that even a file damaged later costs one interval only.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use flashlm_core::config::ModelConfig;
+use safetensors::tensor::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::nn::{Layout, Params};
+use crate::optim::Optimiser;
+use crate::run::settings::Settings;
+
+/// Files kept in a run's directory.
+const KEPT: usize = 2;
+/// Version of the metadata's meaning.
+const FORMAT: u32 = 1;
+
+/// What can go wrong with a checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    #[error("{path}: cannot be read: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path}: cannot be written: {source}; the earlier checkpoints are untouched")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{path}: the disk is full; the earlier checkpoints are untouched")]
+    DiskFull { path: PathBuf },
+    #[error("{path}: not a whole safetensors file ({reason})")]
+    Damaged { path: PathBuf, reason: String },
+    #[error("{path}: not a checkpoint of this trainer: {reason}")]
+    Foreign { path: PathBuf, reason: String },
+}
+
+/// Where a run stands, beside its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    pub format: u32,
+    /// Optimiser steps taken, those skipped for a gradient that was not finite included.
+    pub step: u64,
+    /// Updates the optimiser applied.
+    pub updates: u64,
+    /// Wall-clock seconds over all sessions.
+    pub elapsed: f64,
+    /// Tokens trained on.
+    pub tokens: u64,
+    /// Where the data stream stands, as the data module wrote it.
+    pub cursor: Value,
+    pub settings: Settings,
+}
+
+impl State {
+    /// The state of a run at `step`.
+    pub fn new(step: u64, updates: u64, elapsed: f64, tokens: u64, cursor: Value, settings: Settings) -> Self {
+        Self { format: FORMAT, step, updates, elapsed, tokens, cursor, settings }
+    }
+}
+
+/// What a checkpoint is written from.
+pub struct Snapshot<'a> {
+    pub config: &'a ModelConfig,
+    pub state: &'a State,
+    pub tokenizer: &'a [u8],
+    pub params: &'a Params,
+    pub optimiser: &'a Optimiser,
+    pub lanes: &'a [f32],
+}
+
+/// A checkpoint in memory.
+pub struct Checkpoint {
+    pub path: PathBuf,
+    pub config: ModelConfig,
+    /// `None` for a file without a run's state: a model only.
+    pub state: Option<State>,
+    /// The blob's tokenizer tables.
+    pub tokenizer: Vec<u8>,
+    pub params: Params,
+    /// Carried recurrent state of every lane.
+    pub lanes: Vec<f32>,
+    /// The optimiser's tensors by name.
+    moments: std::collections::HashMap<String, Vec<f32>>,
+}
+
+impl Checkpoint {
+    /// Gives the optimiser its moments back.
+    pub fn restore(&self, optimiser: &mut Optimiser) -> Result<(), CheckpointError> {
+        let updates = self.state.as_ref().map_or(0, |s| s.updates);
+        optimiser
+            .restore(updates, |name| self.moments.get(name).map(Vec::as_slice))
+            .map_err(|name| foreign(&self.path, format!("it lacks {name}, which --optimiser needs")))
+    }
+}
+
+/// Reads a checkpoint file.
+pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    let bytes = fs::read(path).map_err(|source| CheckpointError::Read { path: path.into(), source })?;
+    let damaged =
+        |e: safetensors::SafeTensorError| CheckpointError::Damaged { path: path.into(), reason: e.to_string() };
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let facts = metadata.metadata().as_ref();
+    let fact = |key: &str| facts.and_then(|m| m.get(key));
+    let config = fact("config").ok_or_else(|| foreign(path, "its metadata has no `config`"))?;
+    let config: ModelConfig =
+        serde_json::from_str(config).map_err(|e| foreign(path, format!("its `config` is not understood: {e}")))?;
+    let state: Option<State> = match fact("state") {
+        Some(text) => {
+            Some(serde_json::from_str(text).map_err(|e| foreign(path, format!("its `state` is not understood: {e}")))?)
+        }
+        None => None,
+    };
+    if let Some(state) = &state
+        && state.format != FORMAT
+    {
+        return Err(foreign(path, format!("its format is {}, this trainer writes {FORMAT}", state.format)));
+    }
+    let layout = Layout::new(&config);
+    let mut params = Params { data: vec![0.0; layout.len], layout };
+    for t in &params.layout.tensors {
+        let view = tensors.tensor(&t.name).map_err(|_| foreign(path, format!("it has no tensor {}", t.name)))?;
+        if view.dtype() != Dtype::F32 || view.shape() != t.shape {
+            let (dtype, shape) = (view.dtype(), view.shape());
+            let reason = format!("{} is {dtype:?} {shape:?}, its config expects F32 {:?}", t.name, t.shape);
+            return Err(foreign(path, reason));
+        }
+        floats(view.data(), &mut params.data[t.offset..t.offset + view.data().len() / 4]);
+    }
+    let bytes_of = |name: &str| tensors.tensor(name).map(|v| v.data().to_vec()).unwrap_or_default();
+    let floats_of = |data: &[u8]| {
+        let mut values = vec![0.0; data.len() / 4];
+        floats(data, &mut values);
+        values
+    };
+    let moments = tensors.iter().filter(|(name, view)| is_moment(name) && view.dtype() == Dtype::F32);
+    Ok(Checkpoint {
+        path: path.into(),
+        config,
+        state,
+        tokenizer: bytes_of("tokenizer"),
+        lanes: floats_of(&bytes_of("lanes")),
+        moments: moments.map(|(name, view)| (name.to_string(), floats_of(view.data()))).collect(),
+        params,
+    })
+}
+
+fn is_moment(name: &str) -> bool {
+    ["adam.m.", "adam.v.", "muon.m."].iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn foreign(path: &Path, reason: impl Into<String>) -> CheckpointError {
+    CheckpointError::Foreign { path: path.into(), reason: reason.into() }
+}
+
+fn floats(bytes: &[u8], values: &mut [f32]) {
+    for (v, b) in values.iter_mut().zip(bytes.chunks_exact(4)) {
+        *v = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+    }
+}
+
+/// Writes a snapshot as a safetensors stream: 8 bytes of header length, the JSON header, the tensors in the
+/// header's order. Nothing but the header is held in memory.
+pub fn write_to(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
+    let mut header = Map::new();
+    let config = serde_json::to_string(snapshot.config)?;
+    let state = serde_json::to_string(snapshot.state)?;
+    header.insert("__metadata__".into(), json!({ "config": config, "state": state }));
+    let mut offset = 0;
+    let mut declare = |name: &str, dtype: &str, shape: &[usize], bytes: usize| {
+        let entry = json!({ "dtype": dtype, "shape": shape, "data_offsets": [offset, offset + bytes] });
+        header.insert(name.into(), entry);
+        offset += bytes;
+    };
+    for t in &snapshot.params.layout.tensors {
+        declare(&t.name, "F32", &t.shape, t.shape.iter().product::<usize>() * 4);
+    }
+    for (name, shape) in snapshot.optimiser.state_names() {
+        declare(&name, "F32", &shape, shape.iter().product::<usize>() * 4);
+    }
+    declare("lanes", "F32", &[snapshot.lanes.len()], snapshot.lanes.len() * 4);
+    declare("tokenizer", "U8", &[snapshot.tokenizer.len()], snapshot.tokenizer.len());
+
+    let mut header = Value::Object(header).to_string();
+    // the tensors start at a multiple of 8, as the format asks
+    while header.len() % 8 != 0 {
+        header.push(' ');
+    }
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    write_floats(out, &snapshot.params.data)?;
+    snapshot.optimiser.each_state(|_, _, values| write_floats(out, values))?;
+    write_floats(out, snapshot.lanes)?;
+    out.write_all(snapshot.tokenizer)
+}
+
+fn write_floats(out: &mut impl Write, values: &[f32]) -> io::Result<()> {
+    let mut buffer = [0u8; 4096];
+    for chunk in values.chunks(buffer.len() / 4) {
+        for (b, v) in buffer.chunks_exact_mut(4).zip(chunk) {
+            b.copy_from_slice(&v.to_le_bytes());
+        }
+        out.write_all(&buffer[..chunk.len() * 4])?;
+    }
+    Ok(())
+}
+
+/// The file name of the checkpoint after `step` steps.
+pub fn file_name(step: u64) -> String {
+    format!("step-{step:08}.safetensors")
+}
+
+/// Checkpoints in `dir`, newest first.
+pub fn list(dir: &Path) -> Vec<(u64, PathBuf)> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut found: Vec<_> = entries
+        .filter_map(|e| {
+            let path = e.ok()?.path();
+            let step = path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?;
+            Some((step.parse().ok()?, path))
+        })
+        .collect();
+    found.sort_by(|a, b| b.cmp(a));
+    found
+}
+
+/// The newest whole checkpoint in `dir`; a damaged one is passed over with a word to `note`. `None` when there
+/// is none. A file that is whole but not this trainer's is an error, for it may be of value to someone.
+pub fn newest(dir: &Path, mut note: impl FnMut(String)) -> Result<Option<Checkpoint>, CheckpointError> {
+    for (_, path) in list(dir) {
+        match read(&path) {
+            Ok(checkpoint) => return Ok(Some(checkpoint)),
+            Err(e @ (CheckpointError::Damaged { .. } | CheckpointError::Read { .. })) => {
+                note(format!("{e}: trying the one before"));
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(None)
+}
+
+/// Saves a snapshot as `dir/step-XXXXXXXX.safetensors` and removes all but the last two. When this fails
+/// nothing has changed: the temporary file is gone and the earlier checkpoints are still there.
+pub fn save(dir: &Path, snapshot: &Snapshot) -> Result<PathBuf, CheckpointError> {
+    let path = dir.join(file_name(snapshot.state.step));
+    write_atomically(&path, |file| {
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        write_to(snapshot, &mut out)?;
+        out.flush()
+    })?;
+    for (_, old) in list(dir).into_iter().skip(KEPT) {
+        // an old file that cannot be removed costs disk space, not the run
+        let _ = fs::remove_file(old);
+    }
+    Ok(path)
+}
+
+/// Removes what saves cut off by a kill left in `dir`: nothing reads a temporary file, and each is as long as a
+/// checkpoint.
+pub fn remove_temporaries(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for path in entries.filter_map(|e| Some(e.ok()?.path())) {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if name.starts_with(".step-") && name.ends_with(".tmp") {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Writes a file through `write` so that `path` either holds all of it, safely on disk, or what it held before.
+pub fn write_atomically(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), CheckpointError> {
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = dir.join(format!(".{name}.tmp"));
+    let attempt = || -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        write(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        // the rename itself must survive a power cut; not every system can sync a directory
+        if let Ok(dir) = File::open(dir) {
+            let _ = dir.sync_all();
+        }
+        Ok(())
+    };
+    attempt().map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                CheckpointError::DiskFull { path: path.into() }
+            }
+            _ => CheckpointError::Write { path: path.into(), source },
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

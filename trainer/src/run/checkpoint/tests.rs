@@ -1,0 +1,235 @@
+//! Promises of the checkpoint file.
+
+use super::*;
+use crate::kernels::Kernels;
+use crate::optim::{self, Outcome};
+use crate::run::clock::{self, Budget, Schedule};
+use crate::run::settings::{Batch, Source};
+use flashlm_core::config::RcsmConfig;
+
+struct Run {
+    config: ModelConfig,
+    params: Params,
+    optimiser: Optimiser,
+    state: State,
+    tokenizer: Vec<u8>,
+    lanes: Vec<f32>,
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        seed: 7,
+        budget: Budget::Steps(100),
+        batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1 },
+        source: Source { train: "builtin".into(), valid: None },
+        optimiser: optim::Settings::default(),
+        schedule: Schedule {
+            phases: clock::four_phases(),
+            shape: clock::Shape::Cosine,
+            lr: 3e-3,
+            lr_floor: 0.1,
+            warmup: 0.02,
+            cooldown: 0.5,
+            balance: 0.01,
+            pass_cost: 0.001,
+            tau: (1.0, 0.3),
+        },
+        z_loss: 1e-4,
+        kernels: "scalar f32".into(),
+    }
+}
+
+fn run(step: u64) -> Run {
+    let rcsm = RcsmConfig { width: 16, ops: 2, slots: 4, ..RcsmConfig::DEFAULT };
+    let config =
+        ModelConfig { vocab: 300, d_model: 32, layers: 1, d_ffn: 48, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA };
+    let mut params = Params::init(&config, step);
+    let mut optimiser = Optimiser::new(Kernels::detect(), &params.layout, optim::Settings::default());
+    let grads: Vec<f32> = params.data.iter().map(|p| p * 0.3 + 0.01).collect();
+    for _ in 0..3 {
+        assert!(matches!(optimiser.update(&mut params.data, &grads, 0.01), Outcome::Applied { .. }));
+    }
+    let cursor = json!({ "story": 123, "offset": [1, 2, 3] });
+    let state = State::new(step, optimiser.updates(), 12.625, 4096, cursor, settings());
+    let lanes = vec![1.5, -2.25, 3e-39, 0.1];
+    Run { config, params, optimiser, state, tokenizer: (0..=255).collect(), lanes }
+}
+
+impl Run {
+    fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
+            config: &self.config,
+            state: &self.state,
+            tokenizer: &self.tokenizer,
+            params: &self.params,
+            optimiser: &self.optimiser,
+            lanes: &self.lanes,
+        }
+    }
+}
+
+fn moments(optimiser: &Optimiser) -> Vec<(String, Vec<f32>)> {
+    let mut all = Vec::new();
+    let keep = |name: &str, _: &[usize], v: &[f32]| {
+        all.push((name.to_string(), v.to_vec()));
+        Ok::<(), ()>(())
+    };
+    optimiser.each_state(keep).unwrap();
+    all
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn everything_written_is_read_back_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(42);
+    let path = save(dir.path(), &run.snapshot()).unwrap();
+    assert_eq!(path.file_name().unwrap(), "step-00000042.safetensors");
+    let back = read(&path).unwrap();
+    assert_eq!((back.config, back.state.as_ref()), (run.config, Some(&run.state)));
+    assert_eq!(back.params.data, run.params.data);
+    assert_eq!((&back.tokenizer, &back.lanes), (&run.tokenizer, &run.lanes));
+    let mut optimiser = Optimiser::new(Kernels::detect(), &back.params.layout, optim::Settings::default());
+    back.restore(&mut optimiser).unwrap();
+    assert_eq!(moments(&optimiser), moments(&run.optimiser));
+    assert_eq!(optimiser.updates(), 3);
+}
+
+#[test]
+fn the_file_is_what_other_safetensors_readers_expect() {
+    let mut bytes = Vec::new();
+    let run = run(1);
+    write_to(&run.snapshot(), &mut bytes).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let embed = tensors.tensor("embed").unwrap();
+    assert_eq!((embed.dtype(), embed.shape()), (Dtype::F32, &[300, 32][..]));
+    assert_eq!(embed.data()[..4], run.params.data[0].to_le_bytes());
+    assert!(tensors.tensor("adam.v.rcsm.ops").is_ok());
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+    assert_eq!(header % 8, 0, "tensors must start aligned");
+}
+
+#[test]
+fn the_last_two_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    for step in [5, 10, 200, 1000] {
+        save(dir.path(), &run(step).snapshot()).unwrap();
+    }
+    assert_eq!(names(dir.path()), ["step-00000200.safetensors", "step-00001000.safetensors"]);
+    assert_eq!(newest(dir.path(), |_| ()).unwrap().unwrap().state.unwrap().step, 1000);
+}
+
+#[test]
+fn a_truncated_newest_checkpoint_falls_back_to_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    save(dir.path(), &run(10).snapshot()).unwrap();
+    let last = save(dir.path(), &run(20).snapshot()).unwrap();
+    let whole = fs::read(&last).unwrap();
+    for length in [0, 4, 8, 300, whole.len() / 2, whole.len() - 1] {
+        fs::write(&last, &whole[..length]).unwrap();
+        let mut notes = Vec::new();
+        let found = newest(dir.path(), |n| notes.push(n)).unwrap().unwrap();
+        assert_eq!(found.state.unwrap().step, 10, "cut at {length}");
+        assert!(notes.len() == 1 && notes[0].contains("step-00000020"), "{notes:?}");
+    }
+}
+
+#[test]
+fn no_checkpoint_is_not_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(newest(dir.path(), |_| ()).unwrap().is_none());
+    assert!(newest(&dir.path().join("absent"), |_| ()).unwrap().is_none());
+}
+
+#[test]
+fn a_full_disk_leaves_the_earlier_file_whole_and_no_debris() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = save(dir.path(), &run(10).snapshot()).unwrap();
+    let before = fs::read(&path).unwrap();
+    let error = write_atomically(&path, |file| {
+        file.write_all(&before[..1000])?;
+        Err(io::Error::from(io::ErrorKind::StorageFull))
+    })
+    .unwrap_err();
+    assert!(matches!(error, CheckpointError::DiskFull { .. }), "{error}");
+    assert!(error.to_string().contains("the disk is full"));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(names(dir.path()), ["step-00000010.safetensors"]);
+}
+
+/// A writer with room for so many bytes.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0 == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let n = bytes.len().min(self.0);
+        self.0 -= n;
+        Ok(n)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_write_that_fails_anywhere_is_reported() {
+    let run = run(10);
+    let mut whole = Vec::new();
+    write_to(&run.snapshot(), &mut whole).unwrap();
+    for room in [0, 7, 100, whole.len() / 3, whole.len() - 1] {
+        let error = write_to(&run.snapshot(), &mut Full(room)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull, "room for {room}");
+    }
+    assert!(write_to(&run.snapshot(), &mut Full(whole.len())).is_ok());
+}
+
+#[test]
+fn what_a_killed_save_left_is_removed_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    save(dir.path(), &run(10).snapshot()).unwrap();
+    fs::write(dir.path().join(".step-00000020.safetensors.tmp"), b"half").unwrap();
+    fs::write(dir.path().join("notes.tmp"), b"mine").unwrap();
+    remove_temporaries(dir.path());
+    assert_eq!(names(dir.path()), ["notes.tmp", "step-00000010.safetensors"]);
+}
+
+#[test]
+fn foreign_files_are_named_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("step-00000001.safetensors");
+    fs::write(&path, b"Once upon a time there was a checkpoint that was not one").unwrap();
+    assert!(matches!(read(&path), Err(CheckpointError::Damaged { .. })));
+    assert!(matches!(read(&dir.path().join("absent")), Err(CheckpointError::Read { .. })));
+    // a safetensors file without a config
+    let header = br#"{"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}   "#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header);
+    fs::write(&path, bytes).unwrap();
+    let Err(error) = read(&path) else { panic!("a file without config must be refused") };
+    assert!(error.to_string().contains("no `config`"), "{error}");
+    assert!(newest(dir.path(), |_| ()).is_err(), "a whole foreign file is not silently passed over");
+}
+
+#[test]
+fn settings_may_change_on_resume_except_the_optimiser() {
+    let before = settings();
+    assert_eq!(before.difference(&before).unwrap(), Default::default());
+    let mut now = settings();
+    now.schedule.lr = 1e-3;
+    now.budget = Budget::Steps(200);
+    let d = now.difference(&before).unwrap();
+    assert_eq!(d.changes.len(), 2, "{d:?}");
+    assert!(!d.stream_restarts && d.changes.iter().any(|c| c.starts_with("schedule.lr: ")), "{d:?}");
+    now.batch.threads = 3;
+    assert!(now.difference(&before).unwrap().stream_restarts);
+    now.optimiser.kind = optim::Kind::Muon;
+    assert!(now.difference(&before).unwrap_err().contains("--optimiser adamw"));
+}

@@ -1,0 +1,289 @@
+//! The schedule: what the share of the run that has passed says about learning rate, data, depth and losses.
+//!
+//! Progress is wall-clock time over `--hours`, so that two hours and twelve both go through all four phases; or
+//! steps over `--steps`, which makes a run a pure function of its arguments. Phases are rows of a table.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Budget {
+    /// Hours of wall-clock time, over all sessions of a resumed run.
+    Hours(f64),
+    /// Optimiser steps.
+    Steps(u64),
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// Constant, then a straight line to the floor over the last part ("warmup-stable-decay").
+    Trapezoid,
+    /// Half a cosine from the end of the warm-up to the end.
+    Cosine,
+    /// A straight line from the end of the warm-up to the end.
+    Linear,
+}
+
+/// Passes the training step takes through the RCSM engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Passes {
+    /// This many at every token.
+    Fixed(u8),
+    /// All depths, blended by a Gumbel-softmax.
+    Adaptive,
+}
+
+/// One row of the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: String,
+    /// Share of the run at which the phase ends.
+    pub until: f64,
+    /// Share of the stories used, easiest first.
+    pub pool: f32,
+    pub passes: Passes,
+    /// Whether the memory is written.
+    pub memory_writes: bool,
+    /// Whether the losses on operation balance and on passes count.
+    pub balance: bool,
+    pub pass_cost: bool,
+}
+
+/// The learning rate and loss weights that the phases switch on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    pub phases: Vec<Phase>,
+    pub shape: Shape,
+    /// The highest learning rate.
+    pub lr: f32,
+    /// The last learning rate, as a share of the highest.
+    pub lr_floor: f32,
+    /// Share of the run over which the learning rate rises from zero.
+    pub warmup: f64,
+    /// Trapezoid: share of the run at the end over which it falls.
+    pub cooldown: f64,
+    /// Weight of the operation balance loss.
+    pub balance: f32,
+    /// Loss per mean pass.
+    pub pass_cost: f32,
+    /// Gumbel-softmax temperature where adaptive depth begins, and from the end of that phase on.
+    pub tau: (f32, f32),
+}
+
+/// The schedule's values at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Index into [`Schedule::phases`].
+    pub phase: usize,
+    pub lr: f32,
+    pub pool: f32,
+    pub passes: Passes,
+    /// Temperature; meaningful where `passes` is adaptive.
+    pub tau: f32,
+    pub memory_writes: bool,
+    pub balance: f32,
+    pub pass_cost: f32,
+}
+
+/// The four phases of DESIGN section 4. The fourth trains like the third until generate-and-select joins it.
+pub fn four_phases() -> Vec<Phase> {
+    let phase = |name: &str, until, pool, passes, memory_writes, balance, pass_cost| Phase {
+        name: name.into(),
+        until,
+        pool,
+        passes,
+        memory_writes,
+        balance,
+        pass_cost,
+    };
+    vec![
+        phase("foundation", 0.15, 0.3, Passes::Fixed(1), false, false, false),
+        phase("operations", 0.50, 0.75, Passes::Fixed(3), false, true, false),
+        phase("memory", 0.85, 1.0, Passes::Adaptive, true, true, true),
+        phase("amplification", 1.0, 1.0, Passes::Adaptive, true, true, true),
+    ]
+}
+
+/// One phase: all stories, adaptive depth and memory from the first step (`--no-curriculum`).
+pub fn one_phase() -> Vec<Phase> {
+    let last = four_phases().pop().expect("four phases");
+    vec![Phase { name: "everything".into(), ..last }]
+}
+
+impl Schedule {
+    /// The values at `progress`, a share of the run clamped to 0 ..= 1.
+    pub fn at(&self, progress: f64) -> Point {
+        let progress = progress.clamp(0.0, 1.0);
+        let last = self.phases.len() - 1;
+        let index = self.phases.iter().position(|p| progress < p.until).unwrap_or(last);
+        let phase = &self.phases[index];
+        Point {
+            phase: index,
+            lr: self.lr * self.lr_share(progress) as f32,
+            pool: phase.pool,
+            passes: phase.passes,
+            tau: self.tau_at(progress),
+            memory_writes: phase.memory_writes,
+            balance: if phase.balance { self.balance } else { 0.0 },
+            pass_cost: if phase.pass_cost { self.pass_cost } else { 0.0 },
+        }
+    }
+
+    /// The learning rate's share of its maximum.
+    fn lr_share(&self, progress: f64) -> f64 {
+        if progress < self.warmup {
+            return progress / self.warmup;
+        }
+        let floor = self.lr_floor as f64;
+        let left = 1.0 - progress;
+        let after = left / (1.0 - self.warmup);
+        let high = match self.shape {
+            Shape::Trapezoid => (left / self.cooldown.min(1.0 - self.warmup).max(1e-9)).min(1.0),
+            Shape::Cosine => 0.5 - 0.5 * (std::f64::consts::PI * after).cos(),
+            Shape::Linear => after,
+        };
+        floor + (1.0 - floor) * high
+    }
+
+    /// Annealed in a straight line over the first adaptive phase, then held.
+    fn tau_at(&self, progress: f64) -> f32 {
+        let Some(first) = self.phases.iter().position(|p| p.passes == Passes::Adaptive) else { return self.tau.0 };
+        let from = if first == 0 { 0.0 } else { self.phases[first - 1].until };
+        let share = ((progress - from) / (self.phases[first].until - from)).clamp(0.0, 1.0) as f32;
+        self.tau.0 + (self.tau.1 - self.tau.0) * share
+    }
+}
+
+/// How much of the budget is spent.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    budget: Budget,
+    /// Time spent by earlier sessions of this run.
+    before: Duration,
+    started: Instant,
+}
+
+impl Clock {
+    /// Starts now; `before` is the time that earlier sessions spent, from the checkpoint.
+    pub fn start(budget: Budget, before: Duration) -> Self {
+        Self { budget, before, started: Instant::now() }
+    }
+
+    /// Wall-clock time over all sessions.
+    pub fn elapsed(&self) -> Duration {
+        self.before + self.started.elapsed()
+    }
+
+    /// Share of the budget spent before step number `step` (from 0); 1 or more when it is used up.
+    pub fn progress(&self, step: u64) -> f64 {
+        match self.budget {
+            Budget::Hours(hours) => self.elapsed().as_secs_f64() / (hours * 3600.0),
+            Budget::Steps(steps) => step as f64 / steps.max(1) as f64,
+        }
+    }
+
+    /// Estimated time left, from the time spent per share of progress; `None` before there is any.
+    pub fn left(&self, step: u64) -> Option<Duration> {
+        let spent = self.elapsed().as_secs_f64();
+        let left = match self.budget {
+            Budget::Hours(hours) => hours * 3600.0 - spent,
+            Budget::Steps(_) => {
+                let progress = self.progress(step);
+                if progress <= 0.0 {
+                    return None;
+                }
+                spent / progress - spent
+            }
+        };
+        Some(Duration::from_secs_f64(left.max(0.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(shape: Shape) -> Schedule {
+        Schedule {
+            phases: four_phases(),
+            shape,
+            lr: 2.0,
+            lr_floor: 0.0,
+            warmup: 0.1,
+            cooldown: 0.4,
+            balance: 0.01,
+            pass_cost: 0.002,
+            tau: (1.0, 0.3),
+        }
+    }
+
+    #[test]
+    fn phases_follow_the_design_table() {
+        let s = schedule(Shape::Cosine);
+        let rows = [
+            (0.0, 0, 0.3, Passes::Fixed(1), false, 0.0, 0.0),
+            (0.149, 0, 0.3, Passes::Fixed(1), false, 0.0, 0.0),
+            (0.15, 1, 0.75, Passes::Fixed(3), false, 0.01, 0.0),
+            (0.499, 1, 0.75, Passes::Fixed(3), false, 0.01, 0.0),
+            (0.5, 2, 1.0, Passes::Adaptive, true, 0.01, 0.002),
+            (0.85, 3, 1.0, Passes::Adaptive, true, 0.01, 0.002),
+            (1.0, 3, 1.0, Passes::Adaptive, true, 0.01, 0.002),
+            (7.0, 3, 1.0, Passes::Adaptive, true, 0.01, 0.002),
+        ];
+        for (progress, phase, pool, passes, writes, balance, cost) in rows {
+            let p = s.at(progress);
+            let got = (p.phase, p.pool, p.passes, p.memory_writes, p.balance, p.pass_cost);
+            assert_eq!(got, (phase, pool, passes, writes, balance, cost), "at {progress}");
+        }
+    }
+
+    #[test]
+    fn learning_rate_warms_up_and_ends_at_the_floor() {
+        for shape in [Shape::Trapezoid, Shape::Cosine, Shape::Linear] {
+            let mut s = schedule(shape);
+            assert_eq!(s.at(0.0).lr, 0.0);
+            assert!((s.at(0.05).lr - 1.0).abs() < 1e-6);
+            assert!((s.at(0.1).lr - 2.0).abs() < 1e-6);
+            assert!(s.at(1.0).lr.abs() < 1e-6);
+            let rates: Vec<_> = (10..=100).map(|i| s.at(i as f64 / 100.0).lr).collect();
+            assert!(rates.windows(2).all(|w| w[1] <= w[0]), "{shape:?} rises after the warm-up");
+            s.lr_floor = 0.1;
+            assert!((s.at(1.0).lr - 0.2).abs() < 1e-6);
+        }
+        assert_eq!(schedule(Shape::Trapezoid).at(0.59).lr, 2.0);
+        assert!((schedule(Shape::Trapezoid).at(0.8).lr - 1.0).abs() < 1e-6);
+        assert!((schedule(Shape::Cosine).at(0.55).lr - 1.0).abs() < 1e-6);
+        assert!((schedule(Shape::Linear).at(0.55).lr - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn temperature_anneals_over_the_first_adaptive_phase_and_is_held() {
+        let s = schedule(Shape::Linear);
+        assert_eq!(s.at(0.5).tau, 1.0);
+        assert!((s.at(0.675).tau - 0.65).abs() < 1e-6);
+        assert!((s.at(0.85).tau - 0.3).abs() < 1e-6);
+        assert!((s.at(1.0).tau - 0.3).abs() < 1e-6);
+    }
+
+    #[test]
+    fn progress_by_steps_does_not_depend_on_time_and_by_hours_continues_from_the_checkpoint() {
+        let steps = Clock::start(Budget::Steps(200), Duration::from_secs(1000));
+        assert_eq!((steps.progress(0), steps.progress(50), steps.progress(200)), (0.0, 0.25, 1.0));
+        let hours = Clock::start(Budget::Hours(2.0), Duration::from_secs(3600));
+        assert!((hours.progress(0) - 0.5).abs() < 1e-3 && (hours.progress(99) - 0.5).abs() < 1e-3);
+        assert!((hours.left(0).unwrap().as_secs_f64() - 3600.0).abs() < 5.0);
+    }
+
+    #[test]
+    fn one_phase_uses_everything_from_the_start() {
+        let s = Schedule { phases: one_phase(), ..schedule(Shape::Linear) };
+        let p = s.at(0.0);
+        assert_eq!((p.phase, p.pool, p.passes, p.memory_writes), (0, 1.0, Passes::Adaptive, true));
+        assert!((s.at(1.0).tau - 0.3).abs() < 1e-6);
+    }
+}

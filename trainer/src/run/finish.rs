@@ -1,0 +1,141 @@
+//! The end of a run: the last checkpoint, the packed model, the whole held-out text scored twice, `results.json`.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::nn::Story;
+use crate::run::args::DepthArg;
+use crate::run::checkpoint;
+use crate::run::evaluate::score_stories;
+use crate::run::metrics::EvalRecord;
+use crate::run::packed::Blob;
+use crate::run::prepare::Run;
+use crate::run::progress::Progress;
+use crate::run::train::save;
+use crate::run::{interrupt, metrics::Record};
+
+/// The most the packed model's bits per byte may differ from the trainer's (DESIGN section 5).
+const PACKED_TOLERANCE: f64 = 0.002;
+
+/// What `results.json` holds.
+#[derive(Serialize)]
+struct Results<'a> {
+    preset: &'a str,
+    /// Whether the run used up its budget.
+    complete: bool,
+    parameters: usize,
+    steps: u64,
+    tokens: u64,
+    /// Wall-clock seconds over all sessions.
+    elapsed: f64,
+    /// Over all of that time, evaluations included.
+    tokens_per_second: f64,
+    /// Of the whole held-out text; absent after an interruption.
+    held_out: Option<HeldOut>,
+    /// The evaluations on the way, on the first part of the held-out text.
+    curve: &'a [EvalRecord],
+    settings: Value,
+}
+
+#[derive(Clone, Serialize)]
+struct HeldOut {
+    file: String,
+    bytes: u64,
+    /// Bits per byte by the trainer's weights, and by the packed model through core.
+    bpc: f64,
+    packed_bpc: f64,
+    mean_passes: f64,
+}
+
+/// Saves and exports; a complete run is also measured on all of the held-out text.
+pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
+    let point = run.point();
+    run.enter(&point);
+    let saved = run.saved == Some(run.step) || save(run, progress);
+    let complete = !interrupt::requested();
+    let held_out = if complete { Some(measure(run, progress)?) } else { None };
+    let blob = run.pack()?;
+    let flm = run.out.join("model.flm");
+    checkpoint::write_atomically(&flm, |file| io::Write::write_all(file, blob.bytes()))?;
+    if saved {
+        let newest = run.out.join(checkpoint::file_name(run.step));
+        let alias = run.out.join("model.safetensors");
+        link(&newest, &alias).with_context(|| alias.display().to_string())?;
+    }
+    let elapsed = run.clock.elapsed().as_secs_f64();
+    let results = Results {
+        preset: run.preset,
+        complete,
+        parameters: run.engine.params().layout.len,
+        steps: run.step,
+        tokens: run.tokens,
+        elapsed,
+        tokens_per_second: run.tokens as f64 / elapsed.max(1e-9),
+        held_out: held_out.clone(),
+        curve: &run.curve,
+        settings: serde_json::to_value(&run.settings)?,
+    };
+    let text = serde_json::to_string_pretty(&results)?;
+    checkpoint::write_atomically(&run.out.join("results.json"), |file| io::Write::write_all(file, text.as_bytes()))?;
+    progress.line(&format!(
+        "{} after {} steps, {:.2} M tokens; model: {} ({} bytes)",
+        if complete { "finished" } else { "stopped" },
+        run.step,
+        run.tokens as f64 / 1e6,
+        flm.display(),
+        blob.bytes().len()
+    ));
+    if !saved {
+        bail!("the last checkpoint could not be saved; {} is complete", flm.display());
+    }
+    match held_out {
+        Some(h) if (h.bpc - h.packed_bpc).abs() > PACKED_TOLERANCE => {
+            bail!("the packed model's {:.4} bpc is not the trainer's {:.4}: this is a bug", h.packed_bpc, h.bpc)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bits per byte of all held-out text by the engine and by the packed model.
+fn measure(run: &mut Run, progress: &Progress) -> anyhow::Result<HeldOut> {
+    progress.line(&format!("scoring {} bytes of held-out text", run.held_out.bytes));
+    let stories: Vec<Story> = run.held_out.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
+    let bytes = run.held_out.bytes;
+    let evaluation = run.engine.evaluate(&stories, run.depth);
+    let blob: Blob = run.pack()?;
+    let packed = run.engine.pool().install(|| score_stories(&blob, &stories, bytes, DepthArg::Model))?;
+    let (bpc, packed_bpc) = (evaluation.bits / bytes as f64, packed.bits_per_byte());
+    progress.line(&format!(
+        "held-out: {bpc:.4} bits per character by the trainer, {packed_bpc:.4} by the packed model, {:.2} passes a token",
+        evaluation.mean_passes
+    ));
+    let record = EvalRecord {
+        step: run.step,
+        elapsed: run.clock.elapsed().as_secs_f64(),
+        bpc,
+        bytes,
+        tokens: run.tokens,
+        mean_passes: evaluation.mean_passes,
+    };
+    let notes = [run.metrics.write(&Record::Eval(record)), run.metrics.flush()];
+    notes.into_iter().flatten().for_each(|message| progress.line(&message));
+    run.final_bpc = Some(bpc);
+    let file = run.held_out_path.display().to_string();
+    Ok(HeldOut { file, bytes, bpc, packed_bpc, mean_passes: evaluation.mean_passes })
+}
+
+/// Makes `alias` the same file as `target`: a hard link, or a copy where the file system has none.
+fn link(target: &Path, alias: &Path) -> io::Result<()> {
+    let temporary = alias.with_extension("tmp");
+    let _ = fs::remove_file(&temporary);
+    fs::hard_link(target, &temporary).or_else(|_| fs::copy(target, &temporary).map(|_| ()))?;
+    fs::rename(&temporary, alias)?;
+    // two names of one file already: the rename did nothing and left both
+    let _ = fs::remove_file(&temporary);
+    Ok(())
+}

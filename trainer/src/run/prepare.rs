@@ -1,0 +1,351 @@
+//! From the command line to a run ready for its next step: data, model, optimiser, and where a checkpoint left them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use flashlm_core::Tokenizer;
+use flashlm_core::blob::{Facts, MAX_TEXT};
+use flashlm_core::config::{Depth, ModelConfig};
+
+use crate::data::{self, EvaluationSet, Prepared};
+use crate::export;
+use crate::kernels::Kernels;
+use crate::nn::{BatchShape, EmbeddingMode, Engine, Params};
+use crate::optim::{self, Optimiser, PerKind};
+use crate::run::args::{Resume, TrainArgs};
+use crate::run::checkpoint::{self, Checkpoint};
+use crate::run::clock::{self, Budget, Clock, Passes, Point, Schedule};
+use crate::run::metrics::{EvalRecord, Metrics};
+use crate::run::packed::Blob;
+use crate::run::progress::Progress;
+use crate::run::settings::{Batch, Settings, Source};
+use crate::run::streams::Streams;
+
+/// Length of a run unless told otherwise, hours.
+pub const DEFAULT_HOURS: f64 = 2.0;
+/// Bytes of held-out text that the evaluations during a run score.
+const EVALUATION_BYTES: u64 = 100_000;
+/// Bytes of text a tokenizer is trained on.
+const TOKENIZER_SAMPLE: u64 = 64 << 20;
+
+/// A run between two steps.
+pub struct Run {
+    pub settings: Settings,
+    /// Preset the dimensions started from.
+    pub preset: &'static str,
+    /// Dimensions, with the depth and memory writes of the phase at hand.
+    pub config: ModelConfig,
+    pub out: PathBuf,
+    /// The tokenizer's tables.
+    pub tokenizer: Vec<u8>,
+    pub engine: Engine,
+    pub optimiser: Optimiser,
+    pub streams: Streams,
+    pub held_out: EvaluationSet,
+    /// The first part of it, scored during the run.
+    pub held_out_head: EvaluationSet,
+    /// The file the held-out stories are in.
+    pub held_out_path: PathBuf,
+    pub clock: Clock,
+    /// Steps taken and tokens trained on.
+    pub step: u64,
+    pub tokens: u64,
+    /// Index of the phase reached.
+    pub phase: usize,
+    /// Depth of inference in the phase at hand.
+    pub depth: Depth,
+    pub metrics: Metrics,
+    /// Evaluations so far.
+    pub curve: Vec<EvalRecord>,
+    /// Bits per byte of the whole held-out text, once measured.
+    pub final_bpc: Option<f64>,
+    /// The step whose checkpoint is on disk.
+    pub saved: Option<u64>,
+}
+
+/// Prepares everything that `args` asks for.
+pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
+    let mut config = args.model.config();
+    config.validate()?;
+    let kernels = args.machine.kernels()?;
+    let settings = settings(args, kernels);
+    let batch = settings.batch;
+    let preset = args.model.preset.name();
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(preset));
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create the directory {}", out.display()))?;
+
+    checkpoint::remove_temporaries(&out);
+    let checkpoint = find_checkpoint(args, &out, &config, progress)?;
+    let data = load_data(args, &settings, &config, checkpoint.as_ref(), progress)?;
+    let Prepared { tokenizer, train, curriculum, valid, valid_path, .. } = data;
+    let words = Tokenizer::from_bytes(&tokenizer)?;
+    if words.vocab() < config.vocab {
+        progress.line(&format!("the stories give a vocabulary of {} tokens", words.vocab()));
+    }
+    config.vocab = words.vocab();
+
+    let params = match &checkpoint {
+        Some(c) => c.params.clone(),
+        None => Params::init(&config, settings.seed),
+    };
+    let (all, ternary) = params.layout.counts();
+    let mut optimiser = Optimiser::new(kernels, &params.layout, settings.optimiser);
+    let mut streams = Streams::new(train, curriculum, batch.threads, batch.sequences, settings.seed);
+    let shape = BatchShape {
+        threads: batch.threads,
+        sequences: batch.sequences,
+        tokens: batch.tokens,
+        accumulate: batch.accumulate,
+    };
+    let mut engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
+    progress.line(&format!(
+        "{preset}: {:.2} M parameters, {:.0} % ternary; {} threads x {} sequences x {} tokens x {}; {} kernels",
+        all as f64 / 1e6,
+        100.0 * ternary as f64 / all as f64,
+        batch.threads,
+        batch.sequences,
+        batch.tokens,
+        batch.accumulate,
+        settings.kernels
+    ));
+    let state = match &checkpoint {
+        Some(c) => resume(c, &settings, &mut optimiser, &mut streams, &mut engine, progress)?,
+        None => Standing::default(),
+    };
+    let (metrics, curve) = Metrics::open(&out.join("metrics.jsonl"), state.step)
+        .with_context(|| format!("cannot write {}", out.join("metrics.jsonl").display()))?;
+    Ok(Run {
+        clock: Clock::start(settings.budget, Duration::from_secs_f64(state.elapsed)),
+        preset,
+        config,
+        tokenizer: tokenizer.clone(),
+        engine,
+        optimiser,
+        streams,
+        held_out_head: valid.head(EVALUATION_BYTES, words),
+        held_out: valid,
+        held_out_path: valid_path,
+        step: state.step,
+        tokens: state.tokens,
+        phase: 0,
+        depth: Depth::Fixed(1),
+        metrics,
+        curve,
+        final_bpc: None,
+        saved: checkpoint.map(|_| state.step),
+        settings,
+        out,
+    })
+}
+
+impl Run {
+    /// Makes `point`'s phase the current one: its stories, and its depth and memory for inference.
+    pub fn enter(&mut self, point: &Point) {
+        self.streams.set_pool(point.pool);
+        self.phase = point.phase;
+        if let Some(rcsm) = &mut self.config.rcsm {
+            self.depth = match point.passes {
+                Passes::Fixed(n) => Depth::Fixed(n),
+                Passes::Adaptive => Depth::Adaptive,
+            };
+            rcsm.default_depth = self.depth;
+            rcsm.memory_writes = point.memory_writes;
+        }
+        self.engine.set_memory_writes(point.memory_writes);
+    }
+
+    /// The phase a step at this moment would train in.
+    pub fn point(&self) -> Point {
+        self.settings.schedule.at(self.clock.progress(self.step))
+    }
+
+    /// Replaces what is not finite in the lanes' carried state by zero.
+    pub fn mend_lanes(&mut self) {
+        let mut states = self.engine.states();
+        states.iter_mut().filter(|v| !v.is_finite()).for_each(|v| *v = 0.0);
+        // of the engine's own length
+        let _ = self.engine.set_states(&states);
+    }
+
+    /// Bits per byte of the last evaluation.
+    pub fn last_bpc(&self) -> Option<f64> {
+        self.final_bpc.or(self.curve.last().map(|e| e.bpc))
+    }
+
+    /// The model as it stands, packed.
+    pub fn pack(&self) -> anyhow::Result<Blob> {
+        let data = &self.settings.source.train;
+        let short = |text: &'_ str| text.len() <= MAX_TEXT;
+        let file_name = data.rsplit(['/', '\\']).next().unwrap_or(data);
+        let facts = Facts {
+            name: self.preset,
+            data: if short(data) {
+                data
+            } else if short(file_name) {
+                file_name
+            } else {
+                ""
+            },
+            tokens: self.tokens,
+            steps: self.step,
+            phase: (self.phase + 1).min(4) as u8,
+            held_out_bpc: self.last_bpc(),
+        };
+        let params = self.engine.params();
+        let blob = export::write_blob(&self.config, &facts, &self.tokenizer, &|name| params.tensor(name))?;
+        Blob::new(&blob)
+    }
+}
+
+/// Where a run stands.
+#[derive(Default)]
+struct Standing {
+    step: u64,
+    tokens: u64,
+    elapsed: f64,
+}
+
+fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
+    let floats = PerKind { ternary: args.weight_decay, embedding: 0.0, float: 0.0 };
+    Settings {
+        seed: args.seed,
+        budget: args.steps.map_or(Budget::Hours(args.hours.unwrap_or(DEFAULT_HOURS)), Budget::Steps),
+        batch: Batch {
+            threads: args.machine.threads(),
+            sequences: args.batch.sequences as usize,
+            tokens: args.batch.tokens as usize,
+            accumulate: args.accumulate as usize,
+        },
+        source: Source {
+            train: args.data.clone().unwrap_or_else(|| "builtin".into()),
+            valid: args.valid.as_ref().map(|p| p.display().to_string()),
+        },
+        optimiser: optim::Settings {
+            kind: args.optimiser,
+            beta1: args.beta1,
+            beta2: args.beta2,
+            momentum: args.momentum,
+            lr: PerKind { ternary: 1.0, embedding: args.embedding_lr, float: args.float_lr },
+            weight_decay: floats,
+            clip: if args.clip > 0.0 { args.clip } else { f32::MAX },
+            moments: args.moments,
+            ..optim::Settings::default()
+        },
+        schedule: Schedule {
+            phases: if args.no_curriculum { clock::one_phase() } else { clock::four_phases() },
+            shape: args.schedule,
+            lr: args.lr,
+            lr_floor: args.lr_floor,
+            warmup: args.warmup,
+            cooldown: args.cooldown,
+            balance: args.balance,
+            pass_cost: args.pass_cost,
+            tau: (args.tau, args.tau_end),
+        },
+        z_loss: args.z_loss,
+        kernels: format!("{} {}", kernels.isa(), kernels.precision()),
+    }
+}
+
+/// The checkpoint to go on from, if any; an error where it is of another model.
+fn find_checkpoint(
+    args: &TrainArgs,
+    out: &std::path::Path,
+    config: &ModelConfig,
+    progress: &Progress,
+) -> anyhow::Result<Option<Checkpoint>> {
+    let found = match &args.resume {
+        Resume::Never => None,
+        Resume::Auto => checkpoint::newest(out, |note| progress.line(&note))?,
+        Resume::File(path) => Some(checkpoint::read(path)?),
+    };
+    let Some(found) = found else { return Ok(None) };
+    let path = found.path.display();
+    if found.state.is_none() {
+        bail!("{path}: holds a model but no training state to go on from");
+    }
+    if !same_model(&found.config, config) {
+        let way_out = match args.resume {
+            Resume::File(_) => "give the same dimensions",
+            _ => "give the same dimensions, another --out, or --resume never to start anew",
+        };
+        bail!("{path}: is a checkpoint of another model: {way_out}\n  it: {:?}\n  now: {config:?}", found.config);
+    }
+    Ok(Some(found))
+}
+
+/// Whether a checkpoint is of the model asked for. Training itself sets depth and memory writes, and a small corpus
+/// gives fewer tokens than were asked for.
+fn same_model(found: &ModelConfig, asked: &ModelConfig) -> bool {
+    let mut found = *found;
+    if let (Some(f), Some(a)) = (&mut found.rcsm, &asked.rcsm) {
+        (f.default_depth, f.memory_writes) = (a.default_depth, a.memory_writes);
+    }
+    found.vocab <= asked.vocab && ModelConfig { vocab: asked.vocab, ..found } == *asked
+}
+
+fn load_data(
+    args: &TrainArgs,
+    settings: &Settings,
+    config: &ModelConfig,
+    checkpoint: Option<&Checkpoint>,
+    progress: &Progress,
+) -> anyhow::Result<Prepared> {
+    let options = data::Options {
+        data: data::Source::parse(&settings.source.train)?,
+        valid: args.valid.clone().map(data::Source::Path),
+        vocab: config.vocab as usize,
+        tokenizer: checkpoint.map(|c| c.tokenizer.clone()),
+        sample: TOKENIZER_SAMPLE,
+        cache_dir: args.cache.clone().unwrap_or_else(|| data::prepare::default_cache_dir().into()),
+        seed: settings.seed,
+    };
+    let data = options.prepare(|note| progress.line(&note))?;
+    if data.duplicates + data.in_validation > 0 {
+        let (copies, seen) = (data.duplicates, data.in_validation);
+        progress.line(&format!("left out {copies} copies of stories and {seen} stories of the held-out text"));
+    }
+    Ok(data)
+}
+
+/// Gives optimiser, streams and engine what a checkpoint holds for them.
+fn resume(
+    checkpoint: &Checkpoint,
+    settings: &Settings,
+    optimiser: &mut Optimiser,
+    streams: &mut Streams,
+    engine: &mut Engine,
+    progress: &Progress,
+) -> anyhow::Result<Standing> {
+    let Some(state) = &checkpoint.state else { bail!("{}: no training state", checkpoint.path.display()) };
+    let path = checkpoint.path.display();
+    let difference = settings.difference(&state.settings).map_err(|e| anyhow::anyhow!("{path}: {e}"))?;
+    progress.line(&format!("going on from {path}, step {}", state.step));
+    for change in &difference.changes {
+        progress.line(&format!("  changed: {change}"));
+    }
+    checkpoint.restore(optimiser)?;
+    let carried =
+        !difference.stream_restarts && streams.restore(&state.cursor) && engine.set_states(&checkpoint.lanes).is_ok();
+    if !carried {
+        progress.line("  batch shape, data or seed changed: the data stream starts anew");
+    }
+    Ok(Standing { step: state.step, tokens: state.tokens, elapsed: state.elapsed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flashlm_core::config::RcsmConfig;
+
+    #[test]
+    fn what_training_itself_sets_does_not_make_another_model() {
+        let asked = ModelConfig::SUPERNOVA;
+        let trained = RcsmConfig { default_depth: Depth::Fixed(1), memory_writes: false, ..RcsmConfig::DEFAULT };
+        assert!(same_model(&ModelConfig { rcsm: Some(trained), vocab: 3000, ..asked }, &asked));
+        assert!(!same_model(&ModelConfig { d_model: 128, ..asked }, &asked));
+        assert!(!same_model(&ModelConfig { rcsm: None, ..asked }, &asked));
+        assert!(!same_model(&ModelConfig { vocab: 5000, ..asked }, &asked));
+    }
+}

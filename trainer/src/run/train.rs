@@ -1,0 +1,264 @@
+//! The training run: steps, evaluations, checkpoints, until the clock runs out or the user stops it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::nn::{StepOptions, StepStats, Story, TrainDepth};
+use crate::optim::Outcome;
+use crate::run::args::TrainArgs;
+use crate::run::checkpoint::{self, Snapshot, State};
+use crate::run::clock::{Passes, Point};
+use crate::run::metrics::{EvalRecord, Record, StepRecord};
+use crate::run::prepare::{self, Run};
+use crate::run::progress::{Progress, Status};
+use crate::run::{finish, generate, interrupt};
+
+/// Steps in a row without a usable gradient that end the run.
+const MAX_SKIPPED: u32 = 5;
+/// Stories shown at every evaluation: how they begin, and the sampler's seed.
+const SAMPLES: [(&str, u64); 2] = [("Once upon a time", 1), ("", 2)];
+/// Length of a shown story, tokens.
+const SAMPLE_TOKENS: usize = 120;
+/// Weight of the newest step in the displayed averages.
+const SMOOTHING: f64 = 0.05;
+
+/// Trains as the command line says. Returns when the run is complete or was interrupted; both leave a checkpoint
+/// and a packed model in the output directory.
+pub fn train(args: &TrainArgs) -> anyhow::Result<()> {
+    interrupt::install().context("cannot install the Ctrl-C handler")?;
+    let mut progress = Progress::new();
+    let mut run = prepare::prepare(args, &progress)?;
+    let mut timers = Timers::new(args);
+    let mut averages = Averages::default();
+    let mut skipped = 0;
+    loop {
+        let share = run.clock.progress(run.step);
+        if share >= 1.0 || interrupt::requested() {
+            break;
+        }
+        let point = run.settings.schedule.at(share);
+        run.enter(&point);
+        let (stats, grad_norm, took) = step(&mut run, &point);
+        run.step += 1;
+        match grad_norm {
+            Some(_) => {
+                skipped = 0;
+                run.tokens += stats.tokens as u64;
+                averages.add(&stats, took);
+            }
+            None => {
+                skipped += 1;
+                let what = if stats.loss.is_finite() { "a gradient" } else { "the loss" };
+                progress.line(&format!("step {}: {what} is not finite: step skipped", run.step));
+                // what the lanes carry may be spoilt too
+                run.mend_lanes();
+                if skipped >= MAX_SKIPPED {
+                    bail!("{}", diverged(&run));
+                }
+            }
+        }
+        record_step(&mut run, &progress, &point, stats, grad_norm, took);
+        progress.show(&Status {
+            progress: run.clock.progress(run.step),
+            phase: &run.settings.schedule.phases[point.phase].name,
+            step: run.step,
+            loss: averages.loss,
+            bpc: run.last_bpc(),
+            tokens_per_second: averages.rate,
+            mean_passes: averages.passes,
+            left: run.clock.left(run.step),
+        });
+        if timers.evaluation.is_due() {
+            evaluate(&mut run, &progress)?;
+        }
+        if timers.checkpoint.is_due() {
+            save(&mut run, &progress);
+        }
+    }
+    progress.finish();
+    finish::finish(&mut run, &progress)
+}
+
+/// Forward, backward and update. The gradient norm is `None` where a value was not finite and nothing changed.
+fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
+    let started = Instant::now();
+    let depth = match point.passes {
+        Passes::Fixed(n) => TrainDepth::Fixed(n),
+        Passes::Adaptive => {
+            let noise_seed = Some(noise_seed(run.settings.seed, run.step));
+            TrainDepth::Adaptive { tau: point.tau, noise_seed }
+        }
+    };
+    let options = StepOptions {
+        depth,
+        memory_writes: point.memory_writes,
+        balance: point.balance,
+        pass_cost: point.pass_cost,
+        z_loss: run.settings.z_loss,
+    };
+    let Run { engine, streams, optimiser, .. } = run;
+    let stats = engine.step(|replica, ids, targets| streams.fill(replica, ids, targets), &options);
+    let outcome = if stats.loss.is_finite() {
+        engine.update(|params, grads, _| optimiser.update(params, grads, point.lr))
+    } else {
+        Outcome::NotFinite
+    };
+    let grad_norm = match outcome {
+        Outcome::Applied { grad_norm } => Some(grad_norm),
+        Outcome::NotFinite => None,
+    };
+    (stats, grad_norm, started.elapsed())
+}
+
+/// A seed for the step's Gumbel noise: a function of the run's seed and the step, so that a resumed run draws the same.
+fn noise_seed(seed: u64, step: u64) -> u64 {
+    // SplitMix64 (Steele et al., 2014)
+    let mut z = seed.wrapping_add((step + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn record_step(
+    run: &mut Run,
+    progress: &Progress,
+    point: &Point,
+    stats: StepStats,
+    grad_norm: Option<f64>,
+    took: Duration,
+) {
+    let record = Record::Step(StepRecord {
+        step: run.step,
+        elapsed: run.clock.elapsed().as_secs_f64(),
+        phase: run.settings.schedule.phases[point.phase].name.clone(),
+        loss: stats.loss,
+        grad_norm,
+        lr: point.lr,
+        tokens: run.tokens,
+        tokens_per_second: stats.tokens as f64 / took.as_secs_f64(),
+        mean_passes: stats.mean_passes,
+        op_usage: stats.op_usage,
+    });
+    if let Some(message) = run.metrics.write(&record) {
+        progress.line(&message);
+    }
+}
+
+/// Bits per byte on the fixed part of the held-out stories, and a sample to read.
+fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
+    let part = &run.held_out_head;
+    let stories: Vec<Story> = part.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
+    let evaluation = run.engine.evaluate(&stories, run.depth);
+    let record = EvalRecord {
+        step: run.step,
+        elapsed: run.clock.elapsed().as_secs_f64(),
+        bpc: evaluation.bits / part.bytes as f64,
+        bytes: part.bytes,
+        tokens: run.tokens,
+        mean_passes: evaluation.mean_passes,
+    };
+    progress.line(&format!(
+        "step {}: held-out {:.4} bpc on {} bytes, {:.2} passes a token",
+        run.step, record.bpc, record.bytes, record.mean_passes
+    ));
+    let notes = [run.metrics.write(&Record::Eval(record.clone())), run.metrics.flush()];
+    notes.into_iter().flatten().for_each(|message| progress.line(&message));
+    run.curve.push(record);
+    let blob = run.pack()?;
+    for (prompt, seed) in SAMPLES {
+        progress
+            .line(&format!("  > {}", generate::sample(&blob, prompt, SAMPLE_TOKENS, seed)?.replace('\n', "\n    ")));
+    }
+    Ok(())
+}
+
+/// Saves a checkpoint; a failure is reported and training goes on, for the next attempt may succeed.
+pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
+    if let Some(message) = run.metrics.flush() {
+        progress.line(&message);
+    }
+    let elapsed = run.clock.elapsed().as_secs_f64();
+    let updates = run.optimiser.updates();
+    let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
+    let lanes = run.engine.states();
+    let snapshot = Snapshot {
+        config: &run.config,
+        state: &state,
+        tokenizer: &run.tokenizer,
+        params: run.engine.params(),
+        optimiser: &run.optimiser,
+        lanes: &lanes,
+    };
+    match checkpoint::save(&run.out, &snapshot) {
+        Ok(_) => {
+            run.saved = Some(run.step);
+            true
+        }
+        Err(e) => {
+            progress.line(&format!("checkpoint not saved: {e}"));
+            false
+        }
+    }
+}
+
+fn diverged(run: &Run) -> String {
+    let start = format!("{MAX_SKIPPED} steps in a row were not finite: training diverged; try a lower --lr. ");
+    match checkpoint::list(&run.out).first() {
+        Some((step, path)) => format!("{start}The last checkpoint, of step {step}, is {}", path.display()),
+        None => format!("{start}No checkpoint was saved yet"),
+    }
+}
+
+/// Exponential averages for the display.
+#[derive(Default)]
+struct Averages {
+    loss: f64,
+    rate: f64,
+    passes: f64,
+    count: u32,
+}
+
+impl Averages {
+    fn add(&mut self, stats: &StepStats, took: Duration) {
+        self.count += 1;
+        // the plain mean of the first few, then the exponential one
+        let weight = SMOOTHING.max(1.0 / self.count as f64);
+        let rate = stats.tokens as f64 / took.as_secs_f64();
+        for (average, value) in
+            [(&mut self.loss, stats.loss), (&mut self.rate, rate), (&mut self.passes, stats.mean_passes)]
+        {
+            *average += weight * (value - *average);
+        }
+    }
+}
+
+/// What is done from time to time.
+struct Timers {
+    evaluation: Timer,
+    checkpoint: Timer,
+}
+
+struct Timer {
+    every: Duration,
+    last: Instant,
+}
+
+impl Timers {
+    fn new(args: &TrainArgs) -> Self {
+        let hours = args.hours.unwrap_or(prepare::DEFAULT_HOURS);
+        let evaluation = args.eval_every.unwrap_or(if args.steps.is_some() { 5.0 } else { hours * 60.0 / 12.0 });
+        let timer = |minutes: f64| Timer { every: Duration::from_secs_f64(minutes * 60.0), last: Instant::now() };
+        Self { evaluation: timer(evaluation), checkpoint: timer(args.checkpoint_every) }
+    }
+}
+
+impl Timer {
+    fn is_due(&mut self) -> bool {
+        let due = self.last.elapsed() >= self.every;
+        if due {
+            self.last = Instant::now();
+        }
+        due
+    }
+}
