@@ -1,0 +1,150 @@
+//! One model, two programs: the packed blob through core computes what the trainer computes.
+
+mod common;
+
+use common::{SMALL, engine, tokens};
+use flashlm_core::{Depth, Facts, Kernels, Level, Line, MAX_CHUNK, Model, ModelConfig, Session, arena_lines, score};
+use trainer::export::write_blob;
+use trainer::kernels::Isa;
+use trainer::nn::Rng;
+
+/// The blob of the engine's model, on a 64-byte boundary.
+fn packed(engine: &trainer::nn::Engine) -> Vec<Line> {
+    let bytes =
+        write_blob(engine.config(), &Facts::default(), &[], &|name| engine.params().tensor(name)).expect("packs");
+    let mut lines = vec![Line::ZERO; bytes.len().div_ceil(64)];
+    for (line, bytes) in lines.iter_mut().zip(bytes.chunks(64)) {
+        line.0[..bytes.len()].copy_from_slice(bytes);
+    }
+    lines
+}
+
+fn bytes(lines: &[Line]) -> &[u8] {
+    bytemuck::cast_slice(lines)
+}
+
+fn argmax(x: &[f32]) -> usize {
+    (0..x.len()).fold(0, |best, i| if x[i] > x[best] { i } else { best })
+}
+
+/// Logits after every token, by prefill.
+fn prefilled(blob: &[u8], level: Level, chunk: usize, tokens: &[u16], depth: Depth) -> Vec<Vec<f32>> {
+    let lines = arena_lines(blob, chunk);
+    let model = Model::from_bytes(blob).expect("blob");
+    let kernels = Kernels::new(level).expect("available");
+    let mut session = Session::new(model, kernels, vec![Line::ZERO; lines]).expect("arena");
+    session.set_depth(depth).expect("depth");
+    let mut logits = vec![Vec::new(); tokens.len()];
+    session.prefill_logits(tokens, |t, _, rows| logits[t].extend_from_slice(rows)).expect("tokens");
+    logits
+}
+
+#[test]
+fn packed_model_agrees_with_the_trainer_on_ten_thousand_tokens() {
+    let mut rng = Rng::new(11);
+    let stories: Vec<Vec<u16>> = (0..50).map(|_| tokens(&mut rng, SMALL.vocab, 200)).collect();
+    let scored: Vec<(&[u16], bool)> = stories.iter().map(|s| (&s[..], true)).collect();
+    for depth in [Depth::Adaptive, Depth::Fixed(1), Depth::Fixed(3), Depth::Fixed(8)] {
+        let mut trainer = engine(SMALL, Isa::detect(), 10, 64);
+        let mut want = vec![Vec::new(); stories.len()];
+        let evaluation = trainer.evaluate_with(&scored, depth, |story, _, logits| want[story].push(argmax(logits)));
+
+        let lines = packed(&trainer);
+        let model = Model::from_bytes(bytes(&lines)).expect("blob");
+        let mut session = Session::on_heap(model, Kernels::detect());
+        session.set_depth(depth).expect("depth");
+        let (mut bits, mut same, mut total) = (0.0, 0, 0);
+        for (story, want) in stories.iter().zip(&want) {
+            let terminated: Vec<u16> = story.iter().copied().chain([0]).collect();
+            bits += score::story(&mut session, &terminated, |_, _| ()).expect("scores");
+            let inputs: Vec<u16> = [0].iter().chain(story).copied().collect();
+            let got = prefilled(bytes(&lines), Kernels::detect().level(), MAX_CHUNK, &inputs, depth);
+            same += got.iter().zip(want).filter(|(got, want)| argmax(got) == **want).count();
+            total += want.len();
+        }
+        assert_eq!(total, 50 * 201);
+        let agreement = same as f64 / total as f64;
+        let per_token = (bits - evaluation.bits).abs() / total as f64;
+        println!("{depth:?}: same argmax on {:.3} %, {per_token:.1e} bits a token apart", 100.0 * agreement);
+        assert!(agreement >= 0.999, "{depth:?}: same argmax on {agreement}");
+        assert!(per_token < 0.002, "{depth:?}: {per_token} bits a token apart");
+    }
+}
+
+/// Dimensions that are no multiples of anything convenient to one register width, and the real ones.
+fn shapes() -> [ModelConfig; 3] {
+    let odd = ModelConfig { vocab: 272, d_model: 48, d_ffn: 112, layers: 3, ..SMALL };
+    let wide = ModelConfig { layers: 1, vocab: 512, ..ModelConfig::SUPERNOVA };
+    [SMALL, odd, wide]
+}
+
+#[test]
+fn whole_model_logits_are_bit_equal_at_every_level_and_chunk() {
+    let mut rng = Rng::new(12);
+    for config in shapes() {
+        let trainer = engine(config, Isa::detect(), 1, 4);
+        let lines = packed(&trainer);
+        let model = Model::from_bytes(bytes(&lines)).expect("blob");
+        let mut text = tokens(&mut rng, config.vocab, 70);
+        (text[0], text[40]) = (0, 0);
+        for depth in [Depth::Adaptive, Depth::Fixed(3)] {
+            let bits = |logits: Vec<Vec<f32>>| -> Vec<u32> { logits.iter().flatten().map(|l| l.to_bits()).collect() };
+            let want = bits(prefilled(bytes(&lines), Level::Scalar, 1, &text, depth));
+            assert_eq!(want.len(), text.len() * config.vocab as usize);
+            for level in Kernels::available().map(|k| k.level()) {
+                for chunk in [1, 5, 16] {
+                    assert!(
+                        bits(prefilled(bytes(&lines), level, chunk, &text, depth)) == want,
+                        "{level:?}, chunk {chunk}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn prefill_equals_as_many_steps_bit_for_bit() {
+    let mut rng = Rng::new(13);
+    let trainer = engine(SMALL, Isa::detect(), 1, 4);
+    let lines = packed(&trainer);
+    let model = Model::from_bytes(bytes(&lines)).expect("blob");
+    let text = tokens(&mut rng, SMALL.vocab, 50);
+    let mut stepped = Session::on_heap(model, Kernels::detect());
+    let mut prefilled = Session::on_heap(model, Kernels::detect());
+    for token in &text {
+        stepped.step(*token).expect("step");
+    }
+    prefilled.prefill(&text).expect("prefill");
+    let logits = |session: &Session<_>| {
+        let mut all: Vec<u32> = Vec::new();
+        session.logits(|_, rows| all.extend(rows.iter().map(|l| l.to_bits()))).expect("logits");
+        all
+    };
+    assert_eq!(logits(&stepped), logits(&prefilled));
+    assert_eq!(bytemuck::cast_slice::<_, u8>(stepped.state()), bytemuck::cast_slice::<_, u8>(prefilled.state()));
+}
+
+#[test]
+fn no_core_logit_depends_on_a_later_token() {
+    let mut rng = Rng::new(14);
+    let trainer = engine(SMALL, Isa::detect(), 1, 4);
+    let lines = packed(&trainer);
+    let model = Model::from_bytes(bytes(&lines)).expect("blob");
+    let text = tokens(&mut rng, SMALL.vocab, 24);
+    for level in Kernels::available().map(|k| k.level()) {
+        let before = prefilled(bytes(&lines), level, 16, &text, Depth::Adaptive);
+        for changed in 0..text.len() {
+            let mut other = text.clone();
+            other[changed] = 1 + (other[changed] + 40) % 127;
+            let after = prefilled(bytes(&lines), level, 16, &other, Depth::Adaptive);
+            for t in 0..changed {
+                assert!(
+                    before[t].iter().zip(&after[t]).all(|(a, b)| a.to_bits() == b.to_bits()),
+                    "{t} before {changed}"
+                );
+            }
+            assert_ne!(before[changed], after[changed], "token {changed} changes nothing");
+        }
+    }
+}
