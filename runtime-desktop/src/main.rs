@@ -1,1 +1,47 @@
-fn main() {}
+//! `flashlm`: talk to a FlashLM model, or generate, evaluate, score and measure with it.
+#![deny(unsafe_code)]
+
+mod args;
+mod bench;
+mod chat;
+mod engine;
+mod evaluate;
+mod generate;
+mod interrupt;
+mod model;
+mod score;
+mod settings;
+mod stats;
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let result = run(Cli::parse());
+    match result.and_then(|()| Ok(io::stdout().flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command.unwrap_or_default() {
+        Command::Chat(chat) => chat::run(cli.model, chat),
+        Command::Generate(generate) => generate::run(cli.model, generate),
+        Command::Eval(eval) => evaluate::run(cli.model, eval),
+        Command::Score(score) => score::run(cli.model, score),
+        Command::Bench(bench) => bench::run(cli.model, bench),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|e| e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe))
+}

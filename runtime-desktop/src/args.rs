@@ -1,0 +1,148 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use flashlm_core::config::Depth;
+
+use crate::settings::{self, Settings};
+
+/// Talk to a FlashLM model. Without a command: a chat.
+#[derive(Parser, Debug)]
+#[command(name = "flashlm", version, about)]
+pub struct Cli {
+    /// Model file (.flm); without it, the model built into this program
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Read prompts, write stories (the default)
+    Chat(Chat),
+    /// Continue one prompt
+    Generate(Generate),
+    /// Bits per byte (BPC) of a file of stories separated by <|endoftext|>
+    Eval(Eval),
+    /// Total bits of each line of a file, for minimal pairs and multiple choice
+    Score(Score),
+    /// Tokens per second of decoding and prefill, per instruction set and depth
+    Bench(Bench),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Chat(Chat { sampling: Sampling::default(), length: Settings::default().length, history: None })
+    }
+}
+
+/// How the next token is chosen.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Sampling {
+    /// Temperature, 0 to 10; 0 always takes the likeliest token
+    #[arg(long, value_name = "X", default_value_t = Settings::default().temperature, value_parser = settings::temperature)]
+    pub temp: f32,
+    /// Keep only the N likeliest tokens, 1 to 64; 0 is 64
+    #[arg(long, value_name = "N", default_value_t = Settings::default().top_k, value_parser = settings::top_k)]
+    pub top_k: u32,
+    /// Keep the likeliest tokens that together have this probability, above 0 to 1
+    #[arg(long, value_name = "X", default_value_t = Settings::default().top_p, value_parser = settings::top_p)]
+    pub top_p: f32,
+    /// Drop tokens less likely than this share of the likeliest, 0 to 1
+    #[arg(long, value_name = "X", default_value_t = Settings::default().min_p, value_parser = settings::min_p)]
+    pub min_p: f32,
+    /// Repetition penalty on recent tokens, 0.1 to 10; 1 is none
+    #[arg(long, value_name = "X", default_value_t = Settings::default().repeat, value_parser = settings::repeat)]
+    pub repeat: f32,
+    /// Seed: the same seed gives the same text on every machine
+    #[arg(long, value_name = "N", default_value_t = Settings::default().seed, value_parser = settings::seed)]
+    pub seed: u64,
+    /// Passes of the reasoning loop per token: one of the model's depths or auto; by default as the model was trained
+    #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
+    pub depth: Option<Depth>,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        let Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, .. } = Settings::default();
+        Self { temp: temperature, top_k, top_p, min_p, repeat, seed, depth }
+    }
+}
+
+impl Sampling {
+    pub fn settings(&self, length: usize) -> Settings {
+        let Self { temp: temperature, top_k, top_p, min_p, repeat, seed, depth } = *self;
+        Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, length }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Chat {
+    #[command(flatten)]
+    pub sampling: Sampling,
+    /// The most tokens generated for a prompt
+    #[arg(short = 'n', long, value_name = "N", default_value_t = Settings::default().length, value_parser = settings::length)]
+    pub length: usize,
+    /// Where the lines you type are remembered [default: flashlm/history in your state directory]
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct Generate {
+    /// Text to continue; empty begins a story
+    #[arg(short, long, default_value = "")]
+    pub prompt: String,
+    /// The most tokens generated; the end of the story stops earlier
+    #[arg(short = 'n', long, value_name = "N", default_value_t = Settings::default().length, value_parser = settings::length)]
+    pub length: usize,
+    #[command(flatten)]
+    pub sampling: Sampling,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Eval {
+    /// File of stories separated by <|endoftext|>
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Passes of the reasoning loop per token: one of the model's depths or auto; by default as the model was trained
+    #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
+    pub depth: Option<Depth>,
+    /// Threads, 1 to 1024 [default: all cores]; the result does not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Score {
+    /// One text a line; - reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Passes of the reasoning loop per token: one of the model's depths or auto; by default as the model was trained
+    #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
+    pub depth: Option<Depth>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// Tokens in one run, 16 to 100000
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(16..=100_000))]
+    pub tokens: u32,
+    /// Runs of each measurement; the median is reported, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeats: u32,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,173 @@
+//! `flashlm` without a command: prompts in, stories out, `/commands` in between.
+
+mod command;
+mod input;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::args;
+use crate::engine::{Ended, Engine};
+use crate::interrupt::{self, Generating};
+use crate::model::ModelFile;
+use crate::settings::{Settings, check_depth, depth_name};
+use crate::stats::peak_memory;
+use command::Command;
+use input::Input;
+
+const HELP: &str = "\
+A line of text begins a new story with it; the model goes on.
+An empty line, or /continue, goes on with the current story (after Ctrl-C, or where its length ran out).
+/continue TEXT      adds TEXT to the current story and goes on
+/temp X             temperature, 0 to 10; 0 always takes the likeliest token
+/top-p X            keep the likeliest tokens that together have this probability, above 0 to 1
+/top-k N            keep the N likeliest tokens, 1 to 64; 0 is 64
+/min-p X            drop tokens less likely than this share of the likeliest, 0 to 1
+/repeat X           repetition penalty on recent tokens, 0.1 to 10; 1 is none
+/seed N             the same seed and settings give the same text; any new setting begins the random numbers anew
+/depth N|auto       passes of the reasoning loop per token: one of the model's depths, or the model's choice
+/length N           the most tokens generated at a time
+/set                show these settings
+/stats              tokens/s, passes per token, operations used, memory
+/load FILE          change to another model
+/reset              forget the current story, the statistics and where the random numbers stand
+/help               this
+/quit               leave (so does Ctrl-D)
+Ctrl-C stops a generation.";
+
+/// Why a model's part of the conversation ended.
+enum Next {
+    Quit,
+    Load(PathBuf),
+}
+
+pub fn run(path: Option<PathBuf>, args: args::Chat) -> Result<()> {
+    let mut file = ModelFile::open(path.as_deref())?;
+    // A wrong model or depth on the command line ends the program before anything is asked.
+    file.depth(&file.model()?, args.sampling.depth)?;
+    let mut settings = args.sampling.settings(args.length);
+    interrupt::install()?;
+    let mut input = Input::open(args.history)?;
+    loop {
+        match talk(&file, &mut settings, &mut input)? {
+            Next::Quit => return Ok(()),
+            Next::Load(path) => match ModelFile::open(Some(&path)).and_then(|f| f.model().map(|_| ()).map(|()| f)) {
+                Ok(loaded) => file = loaded,
+                Err(error) => complain(&format!("{error:#}; {} stays", file.name))?,
+            },
+        }
+    }
+}
+
+/// Talks with the model in `file` until another is wanted.
+fn talk(file: &ModelFile, settings: &mut Settings, input: &mut Input) -> Result<Next> {
+    let model = file.model()?;
+    if settings.depth.is_some_and(|depth| check_depth(depth, model.config().rcsm.as_ref()).is_err()) {
+        settings.depth = None;
+    }
+    let mut arena = file.arena();
+    let mut engine = Engine::new(file, &model, &mut arena, *settings)?;
+    if input.is_interactive() {
+        let facts = model.facts();
+        let bpc = facts.held_out_bpc.map_or(String::new(), |bpc| format!(", {bpc:.3} BPC"));
+        say(&format!("{} ({}{bpc}). Begin a story, or type /help.", file.name, facts.name))?;
+    }
+    while let Some(line) = input.line()? {
+        let command = match Command::parse(&line) {
+            Ok(command) => command,
+            Err(error) => {
+                complain(&error)?;
+                continue;
+            }
+        };
+        match command {
+            Command::Story(text) => {
+                engine.start(text.as_bytes())?;
+                write(&mut engine, text)?;
+            }
+            Command::Continue(_) if !engine.in_story() => {
+                complain("there is no story to go on with: type how one begins")?
+            }
+            Command::Continue(text) => {
+                engine.add(text.as_bytes())?;
+                write(&mut engine, text)?;
+            }
+            Command::Set(change) => {
+                let mut changed = *settings;
+                change.apply(&mut changed);
+                match changed.depth.map_or(Ok(()), |d| check_depth(d, model.config().rcsm.as_ref())) {
+                    Ok(()) => {
+                        *settings = changed;
+                        engine.set(changed)?;
+                    }
+                    Err(error) => complain(&error)?,
+                }
+            }
+            Command::Show => say(&settings.to_string())?,
+            Command::Stats => say(&report(&engine, file))?,
+            Command::Load(path) => return Ok(Next::Load(path)),
+            Command::Reset => engine.reset()?,
+            Command::Help => say(HELP)?,
+            Command::Quit => return Ok(Next::Quit),
+        }
+    }
+    Ok(Next::Quit)
+}
+
+/// Shows `text`, then generates until the story, the length or the reader's patience ends.
+fn write(engine: &mut Engine, text: &str) -> Result<()> {
+    let generating = Generating::begin();
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    let ended = engine.generate(&generating, |piece| {
+        out.write_all(piece.as_bytes())?;
+        out.flush()
+    })?;
+    // an interrupted line ends where the terminal echoed ^C
+    out.write_all(if ended == Ended::Story { b"\n\n" } else { b"\n" })?;
+    out.flush()?;
+    Ok(())
+}
+
+fn report(engine: &Engine, file: &ModelFile) -> String {
+    let stats = engine.stats();
+    let mut text = format!(
+        "generated {} tokens, {:.1} tokens/s; read {} prompt tokens, {:.1} tokens/s\n",
+        stats.tokens,
+        stats.tokens_per_second(),
+        stats.prompt_tokens,
+        stats.prompt_tokens_per_second()
+    );
+    let depth = depth_name(engine.depth());
+    match stats.mean_passes() {
+        Some(passes) => text += &format!("passes per token {passes:.2} (depth {depth})\n"),
+        None => text += &format!("passes per token: none counted yet (depth {depth})\n"),
+    }
+    let total: u64 = stats.operations.iter().sum();
+    if total > 0 {
+        text += "operations used:\n";
+        for (i, &n) in stats.operations.iter().enumerate() {
+            let share = n as f64 / total as f64;
+            let bar = "#".repeat((share * 50.0).round() as usize);
+            text += &format!("{i:4} {:5.1} % {bar}", 100.0 * share);
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+        }
+    }
+    let peak = peak_memory().map_or("unknown".into(), |b| format!("{:.1} MB", b as f64 / 1e6));
+    let (arena, blob) = (file.arena_bytes() as f64 / 1e3, file.bytes().len() as f64 / 1e6);
+    text + &format!("memory: session {arena:.1} KB, model {blob:.2} MB, peak of the program {peak}")
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+fn complain(text: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "{text}")
+}

@@ -1,0 +1,64 @@
+//! `flashlm generate`: one prompt, one text.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::args::Generate;
+use crate::engine::{Ended, Engine};
+use crate::interrupt::{self, Generating};
+use crate::model::ModelFile;
+use crate::settings::depth_name;
+use crate::stats::peak_memory;
+
+pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
+    let file = ModelFile::open(path.as_deref())?;
+    let model = file.model()?;
+    let mut arena = file.arena();
+    let mut engine = Engine::new(&file, &model, &mut arena, args.sampling.settings(args.length))?;
+    interrupt::install()?;
+    let generating = Generating::begin();
+    let mut out = io::stdout().lock();
+    engine.start(args.prompt.as_bytes())?;
+    let mut text = String::new();
+    if !args.json {
+        out.write_all(args.prompt.as_bytes())?;
+        out.flush()?;
+    }
+    let ended = engine.generate(&generating, |piece| {
+        if args.json {
+            text.push_str(piece);
+            return Ok(());
+        }
+        out.write_all(piece.as_bytes())?;
+        out.flush()
+    })?;
+    if !args.json {
+        writeln!(out)?;
+        return Ok(());
+    }
+    let stats = engine.stats();
+    let report = json!({
+        "model": file.name,
+        "prompt": args.prompt,
+        "text": text,
+        "ended": match ended {
+            Ended::Story => "end of story",
+            Ended::Length => "length",
+            Ended::Interrupted => "interrupted",
+        },
+        "seed": args.sampling.seed,
+        "depth": depth_name(engine.depth()),
+        "prompt_tokens": stats.prompt_tokens,
+        "tokens": stats.tokens,
+        "seconds": stats.time.as_secs_f64(),
+        "tokens_per_second": stats.tokens_per_second(),
+        "passes_per_token": stats.mean_passes(),
+        "operations": stats.operations,
+        "peak_memory_bytes": peak_memory(),
+    });
+    writeln!(out, "{report:#}")?;
+    Ok(())
+}

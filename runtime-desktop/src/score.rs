@@ -1,0 +1,69 @@
+//! `flashlm score`: how surprised a model is by each line, for minimal pairs and multiple choice.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::args::Score;
+use crate::engine::Scorer;
+use crate::model::ModelFile;
+use crate::settings::depth_name;
+
+pub fn run(path: Option<PathBuf>, args: Score) -> Result<()> {
+    let file = ModelFile::open(path.as_deref())?;
+    let model = file.model()?;
+    let depth = file.depth(&model, args.depth)?;
+    let text = read(&args.file)?;
+    let mut arena = file.arena();
+    let mut scorer = Scorer::new(&file, &model, &mut arena, depth)?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut scores = Vec::new();
+    for line in lines(&text) {
+        let (bits, tokens) = scorer.score(line, false)?;
+        if args.json {
+            scores.push(json!({ "bits": bits, "tokens": tokens, "bytes": line.len() }));
+        } else {
+            writeln!(out, "{bits:.4}")?;
+        }
+    }
+    if args.json {
+        let report = json!({ "model": file.name, "depth": depth_name(depth), "scores": scores });
+        writeln!(out, "{report:#}")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut text = Vec::new();
+        io::stdin().lock().read_to_end(&mut text).context("standard input cannot be read")?;
+        return Ok(text);
+    }
+    fs::read(path).with_context(|| format!("{}: expected a readable text file, one text a line", path.display()))
+}
+
+/// The lines of a file without their "\n" or "\r\n"; an empty line is a text of zero bits, so that the output has as
+/// many lines as the input.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = text.strip_suffix(b"\n").map_or((text, text.is_empty()), |t| (t, false));
+    let (text, none) = text;
+    text.split(|&b| b == b'\n').take(if none { 0 } else { usize::MAX }).map(|l| l.strip_suffix(b"\r").unwrap_or(l))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines;
+
+    #[test]
+    fn there_is_one_text_for_every_line() {
+        let split = |text: &'static str| lines(text.as_bytes()).map(|l| str::from_utf8(l).unwrap()).collect::<Vec<_>>();
+        assert_eq!(split("a\nb\r\n\nc"), ["a", "b", "", "c"]);
+        assert_eq!(split("a\n"), ["a"]);
+        assert_eq!(split("\n"), [""]);
+        assert_eq!(split(""), [""; 0]);
+    }
+}

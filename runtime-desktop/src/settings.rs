@@ -1,0 +1,144 @@
+//! What a person can set about generation: one parser and one range for each, shared by flags and `/commands`.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use flashlm_core::config::{Depth, RcsmConfig};
+use flashlm_core::sampler::MAX_CANDIDATES;
+
+/// Sampling and length.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// 0 is greedy.
+    pub temperature: f32,
+    /// Tokens kept, the most likely first, at most [`MAX_CANDIDATES`]; 0 keeps that many.
+    pub top_k: u32,
+    /// Probability mass kept.
+    pub top_p: f32,
+    /// Tokens less likely than this share of the likeliest are dropped.
+    pub min_p: f32,
+    /// Logits of recent tokens are divided (or, where negative, multiplied) by this.
+    pub repeat: f32,
+    pub seed: u64,
+    /// `None`: what the model's file says.
+    pub depth: Option<Depth>,
+    /// The most tokens generated at a time.
+    pub length: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { temperature: 0.7, top_k: 0, top_p: 0.95, min_p: 0.0, repeat: 1.0, seed: 1, depth: None, length: 400 }
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { temperature, top_k, top_p, min_p, repeat, seed, depth, length } = self;
+        write!(f, "temp {temperature}, top-k {top_k}, top-p {top_p}, min-p {min_p}, repeat {repeat}, seed {seed}, ")?;
+        write!(f, "depth {}, length {length}", depth.map_or("as trained".into(), depth_name))
+    }
+}
+
+fn float(text: &str, range: RangeInclusive<f32>) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if range.contains(&value) => Ok(value),
+        _ => Err(format!("expected a number from {} to {}, found {text:?}", range.start(), range.end())),
+    }
+}
+
+fn whole(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    match text.parse::<u64>() {
+        Ok(value) if range.contains(&value) => Ok(value),
+        _ => Err(format!("expected a whole number from {} to {}, found {text:?}", range.start(), range.end())),
+    }
+}
+
+pub fn temperature(text: &str) -> Result<f32, String> {
+    float(text, 0.0..=10.0)
+}
+
+pub fn top_p(text: &str) -> Result<f32, String> {
+    let value = float(text, 0.0..=1.0)?;
+    if value > 0.0 { Ok(value) } else { Err("expected a number above 0, up to 1".into()) }
+}
+
+pub fn min_p(text: &str) -> Result<f32, String> {
+    float(text, 0.0..=1.0)
+}
+
+pub fn repeat(text: &str) -> Result<f32, String> {
+    float(text, 0.1..=10.0)
+}
+
+pub fn top_k(text: &str) -> Result<u32, String> {
+    whole(text, 0..=MAX_CANDIDATES as u64).map(|k| k as u32)
+}
+
+pub fn seed(text: &str) -> Result<u64, String> {
+    whole(text, 0..=u64::MAX)
+}
+
+pub fn length(text: &str) -> Result<usize, String> {
+    whole(text, 1..=1_000_000).map(|n| n as usize)
+}
+
+/// `auto`, or a number of passes. Whether the model has it is [`check_depth`]'s question.
+pub fn depth(text: &str) -> Result<Depth, String> {
+    if text == "auto" {
+        return Ok(Depth::Adaptive);
+    }
+    match text.parse::<u8>() {
+        Ok(passes) if passes > 0 => Ok(Depth::Fixed(passes)),
+        _ => Err(format!("expected auto or a number of passes, found {text:?}")),
+    }
+}
+
+/// Refuses a depth the model's reasoning loop does not have.
+pub fn check_depth(depth: Depth, rcsm: Option<&RcsmConfig>) -> Result<(), String> {
+    match (depth, rcsm) {
+        (_, None) => Err("this model has no reasoning loop, so it has no depth".into()),
+        (Depth::Adaptive, Some(_)) => Ok(()),
+        (Depth::Fixed(passes), Some(rcsm)) if rcsm.depths.contains(&passes) => Ok(()),
+        (Depth::Fixed(passes), Some(rcsm)) => {
+            let [a, b, c] = rcsm.depths;
+            Err(format!("this model's depths are {a}, {b}, {c} and auto, found {passes}"))
+        }
+    }
+}
+
+pub fn depth_name(depth: Depth) -> String {
+    match depth {
+        Depth::Adaptive => "auto".into(),
+        Depth::Fixed(passes) => passes.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_refused_with_the_range() {
+        assert_eq!(temperature("0.8"), Ok(0.8));
+        for bad in ["-1", "11", "NaN", "inf", "warm", ""] {
+            assert!(temperature(bad).unwrap_err().contains("from 0 to 10"), "{bad}");
+        }
+        for bad in ["0", "1.5", "NaN"] {
+            assert!(top_p(bad).is_err(), "{bad}");
+        }
+        assert!(length("0").unwrap_err().contains("from 1 to"));
+        assert!(repeat("0").is_err() && min_p("1.01").is_err() && top_k("-3").is_err() && seed("x").is_err());
+    }
+
+    #[test]
+    fn only_the_models_own_depths_pass() {
+        let rcsm = RcsmConfig::DEFAULT;
+        for good in ["1", "3", "8", "auto"] {
+            assert_eq!(check_depth(depth(good).unwrap(), Some(&rcsm)), Ok(()));
+        }
+        assert!(check_depth(depth("2").unwrap(), Some(&rcsm)).unwrap_err().contains("1, 3, 8 and auto"));
+        assert!(check_depth(Depth::Adaptive, None).is_err());
+        assert!(depth("0").is_err() && depth("deep").is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! `pack inspect`: what a blob holds.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use flashlm_core::{Line, MAX_CHUNK, arena_lines};
+use serde_json::json;
+
+use crate::{Blob, table};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Blob to describe (.flm)
+    model: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let blob = Blob::read(&args.model)?;
+    let model = blob.model()?;
+    let (config, facts) = (model.config(), model.facts());
+    let arena = |chunk| arena_lines(blob.bytes(), chunk) * size_of::<Line>();
+    let merges = model.tokenizer().map(|t| t.vocab() - 257);
+    let mut out = io::stdout().lock();
+    if args.json {
+        let sections: Vec<_> = model
+            .sections()
+            .map(|s| {
+                json!({
+                    "name": s.role.name(),
+                    "offset": s.offset,
+                    "bytes": s.len,
+                    "weights": s.weights,
+                    "bits_per_weight": s.bits_per_weight(),
+                })
+            })
+            .collect();
+        let report = json!({
+            "model": args.model.display().to_string(),
+            "bytes": blob.bytes().len(),
+            "checksum": format!("{:08x}", model.checksum()),
+            "config": config,
+            "facts": facts,
+            "tokenizer_merges": merges,
+            "sections": sections,
+            "arena_bytes": { "decode": arena(1), "prefill": arena(MAX_CHUNK) },
+        });
+        writeln!(out, "{report:#}")?;
+        return Ok(());
+    }
+    writeln!(out, "{}: {} (CRC-32 {:08x})", args.model.display(), facts.name, model.checksum())?;
+    let (d, f, v) = (config.d_model, config.d_ffn, config.vocab);
+    writeln!(out, "model      {} layers, width {d}, feed-forward {f}, vocabulary {v}", config.layers)?;
+    if let Some(r) = &config.rcsm {
+        let [a, b, c] = r.depths;
+        write!(out, "reasoning  width {}, {} operations, {} slots, depths {a}, {b}, {c}, ", r.width, r.ops, r.slots)?;
+        writeln!(
+            out,
+            "by default {:?}, memory writes {}",
+            r.default_depth,
+            if r.memory_writes { "on" } else { "off" }
+        )?;
+    }
+    match merges {
+        Some(merges) => writeln!(out, "tokenizer  byte-level BPE, {merges} merges")?,
+        None => writeln!(out, "tokenizer  none")?,
+    }
+    let data = if facts.data.is_empty() { "nothing named" } else { facts.data };
+    writeln!(out, "trained    {} tokens of {data} in {} steps, phase {}", facts.tokens, facts.steps, facts.phase)?;
+    if let Some(bpc) = facts.held_out_bpc {
+        writeln!(out, "held out   {bpc:.4} BPC")?;
+    }
+    writeln!(
+        out,
+        "session    {} bytes to decode, {} to prefill {MAX_CHUNK} tokens together",
+        arena(1),
+        arena(MAX_CHUNK)
+    )?;
+    writeln!(out)?;
+    table::print(&mut out, &model, blob.bytes().len())?;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! `pack model.safetensors -o model.flm`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use flashlm_core::blob::MAX_TEXT;
+use flashlm_core::{Facts, ModelConfig};
+use trainer::export::write_blob;
+use trainer::run::checkpoint::{self, Checkpoint, write_atomically};
+use trainer::run::clock::Clock;
+
+use crate::{Blob, table};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Checkpoint to pack (.safetensors)
+    checkpoint: PathBuf,
+    /// Where the blob goes (.flm) [default: the checkpoint's name with .flm]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// What the model is called, at most 64 bytes [default: its preset, or the checkpoint's name]
+    #[arg(long)]
+    name: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let checkpoint = checkpoint::read(&args.checkpoint)?;
+    let output = args.output.clone().unwrap_or_else(|| args.checkpoint.with_extension("flm"));
+    if output == args.checkpoint {
+        bail!("{}: the blob would replace the checkpoint; expected another name after -o", output.display());
+    }
+    let name = match &args.name {
+        Some(name) if name.len() > MAX_TEXT => bail!("--name: expected at most {MAX_TEXT} bytes, found {}", name.len()),
+        Some(name) => name.as_str(),
+        None => usual_name(&args.checkpoint, &checkpoint.config),
+    };
+    let blob = pack(&checkpoint, name)?;
+    write_atomically(&output, |file| file.write_all(&blob))?;
+
+    // what is reported is what lies on the disk
+    let blob = Blob::read(&output)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{} -> {}", args.checkpoint.display(), output.display())?;
+    table::print(&mut out, &blob.model()?, blob.bytes().len())?;
+    Ok(())
+}
+
+fn pack(checkpoint: &Checkpoint, name: &str) -> Result<Vec<u8>> {
+    let mut facts = Facts { name, ..Facts::default() };
+    if let Some(state) = &checkpoint.state {
+        let settings = &state.settings;
+        let progress = Clock::start(settings.budget, Duration::from_secs_f64(state.elapsed)).progress(state.step);
+        facts.data = short(&settings.source.train);
+        facts.tokens = state.tokens;
+        facts.steps = state.step;
+        facts.phase = (settings.schedule.at(progress).phase + 1).min(4) as u8;
+    }
+    let tensor = |name: &str| checkpoint.params.tensor(name);
+    let path = || checkpoint.path.display().to_string();
+    write_blob(&checkpoint.config, &facts, &checkpoint.tokenizer, &tensor).with_context(path)
+}
+
+/// The preset these dimensions are, or else the file's name.
+fn usual_name<'a>(path: &'a Path, config: &ModelConfig) -> &'a str {
+    let mut preset = ModelConfig::SUPERNOVA;
+    // what training may set, and the size of the vocabulary, make no other model
+    (preset.vocab, preset.eot) = (config.vocab, config.eot);
+    if let (Some(preset), Some(own)) = (&mut preset.rcsm, &config.rcsm) {
+        (preset.default_depth, preset.memory_writes) = (own.default_depth, own.memory_writes);
+    }
+    if preset == *config { "supernova" } else { path.file_stem().and_then(|s| s.to_str()).map_or("", short) }
+}
+
+/// A path's last part, as far as it fits.
+fn short(path: &str) -> &str {
+    let name = path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(path);
+    let mut end = name.len().min(MAX_TEXT);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_to_what_a_blob_can_hold() {
+        assert_eq!(short("/data/stories/train.txt"), "train.txt");
+        assert_eq!(short("builtin"), "builtin");
+        assert_eq!(short("stories/"), "stories");
+        assert!(short(&"\u{e9}".repeat(100)).len() <= MAX_TEXT);
+    }
+
+    #[test]
+    fn a_preset_is_recognised_whatever_depth_it_was_last_trained_at() {
+        let mut config = ModelConfig::SUPERNOVA;
+        config.rcsm.as_mut().unwrap().memory_writes = false;
+        assert_eq!(usual_name(Path::new("runs/step-7.safetensors"), &config), "supernova");
+        config.layers = 2;
+        assert_eq!(usual_name(Path::new("runs/step-7.safetensors"), &config), "step-7");
+    }
+}

@@ -1,0 +1,147 @@
+//! The program from checkpoint to verified blob.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use flashlm_core::config::{Depth, ModelConfig, RcsmConfig};
+use flashlm_core::tokenizer;
+use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+use serde_json::Value;
+use tempfile::TempDir;
+use trainer::nn::Params;
+
+const TEXT: &str = "Tom had a red ball.\n<|endoftext|>\nLily saw the cat. \"Come here!\" she said.\n<|endoftext|>\n";
+
+fn small() -> ModelConfig {
+    let rcsm = RcsmConfig {
+        width: 32,
+        ops: 4,
+        slots: 4,
+        depths: [1, 3, 8],
+        default_depth: Depth::Adaptive,
+        memory_writes: true,
+    };
+    ModelConfig { vocab: 257, d_model: 64, layers: 2, d_ffn: 96, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA }
+}
+
+/// Writes an untrained model of byte tokens as a checkpoint.
+fn checkpoint(folder: &Path, name: &str, seed: u64) -> String {
+    let config = small();
+    let params = Params::init(&config, seed);
+    // magic, version 1, no merges
+    let table = [&tokenizer::MAGIC[..], &[1, 0, 0, 0]].concat();
+    let bytes: Vec<u8> = params.data.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let view = |dtype, shape: &[usize], data| TensorView::new(dtype, shape.to_vec(), data).unwrap();
+    let mut tensors: Vec<(String, TensorView)> = params
+        .layout
+        .tensors
+        .iter()
+        .map(|t| (t.name.clone(), view(Dtype::F32, &t.shape, &bytes[t.offset * 4..(t.offset + t.len()) * 4])))
+        .collect();
+    tensors.push(("tokenizer".into(), view(Dtype::U8, &[table.len()], &table)));
+    let metadata = HashMap::from([("config".into(), serde_json::to_string(&config).unwrap())]);
+    let path = folder.join(name);
+    serialize_to_file(tensors, Some(metadata), &path).unwrap();
+    text(path)
+}
+
+fn text(path: PathBuf) -> String {
+    path.into_os_string().into_string().unwrap()
+}
+
+fn pack(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pack")).args(args).output().expect("pack starts")
+}
+
+fn stdout(args: &[&str]) -> String {
+    let output = pack(args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn failure(args: &[&str]) -> String {
+    let output = pack(args);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+    error
+}
+
+/// A folder with a packed model: (folder, checkpoint, blob, what packing printed).
+fn packed() -> (TempDir, String, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(folder.path(), "small.safetensors", 1);
+    let blob = text(folder.path().join("small.flm"));
+    let printed = stdout(&[&checkpoint, "-o", &blob]);
+    (folder, checkpoint, blob, printed)
+}
+
+#[test]
+fn packing_prints_every_section_and_a_total_that_is_the_files_length() {
+    let (_folder, _, blob, printed) = packed();
+    for section in ["embedding", "mixer.in", "ffn.out", "rcsm.ops", "norm"] {
+        assert!(printed.contains(section), "{section}: {printed}");
+    }
+    let number = |line: &str| line.split_whitespace().rev().nth(1).unwrap().parse::<u64>().unwrap();
+    let total = printed.lines().find(|l| l.starts_with("total")).map(number).unwrap();
+    assert_eq!(total, std::fs::metadata(&blob).unwrap().len());
+    let rows = printed.lines().skip(2).filter(|l| !l.starts_with("total"));
+    assert_eq!(rows.map(number).sum::<u64>(), total);
+}
+
+#[test]
+fn without_an_output_the_blob_lies_beside_the_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    stdout(&[&checkpoint(folder.path(), "a.safetensors", 1)]);
+    assert!(folder.path().join("a.flm").is_file());
+}
+
+#[test]
+fn inspecting_reports_configuration_facts_sections_and_arenas() {
+    let (_folder, _, blob, _) = packed();
+    let report: Value = serde_json::from_str(&stdout(&["inspect", &blob, "--json"])).unwrap();
+    assert_eq!(report["config"]["d_model"], 64);
+    assert_eq!(report["facts"]["name"], "small");
+    assert_eq!(report["sections"].as_array().unwrap().len(), 13);
+    let arena = |name: &str| report["arena_bytes"][name].as_u64().unwrap();
+    assert!(0 < arena("decode") && arena("decode") < arena("prefill"));
+    let plain = stdout(&["inspect", &blob]);
+    assert!(plain.contains("width 64") && plain.contains(&arena("decode").to_string()), "{plain}");
+}
+
+#[test]
+fn a_blob_is_verified_against_its_own_checkpoint_at_every_depth_and_against_no_other() {
+    let (folder, own, blob, _) = packed();
+    let data = text(folder.path().join("data.txt"));
+    std::fs::write(&data, TEXT).unwrap();
+    for depth in ["1", "3", "8", "auto"] {
+        let args = ["verify", &own, &blob, "--data", &data, "--depth", depth, "--json"];
+        let report: Value = serde_json::from_str(&stdout(&args)).unwrap();
+        assert_eq!(report["ok"], true);
+        assert_eq!(report["bytes"], TEXT.len());
+        assert!(report["largest_logit_difference"].as_f64().unwrap() < 0.05, "{report}");
+    }
+    let other = checkpoint(folder.path(), "other.safetensors", 2);
+    assert!(failure(&["verify", &other, &blob, "--data", &data]).contains("expected the same likeliest token"));
+}
+
+#[test]
+fn what_cannot_be_packed_or_read_is_named() {
+    let (folder, own, blob, _) = packed();
+    assert!(failure(&["/nowhere.safetensors"]).contains("/nowhere.safetensors"));
+    assert!(failure(&["inspect", "/nowhere.flm"]).contains("/nowhere.flm: expected"));
+    assert!(failure(&["inspect", &own]).contains("FLM1"));
+    assert!(failure(&[&blob]).contains("small.flm"));
+    assert!(failure(&[&own, "-o", &own]).contains("would replace the checkpoint"));
+    assert!(failure(&["verify", &own, &blob, "--data", "/nowhere.txt"]).contains("/nowhere.txt: expected"));
+    let cut = text(folder.path().join("cut.safetensors"));
+    let whole = std::fs::read(&own).unwrap();
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    assert!(failure(&[&cut]).contains("cut.safetensors"));
+    let mut damaged = std::fs::read(&blob).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let path = text(folder.path().join("damaged.flm"));
+    std::fs::write(&path, damaged).unwrap();
+    assert!(failure(&["inspect", &path]).contains("damaged.flm: damaged model"));
+}
