@@ -178,7 +178,6 @@ impl StateHeader {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,14 +69,8 @@ pub struct ModelConfig {
 
 impl RcsmConfig {
     /// The engine of `supernova`.
-    pub const DEFAULT: Self = Self {
-        width: 96,
-        ops: 16,
-        slots: 16,
-        depths: [1, 3, 8],
-        default_depth: Depth::Adaptive,
-        memory_writes: true,
-    };
+    pub const DEFAULT: Self =
+        Self { width: 96, ops: 16, slots: 16, depths: [1, 3, 8], default_depth: Depth::Adaptive, memory_writes: true };
 }
 
 impl ModelConfig {

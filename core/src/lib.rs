@@ -1,4 +1,52 @@
 //! flashlm-core: `no_std`, no-alloc inference for ternary language models.
+//!
+//! A model is one file, the [`blob`]. [`Model::from_bytes`] checks all of it once and borrows it where it lies: flash,
+//! a mapped file, a static. A [`Tokenizer`] that travels in the blob turns text into tokens and back. A [`Session`]
+//! runs one sequence through the model in a fixed piece of memory whose size [`arena_lines`] reads from the blob at
+//! compile time. A [`Sampler`] draws the next token; [`score`] tells how many bits a text takes.
+//!
+//! ```
+//! use flashlm_core::{Kernels, Line, Model, Sampler, SamplerConfig, Session, arena_lines};
+//! # fn main() {}
+//!
+//! /// Continues `prompt` by at most `length` tokens, byte by byte into `sink`.
+//! fn tell(blob: &[u8], prompt: &str, length: usize, mut sink: impl FnMut(u8)) -> Result<(), Box<dyn std::error::Error>> {
+//!     let model = Model::from_bytes(blob)?;
+//!     let tokenizer = model.tokenizer().ok_or("the model has no tokenizer")?;
+//!     let mut tokens = vec![0; prompt.len()];
+//!     let n = tokenizer.encode(prompt.as_bytes(), &mut tokens)?;
+//!
+//!     let mut arena = vec![Line::ZERO; arena_lines(blob, 16)];
+//!     let mut session = Session::new(model, Kernels::detect(), arena.as_mut_slice())?;
+//!     session.step(tokenizer.eot())?; // a story begins where another ends
+//!     session.prefill(&tokens[..n])?;
+//!
+//!     let mut sampler = Sampler::new(SamplerConfig { seed: 1, ..SamplerConfig::default() })?;
+//!     for _ in 0..length {
+//!         let token = session.sample(&mut sampler)?;
+//!         if token == tokenizer.eot() {
+//!             break;
+//!         }
+//!         tokenizer.for_each_byte(token, &mut sink);
+//!         session.step(token)?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Layers of the crate
+//! From the bottom: `math` has the scalar functions and fixed-order reductions that make results the same on every
+//! target; `kernels` the three products, per instruction set and bit-equal; `layers` the model's parts over them;
+//! [`Session`] puts those in order. Integer sums are exact and no float operation is fused or reordered, so **the
+//! same blob and seed give the same text, bit for bit, everywhere**.
+//!
+//! # Limits
+//! Width at most 512, feed-forward 8192, 64 blocks, 65,536 tokens of vocabulary: see [`config`]. Little-endian
+//! targets only. No public function panics.
+//!
+//! # Memory
+//! For `supernova` a session takes 34 KB to decode, of which 23 KB are state, and 8.4 KB more for every further token
+//! prefilled together, up to 16.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(unsafe_code)]
 

@@ -1,10 +1,10 @@
 //! A model: a checked blob, and views of what lies in it.
 
+use crate::arena::padded;
 use crate::blob::layout::{BLOCK_VECTORS, Contents, EmbeddingShape, TernaryShape};
 use crate::blob::{BlobError, Facts, Role, check};
 use crate::config::{Depth, ModelConfig, RcsmConfig};
 use crate::tokenizer::Tokenizer;
-use crate::arena::padded;
 
 /// A model that lies in a blob: flash, a mapped file or a static. Nothing is copied; views are built as needed.
 #[derive(Clone, Copy, Debug)]
@@ -282,4 +282,14 @@ pub(crate) struct Rcsm<'a> {
     pub output: TernaryMatrix<'a>,
     /// [write_key; write_value].
     pub write: TernaryMatrix<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn included_blobs_lie_on_a_line_boundary() {
+        const SOURCE: &[u8] = crate::include_blob!("lib.rs");
+        assert_eq!(SOURCE, include_bytes!("lib.rs"));
+        assert!(SOURCE.as_ptr().addr().is_multiple_of(64));
+    }
 }

@@ -161,6 +161,10 @@ impl Scorer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blob::{Facts, write};
+    use crate::config::ModelConfig;
+    use crate::model::Model;
+    use crate::testing::{Blob, SMALL, random_blob, random_sections};
     use std::vec::Vec;
 
     #[test]
@@ -186,5 +190,64 @@ mod tests {
         for kernels in Kernels::available() {
             assert_eq!(value(kernels), value(Kernels::scalar()), "{:?}", kernels.level());
         }
+    }
+
+    fn tokens(n: usize) -> Vec<u16> {
+        (0..n).map(|i| ((i * 37 + 11) % 300) as u16).collect()
+    }
+
+    #[test]
+    fn bits_are_those_of_the_logits_one_step_at_a_time() {
+        let blob = random_blob(&SMALL, 4);
+        let model = Model::from_bytes(blob.bytes()).unwrap();
+        for n in [0, 1, 2, 16, 17, 40] {
+            let tokens = tokens(n);
+            let (mut steps, mut want) = (Session::on_heap(model, Kernels::scalar()), Vec::new());
+            steps.step(0).unwrap();
+            for &token in &tokens {
+                let mut logits = Vec::new();
+                steps.logits(|_, rows| logits.extend(rows.iter().map(|&v| f64::from(v)))).unwrap();
+                let sum: f64 = logits.iter().map(|v| v.exp()).sum();
+                want.push((sum.ln() - logits[usize::from(token)]) / core::f64::consts::LN_2);
+                steps.step(token).unwrap();
+            }
+            // whatever the session did before
+            let mut session = Session::on_heap(model, Kernels::detect());
+            session.prefill(&[3, 4, 5]).unwrap();
+            let mut got = Vec::new();
+            let total = story(&mut session, &tokens, |i, bits| {
+                assert_eq!(i, got.len());
+                got.push(bits);
+            });
+            assert_eq!(got.len(), n);
+            assert!(got.iter().zip(&want).all(|(g, w)| (g - w).abs() < 1e-5), "{got:?} {want:?}");
+            assert!((total.unwrap() - want.iter().sum::<f64>()).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn a_model_that_knows_nothing_needs_the_logarithm_of_its_vocabulary() {
+        let mut sections = random_sections(&SMALL, 4);
+        sections[1].fill(0);
+        let blob = Blob::new(&write(&SMALL, &Facts::default(), &sections).unwrap());
+        let mut session = Session::on_heap(Model::from_bytes(blob.bytes()).unwrap(), Kernels::detect());
+        let mut score = Score::default();
+        score.add_story(&mut session, &tokens(20), 60).unwrap();
+        score.add_story(&mut session, &tokens(10), 40).unwrap();
+        assert_eq!((score.tokens, score.bytes), (30, 100));
+        assert!((score.bits - 30.0 * 300f64.log2()).abs() < 1e-4, "{}", score.bits);
+        assert_eq!(score.bits_per_byte(), score.bits / 100.0);
+        assert_eq!(Score::default().bits_per_byte(), 0.0);
+    }
+
+    #[test]
+    fn scoring_needs_known_tokens_and_an_end_of_story() {
+        let blob = random_blob(&SMALL, 4);
+        let mut session = Session::on_heap(Model::from_bytes(blob.bytes()).unwrap(), Kernels::detect());
+        assert_eq!(continuation(&mut session, &[1], |_, _| ()), Err(SessionError::Empty));
+        assert_eq!(story(&mut session, &[1, 300], |_, _| ()), Err(SessionError::Token(300)));
+        let blob = random_blob(&ModelConfig { eot: None, ..SMALL }, 4);
+        let mut session = Session::on_heap(Model::from_bytes(blob.bytes()).unwrap(), Kernels::detect());
+        assert_eq!(story(&mut session, &[1], |_, _| ()), Err(SessionError::NoEndOfStory));
     }
 }

@@ -63,7 +63,7 @@ pub struct Session<'m, A> {
     depth: Depth,
 }
 
-#[cfg(feature = "std")]
+#[cfg(any(test, feature = "std"))]
 impl<'m> Session<'m, std::vec::Vec<Line>> {
     /// A session on the heap, with room to prefill [`MAX_CHUNK`] tokens together.
     pub fn on_heap(model: Model<'m>, kernels: Kernels) -> Self {

@@ -1,6 +1,6 @@
 //! The blob (`.flm`): one little-endian file that is the model, used where it lies.
 //!
-//! A 64-byte [`prelude`] (fixed fields, readable at compile time) is followed by a [`header`] (postcard: what the
+//! A 64-byte [`prelude`] (fixed fields, readable at compile time) is followed by a header (postcard: what the
 //! model is and where its sections lie) and by the sections, each on a 64-byte boundary. [`Model::from_bytes`] checks
 //! everything once; after that no accessor can fail. [`layout`] says what lies where inside a section, bit by bit.
 //!
@@ -9,7 +9,7 @@
 mod crc;
 pub(crate) mod header;
 pub mod layout;
-pub(crate) mod prelude;
+pub mod prelude;
 #[cfg(test)]
 mod tests;
 mod validate;

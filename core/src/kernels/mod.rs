@@ -1,4 +1,3 @@
-#![allow(unsafe_code)]
 //! The three products every layer is made of, once per instruction set, and bit-equal on all of them.
 //!
 //! [`scalar`] is the specification. The others may reorder nothing that a float could notice: integer sums are exact
@@ -7,6 +6,7 @@
 //! reorders nor fuses float operations, so those agree as well.
 //!
 //! A [`Kernels`] value proves that the processor has its level: it is made once by the host and passed down.
+#![allow(unsafe_code)]
 
 mod scalar;
 #[cfg(target_arch = "x86_64")]

@@ -143,18 +143,17 @@ impl<'t> Source<'_, 't> {
                 get("depth.weight", rcsm.depths.len(), r)?,
             ]),
             Role::RcsmOps => w.ternary(&[get("ops", o * r, r)?]),
-            Role::RcsmOut => w.ternary(&[
-                get("up.weight", d, r)?,
-                get("write_key.weight", s, r)?,
-                get("write_value.weight", r, r)?,
-            ]),
+            Role::RcsmOut => {
+                w.ternary(&[get("up.weight", d, r)?, get("write_key.weight", s, r)?, get("write_value.weight", r, r)?])
+            }
             Role::RcsmVectors => {
                 let mix = get("mix.weight", r, 2 * r)?;
                 let transposed: Vec<f32> = (0..2 * r * r).map(|i| mix[(i % r) * 2 * r + i / r]).collect();
                 w.floats(&transposed);
                 w.floats(get("slots", s, r)?);
                 w.floats(get("in_norm.gain", 1, d)?);
-                for name in ["pass_norm.gain", "pass_norm.bias", "out_norm.gain", "out_norm.bias", "write_gate.weight"] {
+                for name in ["pass_norm.gain", "pass_norm.bias", "out_norm.gain", "out_norm.bias", "write_gate.weight"]
+                {
                     w.floats(get(name, 1, r)?);
                 }
                 w.floats(get("write_gate.bias", 1, 1)?);

@@ -243,7 +243,8 @@ mod reference {
             let mut memory: Vec<V> = g("slots").chunks_exact(n).map(<[f64]>::to_vec).collect();
             for x in &mut x {
                 let mut r = bit_linear(&g("down.weight"), &rms_norm(x, &g("in_norm.gain")));
-                let choice = bit_linear(&g("depth.weight"), &layer_norm(&r, &g("pass_norm.gain"), &g("pass_norm.bias")));
+                let choice =
+                    bit_linear(&g("depth.weight"), &layer_norm(&r, &g("pass_norm.gain"), &g("pass_norm.bias")));
                 let best = (0..3).rev().max_by(|&a, &b| choice[a].total_cmp(&choice[b])).unwrap();
                 for _ in 0..depth.unwrap_or(rcsm.depths[best]) {
                     r = one_pass(t, &r, &memory);
@@ -322,7 +323,8 @@ fn packed_golden_model_agrees_with_the_reference_outputs() {
         rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 6, ..RcsmConfig::DEFAULT }),
         ..config()
     };
-    let tensors: Tensors = shapes(&c).into_iter().map(|(name, ..)| (name.clone(), floats(&format!("param.{name}")))).collect();
+    let tensors: Tensors =
+        shapes(&c).into_iter().map(|(name, ..)| (name.clone(), floats(&format!("param.{name}")))).collect();
     let ids = file.tensor("ids").expect("ids");
     let ids: Vec<u16> = ids.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as u16).collect();
     let rounded = with_int8_embedding(tensors.clone(), &c);

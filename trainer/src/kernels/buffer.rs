@@ -1,5 +1,6 @@
 //! Plain numbers in memory that starts on a cache line, as tile and vector loads like it.
 
+use super::memory::zeros;
 use bytemuck::{Pod, Zeroable};
 use std::marker::PhantomData;
 
@@ -26,7 +27,10 @@ impl<T: Pod> Buffer<T> {
     /// At least `len` elements, keeping what is there; allocates only where no earlier call asked for as many.
     pub fn at_least(&mut self, len: usize) -> &mut [T] {
         if len > self.len {
-            self.lines.resize((len * size_of::<T>()).div_ceil(64), Line::zeroed());
+            let lines = (len * size_of::<T>()).div_ceil(64);
+            let mut grown = zeros(lines);
+            grown[..self.lines.len()].copy_from_slice(&self.lines);
+            self.lines = grown;
             self.len = len;
         }
         self.as_mut()

@@ -16,6 +16,7 @@ mod buffer;
 mod float;
 mod isa;
 pub mod map;
+mod memory;
 mod operands;
 mod portable;
 mod small;
@@ -24,9 +25,10 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use memory::zeros;
 pub use isa::{Isa, Precision, Unavailable, UnknownName};
-pub use small::{Rounding, SmallTernary, rows_times_matrix};
 pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace, ternarise};
+pub use small::{Rounding, SmallTernary, rows_times_matrix};
 
 /// What a product does to its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,15 +186,7 @@ impl Kernels {
     }
 
     /// `dx (M, K) (+)= dy (M, N) W`, the gradient of [`Kernels::matmul_nt`]'s input.
-    pub fn matmul_nn(
-        self,
-        dy: &[f32],
-        m: usize,
-        w: &FloatMatrix,
-        dx: &mut [f32],
-        write: Write,
-        ws: &mut Workspace,
-    ) {
+    pub fn matmul_nn(self, dy: &[f32], m: usize, w: &FloatMatrix, dx: &mut [f32], write: Write, ws: &mut Workspace) {
         self.check(w.kernels);
         check_shape("dy", dy, m, w.n());
         check_shape("dx", dx, m, w.k());
@@ -206,16 +200,7 @@ impl Kernels {
     }
 
     /// `dw (N, K) += dy (M, N)^T x (M, K)`, the gradient of [`Kernels::matmul_nt`]'s weights.
-    pub fn matmul_tn(
-        self,
-        dy: &[f32],
-        x: &[f32],
-        m: usize,
-        n: usize,
-        k: usize,
-        dw: &mut [f32],
-        ws: &mut Workspace,
-    ) {
+    pub fn matmul_tn(self, dy: &[f32], x: &[f32], m: usize, n: usize, k: usize, dw: &mut [f32], ws: &mut Workspace) {
         check_shape("dy", dy, m, n);
         check_shape("x", x, m, k);
         check_shape("dw", dw, n, k);

@@ -273,14 +273,7 @@ impl FloatMatrix {
             Precision::Bf16 => (n.next_multiple_of(ROW_PAD) * k.next_multiple_of(BF16_PAD), 0),
             Precision::F32 => (0, n * k),
         };
-        Self {
-            kernels,
-            n,
-            k,
-            by_k: Buffer::new(panels),
-            by_n: Buffer::new(panels),
-            float: Buffer::new(float),
-        }
+        Self { kernels, n, k, by_k: Buffer::new(panels), by_n: Buffer::new(panels), float: Buffer::new(float) }
     }
 
     /// Outputs, N.

@@ -11,7 +11,7 @@ pub(super) fn ternary_forward(x: &QuantisedRows, w: &TernaryMatrix, y: &mut [f32
     for (y, (q, &scale)) in y.chunks_exact_mut(w.n()).zip(rows) {
         let weights = w.codes.as_ref().chunks_exact(stride).zip(w.scale());
         for (y, (codes, &s)) in y.iter_mut().zip(weights) {
-            let sum: i32 = codes.iter().zip(q).map(|(&t, &q)| (t as i16 * q as i16) as i32).sum();
+            let sum: i32 = codes.iter().zip(q).map(|(&t, &q)| t as i32 * q as i32).sum();
             *y = sum as f32 * (s * scale);
         }
     }

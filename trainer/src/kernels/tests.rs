@@ -74,8 +74,7 @@ fn assert_close(kernels: Kernels, name: &str, got: &[f32], start: f32, want: &[f
 fn naive_ternary(x: &[f32], weight: &[f32], m: usize, n: usize, k: usize) -> Vec<f32> {
     let mut y = Vec::new();
     let mut codes = vec![0; k];
-    let rows: Vec<(f32, Vec<i8>)> =
-        weight.chunks_exact(k).map(|w| (ternarise(w, &mut codes), codes.clone())).collect();
+    let rows: Vec<(f32, Vec<i8>)> = weight.chunks_exact(k).map(|w| (ternarise(w, &mut codes), codes.clone())).collect();
     let mut q = vec![0; k];
     for x in x.chunks_exact(k).take(m) {
         let scale = math::quantise_int8(x, &mut q);

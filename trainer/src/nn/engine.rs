@@ -2,12 +2,14 @@
 
 use super::head::{EmbeddingMode, IGNORE, LossScale};
 use super::params::{Layout, Params};
+use super::profile::Part;
 use super::rcsm::{Losses, Passes};
 use super::replica::{ForwardOptions, PackedModel, Replica};
 use super::shape::Shape;
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, zeros};
 use flashlm_core::config::{Depth, ModelConfig};
 use rayon::prelude::*;
+use std::time::Duration;
 
 /// Depth of the reasoning loop in training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,7 +101,7 @@ impl Engine {
         Self {
             packed,
             replicas: (0..shape.threads).map(|_| Replica::new(&config, &params.layout, replica)).collect(),
-            grads: vec![0.0; params.layout.len],
+            grads: zeros(params.layout.len),
             shape,
             params,
             pool,
@@ -244,6 +246,14 @@ impl Engine {
         let restored = self.set_states(&kept);
         debug_assert!(restored.is_ok());
         out
+    }
+
+    /// Time by part of all steps since the last call, summed over the replicas.
+    pub fn take_profile(&mut self) -> Vec<(Part, Duration)> {
+        let total = |part| self.replicas.iter_mut().map(|r| r.profile().spent(part)).sum();
+        let profile = Part::ALL.map(total);
+        self.replicas.iter_mut().for_each(|r| r.profile().clear());
+        Part::ALL.into_iter().zip(profile).collect()
     }
 
     /// The state all sequences carry, for [`Self::set_states`].

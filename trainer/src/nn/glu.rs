@@ -2,9 +2,10 @@
 
 use super::norm::{rms_norm_backward, silu_slope};
 use super::params::BlockSpans;
+use super::profile::Part;
 use super::recurrence::Scratch;
 use super::shape::{Shape, add, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows, TernaryMatrix, Write};
+use crate::kernels::{Kernels, QuantisedRows, TernaryMatrix, Write, zeros};
 use flashlm_core::math::{rms_norm, sigmoid};
 
 /// The packed ternary weights of one layer.
@@ -38,7 +39,7 @@ impl Glu {
             shape,
             norm_r: vec![0.0; m],
             q: QuantisedRows::with_capacity(m, d),
-            gate_up: vec![0.0; m * 2 * f],
+            gate_up: zeros(m * 2 * f),
             q_hidden: QuantisedRows::with_capacity(m, f),
         }
     }
@@ -67,7 +68,9 @@ impl Glu {
                 }
             },
         );
+        scratch.profile.lap(Part::ChannelMixer);
         kernels.ternary_forward(&self.q, &weights.gate_up, &mut self.gate_up, &mut scratch.workspace);
+        scratch.profile.lap(Part::Forward);
         kernels.vectorise(
             #[inline(always)]
             || {
@@ -82,11 +85,14 @@ impl Glu {
                 }
             },
         );
+        scratch.profile.lap(Part::ChannelMixer);
         kernels.ternary_forward(&self.q_hidden, &weights.down, y, &mut scratch.workspace);
+        scratch.profile.lap(Part::Forward);
         kernels.vectorise(
             #[inline(always)]
             || add(y, &x[..m * d]),
         );
+        scratch.profile.lap(Part::ChannelMixer);
     }
 
     /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`.
@@ -105,7 +111,9 @@ impl Glu {
         let (dgate_up, rest) = scratch.wide.split_at_mut(m * 2 * f);
         let dhidden = &mut rest[..m * f];
         kernels.backward_input(dx, m, &weights.down, dhidden, Write::Set, &mut scratch.workspace);
+        scratch.profile.lap(Part::BackwardInput);
         kernels.backward_weight(dx, &self.q_hidden, d, &mut grads[spans.down.clone()], &mut scratch.workspace);
+        scratch.profile.lap(Part::BackwardWeight);
         kernels.vectorise(
             #[inline(always)]
             || {
@@ -121,10 +129,13 @@ impl Glu {
                 }
             },
         );
+        scratch.profile.lap(Part::ChannelMixer);
         let dnormed = &mut scratch.d1[..m * d];
         kernels.backward_input(dgate_up, m, &weights.gate_up, dnormed, Write::Set, &mut scratch.workspace);
+        scratch.profile.lap(Part::BackwardInput);
         let dw = &mut grads[spans.gate_up.clone()];
         kernels.backward_weight(dgate_up, &self.q, 2 * f, dw, &mut scratch.workspace);
+        scratch.profile.lap(Part::BackwardWeight);
         let gain = &params[spans.ffn_norm.clone()];
         let dgain = &mut grads[spans.ffn_norm.clone()];
         kernels.vectorise(
@@ -135,5 +146,6 @@ impl Glu {
                 }
             },
         );
+        scratch.profile.lap(Part::ChannelMixer);
     }
 }

@@ -3,7 +3,7 @@
 use super::norm::rms_norm_backward;
 use super::recurrence::Scratch;
 use super::shape::{row, row_mut};
-use crate::kernels::{FloatMatrix, Kernels, Write};
+use crate::kernels::{FloatMatrix, Kernels, Write, zeros};
 use flashlm_core::math::{exp, quantise_int8, rms_norm};
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ impl Weights {
         Self {
             d,
             mode,
-            rows: vec![0.0; vocab * d],
+            rows: zeros(vocab * d),
             train: FloatMatrix::new(kernels, vocab, d),
             exact: FloatMatrix::new(kernels.in_f32(), vocab, d),
             exact_is_current: false,
@@ -119,7 +119,7 @@ pub struct Head {
 impl Head {
     pub fn new(vocab: usize, d: usize) -> Self {
         let block = || vec![0.0; BLOCK * d];
-        Self { d, vocab, norm_r: vec![0.0; BLOCK], normed: block(), dnormed: block(), logits: vec![0.0; BLOCK * vocab] }
+        Self { d, vocab, norm_r: vec![0.0; BLOCK], normed: block(), dnormed: block(), logits: zeros(BLOCK * vocab) }
     }
 
     /// Logits of `rows`, at most [`BLOCK`] of them, left in `self.logits`.

@@ -2,8 +2,9 @@
 
 use super::norm::{rms_norm_backward, silu_slope};
 use super::params::BlockSpans;
+use super::profile::{Part, Profile};
 use super::shape::{Shape, add, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows, TernaryMatrix, Workspace, Write};
+use crate::kernels::{Kernels, QuantisedRows, TernaryMatrix, Workspace, Write, zeros};
 use flashlm_core::math::{rms_norm, sigmoid, sqrt};
 
 /// The packed ternary weights of one layer.
@@ -44,6 +45,7 @@ pub struct Scratch {
     pub wide: Vec<f32>,
     pub narrow: Vec<f32>,
     pub workspace: Workspace,
+    pub profile: Profile,
 }
 
 impl GatedRecurrence {
@@ -55,8 +57,8 @@ impl GatedRecurrence {
             shape,
             norm_r: vec![0.0; m],
             q: QuantisedRows::with_capacity(m, d),
-            gate_value_out: vec![0.0; m * 3 * d],
-            h: vec![0.0; m * d],
+            gate_value_out: zeros(m * 3 * d),
+            h: zeros(m * d),
             state_r: vec![0.0; m],
             q_out: QuantisedRows::with_capacity(m, d),
             h_before: state(),
@@ -110,9 +112,11 @@ impl GatedRecurrence {
                 }
             },
         );
+        scratch.profile.lap(Part::Recurrence);
         self.n_carry.copy_from_slice(&normed[(m - b) * d..]);
 
         kernels.ternary_forward(&self.q, &weights.gate_value_out, &mut self.gate_value_out, &mut scratch.workspace);
+        scratch.profile.lap(Part::Forward);
 
         let (decay, drive_scale) = scratch.narrow[..2 * d].split_at_mut(d);
         let state_gain = &params[spans.state_norm.clone()];
@@ -147,13 +151,16 @@ impl GatedRecurrence {
                 }
             },
         );
+        scratch.profile.lap(Part::Recurrence);
         self.h_carry.copy_from_slice(&self.h[(m - b) * d..]);
 
         kernels.ternary_forward(&self.q_out, &weights.proj, y, &mut scratch.workspace);
+        scratch.profile.lap(Part::Forward);
         kernels.vectorise(
             #[inline(always)]
             || add(y, &x[..m * d]),
         );
+        scratch.profile.lap(Part::Recurrence);
     }
 
     /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`.
@@ -172,7 +179,9 @@ impl GatedRecurrence {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         let dy = &mut scratch.d1[..m * d];
         kernels.backward_input(dx, m, &weights.proj, dy, Write::Set, &mut scratch.workspace);
+        scratch.profile.lap(Part::BackwardInput);
         kernels.backward_weight(dx, &self.q_out, d, &mut grads[spans.proj.clone()], &mut scratch.workspace);
+        scratch.profile.lap(Part::BackwardWeight);
 
         let (decay, rest) = scratch.narrow.split_at_mut(d);
         let (drive_scale, rest) = rest.split_at_mut(d);
@@ -239,11 +248,14 @@ impl GatedRecurrence {
                 }
             },
         );
+        scratch.profile.lap(Part::Recurrence);
 
         let du = &mut scratch.d1[..m * d];
         kernels.backward_input(dgates, m, &weights.gate_value_out, du, Write::Set, &mut scratch.workspace);
+        scratch.profile.lap(Part::BackwardInput);
         let dw = &mut grads[spans.gate_value_out.clone()];
         kernels.backward_weight(dgates, &self.q, 3 * d, dw, &mut scratch.workspace);
+        scratch.profile.lap(Part::BackwardWeight);
 
         let dmix = ddecay;
         let keep = decay;
@@ -287,5 +299,6 @@ impl GatedRecurrence {
                 }
             },
         );
+        scratch.profile.lap(Part::Recurrence);
     }
 }

@@ -3,10 +3,11 @@
 use super::glu::{self, Glu};
 use super::head::{self, EmbeddingMode, Head, IGNORE, LossScale};
 use super::params::{BlockSpans, Layout, RcsmSpans};
+use super::profile::{Part, Profile};
 use super::rcsm::{self, Losses, Passes, Rcsm};
 use super::recurrence::{self, GatedRecurrence, Scratch};
 use super::shape::Shape;
-use crate::kernels::{Kernels, TernaryMatrix, Workspace};
+use crate::kernels::{Kernels, TernaryMatrix, Workspace, zeros};
 use flashlm_core::config::ModelConfig;
 use std::ops::Range;
 
@@ -112,20 +113,21 @@ impl Replica {
             ffns: (0..layers).map(|_| Glu::new(d, f, shape)).collect(),
             rcsm,
             head: Head::new(config.vocab as usize, d),
-            x: vec![vec![0.0; m * d]; points],
-            dx: vec![0.0; m * d],
+            x: (0..points).map(|_| zeros(m * d)).collect(),
+            dx: zeros(m * d),
             scratch: Scratch {
-                d1: vec![0.0; m * d],
+                d1: zeros(m * d),
                 d2: vec![0.0; shape.sequences.max(1) * d],
-                wide: vec![0.0; m * (3 * f).max(3 * d)],
+                wide: zeros(m * (3 * f).max(3 * d)),
                 narrow: vec![0.0; narrow],
                 workspace: Workspace::new(),
+                profile: Profile::new(),
             },
             reset: vec![false; m],
             fresh: true,
             ids: vec![0; m],
             targets: vec![IGNORE; m],
-            grads: vec![0.0; layout.len],
+            grads: zeros(layout.len),
             nats: 0.0,
             passes: 0,
             scored: 0,
@@ -148,6 +150,11 @@ impl Replica {
     pub fn state_len(&self) -> usize {
         let mixers: usize = self.mixers.iter().map(|m| m.h_carry.len() + m.n_carry.len()).sum();
         1 + mixers + self.rcsm.as_ref().map_or(0, |r| r.memory_carry.len())
+    }
+
+    /// Time by part since it was cleared.
+    pub fn profile(&mut self) -> &mut Profile {
+        &mut self.scratch.profile
     }
 
     /// Restores what [`Self::save_state`] saved, [`Self::state_len`] numbers.
@@ -179,7 +186,9 @@ impl Replica {
         }
         self.fresh = false;
         let (k, scratch, reset) = (model.kernels, &mut self.scratch, &self.reset);
+        scratch.profile.start();
         model.embed.embed(&self.ids, &mut self.x[0]);
+        scratch.profile.lap(Part::Head);
         let mut at = 0;
         for (layer, spans) in model.blocks.iter().enumerate() {
             let [x, y] = neighbours(&mut self.x, at);
@@ -217,6 +226,7 @@ impl Replica {
         let spans = (model.norm_span.clone(), model.embed_span.clone());
         self.nats =
             head.forward_backward(k, &model.embed, params, spans, &x[at], &self.targets, scale, dx, grads, scratch);
+        scratch.profile.lap(Part::Head);
         if let (Some(rcsm), Some(w), Some(spans)) = (rcsm, &model.rcsm, &model.rcsm_spans) {
             at -= 1;
             rcsm.backward(k, w, params, spans, &x[at], dx, grads, reset, losses, scratch);
@@ -227,6 +237,7 @@ impl Replica {
             at -= 2;
         }
         model.embed.embed_backward(&self.ids, dx, &mut grads[model.embed_span.clone()]);
+        scratch.profile.lap(Part::Head);
     }
 
     /// Forward alone, with the head in f32: sets `self.nats`; `visit` sees (row, logits) of every row.

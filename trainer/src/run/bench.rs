@@ -25,6 +25,8 @@ struct Report {
     update: f64,
     /// The fastest whole step [seconds].
     best_step: f64,
+    /// Share of every part in the replicas' work.
+    parts: Vec<(&'static str, f64)>,
 }
 
 /// Runs the benchmark and prints its report.
@@ -53,7 +55,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let mut engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
     let options = StepOptions { depth, memory_writes, balance: 0.01, pass_cost: 0.001, z_loss: 1e-4 };
     let mut rng = Rng::new(7);
-    let mut one = || {
+    let mut one = |engine: &mut Engine| {
         let started = Instant::now();
         engine.step(
             |_, ids, targets| {
@@ -67,14 +69,19 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         engine.update(|params, grads, _| optimiser.update(params, grads, 1e-4));
         (stepped, started.elapsed() - stepped)
     };
-    one();
-    let times: Vec<(Duration, Duration)> = (0..args.repeats).map(|_| one()).collect();
+    // the first step allocates and touches every page
+    one(&mut engine);
+    engine.take_profile();
+    let times: Vec<(Duration, Duration)> = (0..args.repeats).map(|_| one(&mut engine)).collect();
+    let parts = engine.take_profile();
     let seconds = |d: Duration| d.as_secs_f64();
     let mean = |pick: fn(&(Duration, Duration)) -> Duration| {
         times.iter().map(|t| seconds(pick(t))).sum::<f64>() / times.len() as f64
     };
     let (forward_backward, update) = (mean(|t| t.0), mean(|t| t.1));
+    let all: f64 = parts.iter().map(|(_, spent)| seconds(*spent)).sum();
     let report = Report {
+        parts: parts.iter().map(|(part, spent)| (part.name(), seconds(*spent) / all)).collect(),
         kernels: format!("{} {}", kernels.isa(), kernels.precision()),
         parameters,
         threads: shape.threads,
@@ -96,6 +103,10 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     println!("{threads} threads x {sequences} sequences x {tokens} tokens, mean of {} steps", report.repeats);
     println!("  forward and backward  {:9.1} ms", 1e3 * report.forward_backward);
     println!("  optimiser and packing {:9.1} ms", 1e3 * report.update);
+    let replicas = f64::from(args.repeats) * threads as f64;
+    for (part, share) in &report.parts {
+        println!("    {part:20} {:9.1} ms of a replica's step, {:4.1} %", 1e3 * share * all / replicas, 100.0 * share);
+    }
     println!("  fastest whole step    {:9.1} ms", 1e3 * report.best_step);
     println!("  {:.0} tokens/s", report.tokens_per_second);
     Ok(())

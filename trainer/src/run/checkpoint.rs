@@ -189,7 +189,7 @@ pub fn write_to(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
 
     let mut header = Value::Object(header).to_string();
     // the tensors start at a multiple of 8, as the format asks
-    while header.len() % 8 != 0 {
+    while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
     out.write_all(&(header.len() as u64).to_le_bytes())?;

@@ -1,7 +1,7 @@
 //! The end of a run: the last checkpoint, the packed model, the whole held-out text scored twice, `results.json`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -22,6 +22,9 @@ use crate::run::{interrupt, metrics::Record};
 /// The most the packed model's bits per byte may differ from the trainer's (DESIGN section 5).
 const PACKED_TOLERANCE: f64 = 0.002;
 
+/// Stories scored between two looks at Ctrl-C.
+const AT_A_TIME: usize = 256;
+
 /// What `results.json` holds.
 #[derive(Serialize)]
 struct Results<'a> {
@@ -35,7 +38,7 @@ struct Results<'a> {
     elapsed: f64,
     /// Over all of that time, evaluations included.
     tokens_per_second: f64,
-    /// Of the whole held-out text; absent after an interruption.
+    /// Of the whole held-out text; absent where that was not measured.
     held_out: Option<HeldOut>,
     /// The evaluations on the way, on the first part of the held-out text.
     curve: &'a [EvalRecord],
@@ -52,20 +55,28 @@ struct HeldOut {
     mean_passes: f64,
 }
 
-/// Saves and exports; a complete run is also measured on all of the held-out text.
+/// Saves and exports; a complete run is also measured on all of the held-out text, unless the user is in a hurry.
 pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
+    let complete = run.clock.progress(run.step) >= 1.0;
     let point = run.point();
     run.enter(&point);
     let saved = run.saved == Some(run.step) || save(run, progress);
-    let complete = !interrupt::requested();
-    let held_out = if complete { Some(measure(run, progress)?) } else { None };
-    let blob = run.pack()?;
     let flm = run.out.join("model.flm");
-    checkpoint::write_atomically(&flm, |file| io::Write::write_all(file, blob.bytes()))?;
+    let export = |run: &Run| -> anyhow::Result<Blob> {
+        let blob = run.pack()?;
+        checkpoint::write_atomically(&flm, |file| file.write_all(blob.bytes()))?;
+        Ok(blob)
+    };
+    let mut blob = export(run)?;
     if saved {
         let newest = run.out.join(checkpoint::file_name(run.step));
         let alias = run.out.join("model.safetensors");
         link(&newest, &alias).with_context(|| alias.display().to_string())?;
+    }
+    let held_out = if complete { measure(run, &blob, progress)? } else { None };
+    if held_out.is_some() {
+        // once more, with the figure among its facts
+        blob = export(run)?;
     }
     let elapsed = run.clock.elapsed().as_secs_f64();
     let results = Results {
@@ -81,7 +92,7 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         settings: serde_json::to_value(&run.settings)?,
     };
     let text = serde_json::to_string_pretty(&results)?;
-    checkpoint::write_atomically(&run.out.join("results.json"), |file| io::Write::write_all(file, text.as_bytes()))?;
+    checkpoint::write_atomically(&run.out.join("results.json"), |file| file.write_all(text.as_bytes()))?;
     progress.line(&format!(
         "{} after {} steps, {:.2} M tokens; model: {} ({} bytes)",
         if complete { "finished" } else { "stopped" },
@@ -101,32 +112,35 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     }
 }
 
-/// Bits per byte of all held-out text by the engine and by the packed model.
-fn measure(run: &mut Run, progress: &Progress) -> anyhow::Result<HeldOut> {
-    progress.line(&format!("scoring {} bytes of held-out text", run.held_out.bytes));
-    let stories: Vec<Story> = run.held_out.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
+/// Bits per byte of all held-out text by the engine and by the packed model; `None` when the user stopped it.
+fn measure(run: &mut Run, blob: &Blob, progress: &Progress) -> anyhow::Result<Option<HeldOut>> {
     let bytes = run.held_out.bytes;
-    let evaluation = run.engine.evaluate(&stories, run.depth);
-    let blob: Blob = run.pack()?;
-    let packed = run.engine.pool().install(|| score_stories(&blob, &stories, bytes, DepthArg::Model))?;
-    let (bpc, packed_bpc) = (evaluation.bits / bytes as f64, packed.bits_per_byte());
+    progress.line(&format!("scoring {bytes} bytes of held-out text twice (Ctrl-C: leave that out)"));
+    let stories: Vec<Story> = run.held_out.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
+    let (mut bits, mut packed_bits, mut tokens, mut passes) = (0.0, 0.0, 0, 0.0);
+    for part in stories.chunks(AT_A_TIME) {
+        if interrupt::requested() {
+            return Ok(None);
+        }
+        let evaluation = run.engine.evaluate(part, run.depth);
+        bits += evaluation.bits;
+        tokens += evaluation.tokens;
+        passes += evaluation.mean_passes * evaluation.tokens as f64;
+        packed_bits += run.engine.pool().install(|| score_stories(blob, part, 0, DepthArg::Model))?.bits;
+    }
+    let (bpc, packed_bpc) = (bits / bytes as f64, packed_bits / bytes as f64);
+    let mean_passes = passes / tokens.max(1) as f64;
     progress.line(&format!(
-        "held-out: {bpc:.4} bits per character by the trainer, {packed_bpc:.4} by the packed model, {:.2} passes a token",
-        evaluation.mean_passes
+        "held-out: {bpc:.4} bits per character by the trainer, {packed_bpc:.4} by the packed model, \
+         {mean_passes:.2} passes a token"
     ));
-    let record = EvalRecord {
-        step: run.step,
-        elapsed: run.clock.elapsed().as_secs_f64(),
-        bpc,
-        bytes,
-        tokens: run.tokens,
-        mean_passes: evaluation.mean_passes,
-    };
+    let elapsed = run.clock.elapsed().as_secs_f64();
+    let record = EvalRecord { step: run.step, elapsed, bpc, bytes, tokens: run.tokens, mean_passes };
     let notes = [run.metrics.write(&Record::Eval(record)), run.metrics.flush()];
     notes.into_iter().flatten().for_each(|message| progress.line(&message));
     run.final_bpc = Some(bpc);
     let file = run.held_out_path.display().to_string();
-    Ok(HeldOut { file, bytes, bpc, packed_bpc, mean_passes: evaluation.mean_passes })
+    Ok(Some(HeldOut { file, bytes, bpc, packed_bpc, mean_passes }))
 }
 
 /// Makes `alias` the same file as `target`: a hard link, or a copy where the file system has none.

@@ -9,7 +9,7 @@ static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 pub fn install() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
         if SIGNALS.fetch_add(1, Ordering::SeqCst) == 0 {
-            let text = "stopping after this step: saving a checkpoint and the model (Ctrl-C again: stop at once)";
+            let text = "stopping: saving a checkpoint and the model (Ctrl-C again: stop at once)";
             let _ = writeln!(std::io::stderr(), "\n{text}");
         } else {
             // 128 + SIGINT, as a shell expects; the checkpoint being written has a temporary name

@@ -6,6 +6,10 @@
 use crate::model::{Embedding, TernaryMatrix};
 use core::arch::x86_64::*;
 
+/// Words of codes fetched ahead of their use: the weights of a step exceed the second-level cache, and the streams
+/// of two row groups are too short for the processor to see them coming.
+const AHEAD: usize = 1024;
+
 /// Runs `f` compiled for this level.
 ///
 /// # Safety
@@ -91,6 +95,8 @@ unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) -> usi
             for k in 0..tiles {
                 let v = _mm512_loadu_si512(first.add(k * 16).cast());
                 let w = _mm512_loadu_si512(second.add(k * 16).cast());
+                _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(k * 16 + AHEAD).cast());
+                _mm_prefetch::<_MM_HINT_T0>(second.wrapping_add(k * 16 + AHEAD).cast());
                 for i in 0..4 {
                     let q = _mm512_set1_epi32(q.add(k * 16 + i * 4).cast::<i32>().read_unaligned());
                     a[i] = _mm512_dpbusd_epi32(a[i], _mm512_and_si512(v, masks[i]), q);

@@ -49,24 +49,16 @@ impl Drop for Tiles {
     }
 }
 
-/// Sums `a b` over `steps`, on top of the tiles at `c` when `load` is not 0, and stores them there; two by two
-/// tiles in the first arm, one by two in the second.
+/// Sums `a b` over `steps` and stores the tiles at `c`; two by two tiles in the first arm, one by two in the
+/// second.
 macro_rules! sum_tiles {
-    ($dot:literal, $a:expr, $lda:expr, $b:expr, $panel:expr, $steps:expr, $c:expr, $ldc:expr, $load:expr, 2) => {
+    ($dot:literal, $a:expr, $lda:expr, $b:expr, $panel:expr, $steps:expr, $c:expr, $ldc:expr, 2) => {
         asm!(
-            "test {load:e}, {load:e}",
-            "jnz 2f",
             "tilezero tmm0",
             "tilezero tmm1",
             "tilezero tmm2",
             "tilezero tmm3",
-            "jmp 3f",
             "2:",
-            "tileloadd tmm0, [{c} + {ldc}*1]",
-            "tileloadd tmm1, [{c} + {ldc}*1 + 64]",
-            "tileloadd tmm2, [{c2} + {ldc}*1]",
-            "tileloadd tmm3, [{c2} + {ldc}*1 + 64]",
-            "3:",
             "tileloadd tmm6, [{b} + {line}*1]",
             "tileloadd tmm4, [{a} + {lda}*1]",
             "tileloadd tmm7, [{b2} + {line}*1]",
@@ -80,7 +72,7 @@ macro_rules! sum_tiles {
             "add {b}, 1024",
             "add {b2}, 1024",
             "dec {steps}",
-            "jnz 3b",
+            "jnz 2b",
             "tilestored [{c} + {ldc}*1], tmm0",
             "tilestored [{c} + {ldc}*1 + 64], tmm1",
             "tilestored [{c2} + {ldc}*1], tmm2",
@@ -95,23 +87,16 @@ macro_rules! sum_tiles {
             c = in(reg) $c,
             c2 = in(reg) $c.wrapping_add(TILE * $ldc),
             ldc = in(reg) 4 * $ldc,
-            load = in(reg) $load,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         )
     };
-    ($dot:literal, $a:expr, $lda:expr, $b:expr, $panel:expr, $steps:expr, $c:expr, $ldc:expr, $load:expr, 1) => {
+    ($dot:literal, $a:expr, $lda:expr, $b:expr, $panel:expr, $steps:expr, $c:expr, $ldc:expr, 1) => {
         asm!(
-            "test {load:e}, {load:e}",
-            "jnz 2f",
             "tilezero tmm0",
             "tilezero tmm1",
-            "jmp 3f",
             "2:",
-            "tileloadd tmm0, [{c} + {ldc}*1]",
-            "tileloadd tmm1, [{c} + {ldc}*1 + 64]",
-            "3:",
             "tileloadd tmm6, [{b} + {line}*1]",
             "tileloadd tmm4, [{a} + {lda}*1]",
             "tileloadd tmm7, [{b2} + {line}*1]",
@@ -121,7 +106,7 @@ macro_rules! sum_tiles {
             "add {b}, 1024",
             "add {b2}, 1024",
             "dec {steps}",
-            "jnz 3b",
+            "jnz 2b",
             "tilestored [{c} + {ldc}*1], tmm0",
             "tilestored [{c} + {ldc}*1 + 64], tmm1",
             a = inout(reg) $a => _,
@@ -132,7 +117,6 @@ macro_rules! sum_tiles {
             steps = inout(reg) $steps => _,
             c = in(reg) $c,
             ldc = in(reg) 4 * $ldc,
-            load = in(reg) $load,
             out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         )
@@ -154,12 +138,13 @@ pub unsafe fn block(block: &Block) {
     // SAFETY: whole tiles lie inside the destination, others are summed in `sums`, of which the rows read below
     // were written; the masks keep accesses within the block's columns.
     unsafe {
-        if whole {
-            return sum_bf16(block, block.c, block.ldc, u32::from(block.write == Write::Add), tall);
+        if whole && block.write == Write::Set {
+            return sum_bf16(block, block.c, block.ldc, tall);
         }
+        // added at the end and not loaded into the tiles at the beginning, where the sums would wait for them
         let mut sums = Sums::<f32>(MaybeUninit::uninit());
         let sums = sums.0.as_mut_ptr().cast::<f32>();
-        sum_bf16(block, sums, BLOCK_COLS, 0, tall);
+        sum_bf16(block, sums, BLOCK_COLS, tall);
         for row in 0..block.rows {
             for col in (0..block.cols).step_by(TILE) {
                 let mask = avx512::first(block.cols - col);
@@ -175,14 +160,14 @@ pub unsafe fn block(block: &Block) {
 }
 
 #[inline(always)]
-unsafe fn sum_bf16(block: &Block, c: *mut f32, ldc: usize, load: u32, tall: bool) {
+unsafe fn sum_bf16(block: &Block, c: *mut f32, ldc: usize, tall: bool) {
     let &Block { a, lda, b, panel, steps, .. } = block;
-    // SAFETY: the caller's block, and tiles at `c` that may be written, and read when `load` is not 0.
+    // SAFETY: the caller's block, and tiles at `c` that may be written.
     unsafe {
         if tall {
-            sum_tiles!("tdpbf16ps", a, lda, b, panel, steps, c, ldc, load, 2);
+            sum_tiles!("tdpbf16ps", a, lda, b, panel, steps, c, ldc, 2);
         } else {
-            sum_tiles!("tdpbf16ps", a, lda, b, panel, steps, c, ldc, load, 1);
+            sum_tiles!("tdpbf16ps", a, lda, b, panel, steps, c, ldc, 1);
         }
     }
 }
@@ -199,9 +184,9 @@ pub unsafe fn ternary_block(ternary: &TernaryBlock) {
     // SAFETY: the caller's block; the rows of `sums` read below were written by the tiles.
     unsafe {
         if rows > TILE {
-            sum_tiles!("tdpbssd", a, lda, b, panel, steps, sums, BLOCK_COLS, 0u32, 2);
+            sum_tiles!("tdpbssd", a, lda, b, panel, steps, sums, BLOCK_COLS, 2);
         } else {
-            sum_tiles!("tdpbssd", a, lda, b, panel, steps, sums, BLOCK_COLS, 0u32, 1);
+            sum_tiles!("tdpbssd", a, lda, b, panel, steps, sums, BLOCK_COLS, 1);
         }
         for row in 0..rows {
             let sums = sums.add(row * BLOCK_COLS);

@@ -18,33 +18,33 @@ pub unsafe fn ternary_block(ternary: &TernaryBlock) {
     let block = &ternary.block;
     let quads = block.steps * 16;
     for panel in 0..block.cols.div_ceil(16) {
-        let mut sums = [[_mm256_setzero_si256(); 2]; HEIGHT];
+        let mut sums = [_mm256_setzero_si256(); 2 * HEIGHT];
         for begin in (0..quads).step_by(QUADS) {
-            let mut pairs = [[_mm256_setzero_si256(); 2]; HEIGHT];
+            let mut pairs = [_mm256_setzero_si256(); 2 * HEIGHT];
             for i in begin..quads.min(begin + QUADS) {
                 // SAFETY: a quad is 64 bytes of the panel and 4 bytes of each row, which may be read for 16 rows.
                 unsafe {
                     let b = block.b.add(panel * block.panel + 64 * i).cast::<__m256i>();
-                    let b = [_mm256_loadu_si256(b), _mm256_loadu_si256(b.add(1))];
-                    for (row, pairs) in pairs.iter_mut().enumerate() {
+                    let (low, high) = (_mm256_loadu_si256(b), _mm256_loadu_si256(b.add(1)));
+                    for row in 0..HEIGHT {
                         let a = block.a.add(row * block.lda + 4 * i).cast::<i32>().read_unaligned();
-                        for (pairs, b) in pairs.iter_mut().zip(b) {
-                            *pairs = _mm256_add_epi16(*pairs, _mm256_maddubs_epi16(b, _mm256_set1_epi32(a)));
-                        }
+                        let a = _mm256_set1_epi32(a);
+                        pairs[2 * row] = _mm256_add_epi16(pairs[2 * row], _mm256_maddubs_epi16(low, a));
+                        pairs[2 * row + 1] = _mm256_add_epi16(pairs[2 * row + 1], _mm256_maddubs_epi16(high, a));
                     }
                 }
             }
-            for (sums, pairs) in sums.iter_mut().flatten().zip(pairs.into_iter().flatten()) {
-                *sums = _mm256_add_epi32(*sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+            for i in 0..2 * HEIGHT {
+                sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(pairs[i], _mm256_set1_epi16(1)));
             }
         }
-        for (row, sums) in sums.into_iter().enumerate().take(block.rows) {
+        for (row, sums) in sums.as_chunks::<2>().0.iter().enumerate().take(block.rows) {
             let mut y = [0.0; 16];
             // SAFETY: row < rows; `scale` has 32 values and there are two panels; `y` has 16.
             unsafe {
                 let extra = _mm256_set1_epi32(*ternary.row_sum.add(row));
                 let row_scale = _mm256_set1_ps(*ternary.row_scale.add(row));
-                for (half, sum) in sums.into_iter().enumerate() {
+                for (half, &sum) in sums.iter().enumerate() {
                     let scale = _mm256_loadu_ps(ternary.scale.add(16 * panel + 8 * half));
                     let sum = _mm256_cvtepi32_ps(_mm256_sub_epi32(sum, extra));
                     let scaled = _mm256_mul_ps(sum, _mm256_mul_ps(scale, row_scale));

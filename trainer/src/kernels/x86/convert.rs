@@ -6,6 +6,8 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
+/// Columns that the transposition asks memory for ahead of time: no prefetcher follows 32 rows at once.
+const AHEAD: usize = 64;
 /// Two rows of a panel at a time, so many that reads and writes both run along whole lines.
 const PAIRS: usize = 8;
 
@@ -18,9 +20,16 @@ pub fn rows(x: &[f32], cols: usize, scale: Option<&[f32]>, out: &mut [u16], stri
     assert!(scale.is_none_or(|scale| scale.len() >= depth));
     for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(stride)) {
         for col in (0..depth).step_by(32) {
-            let mut halves = [load(x, col), load(x, col + 16)];
+            let mut halves = if col + 32 <= cols {
+                // SAFETY: 32 values follow col.
+                unsafe { [0, 16].map(|i| _mm512_loadu_ps(x.as_ptr().add(col + i))) }
+            } else {
+                [0, 16].map(|i| load(x, col + i))
+            };
             if let Some(scale) = scale {
-                halves = [0, 1].map(|i| _mm512_mul_ps(halves[i], load(scale, col + 16 * i)));
+                // SAFETY: `scale` is padded to depth.
+                let scale = unsafe { [0, 16].map(|i| _mm512_loadu_ps(scale.as_ptr().add(col + i))) };
+                halves = [0, 1].map(|i| _mm512_mul_ps(halves[i], scale[i]));
             }
             // SAFETY: `stride >= depth` and col is a multiple of 32 below depth: 64 bytes follow.
             unsafe { _mm512_storeu_si512(out.as_mut_ptr().add(col).cast(), halves_in_order(halves[0], halves[1])) };
@@ -38,16 +47,27 @@ pub fn transposed_rows(x: &[f32], cols: usize, scale: Option<&[f32]>, out: &mut 
     assert!(scale.is_none_or(|scale| scale.len() >= m));
     for row in (0..depth).step_by(32) {
         for col in (0..cols).step_by(16) {
+            let mask = super::avx512::first(cols - col);
+            // past the end of these 32 rows come the next 32
+            let ahead = if col + AHEAD < cols { AHEAD } else { AHEAD + 31 * cols };
             let scaled = |row: usize| {
-                if row >= m {
-                    return _mm512_setzero_ps();
+                _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(row * cols + col + ahead).cast());
+                // SAFETY: called for rows below m alone; the mask keeps the access inside the row.
+                unsafe {
+                    let x = _mm512_maskz_loadu_ps(mask, x.as_ptr().add(row * cols + col));
+                    scale.map_or(x, |scale| _mm512_mul_ps(x, _mm512_set1_ps(*scale.get_unchecked(row))))
                 }
-                let x = load(&x[row * cols..][..cols], col);
-                scale.map_or(x, |scale| _mm512_mul_ps(x, _mm512_set1_ps(scale[row])))
             };
             let mut pairs = [_mm512_setzero_si512(); 16];
-            for (i, pair) in pairs.iter_mut().enumerate() {
-                *pair = interleaved(scaled(row + 2 * i), scaled(row + 2 * i + 1));
+            if row + 32 <= m {
+                for (i, pair) in pairs.iter_mut().enumerate() {
+                    *pair = interleaved(scaled(row + 2 * i), scaled(row + 2 * i + 1));
+                }
+            } else {
+                let scaled = |row| if row < m { scaled(row) } else { _mm512_setzero_ps() };
+                for (i, pair) in pairs.iter_mut().enumerate() {
+                    *pair = interleaved(scaled(row + 2 * i), scaled(row + 2 * i + 1));
+                }
             }
             for (i, values) in transposed(pairs).into_iter().enumerate() {
                 // SAFETY: row col + i is below cols rounded up to 16, and 64 bytes follow `row` in it.
@@ -62,7 +82,9 @@ pub fn transposed_rows(x: &[f32], cols: usize, scale: Option<&[f32]>, out: &mut 
 pub fn pair_rows(x: &[f32], cols: usize, out: &mut [u16]) {
     let m = x.len() / cols;
     write_panels(m, cols, out, |row, col| {
-        if row < m && col < cols { load(&x[row * cols..][..cols], col) } else { _mm512_setzero_ps() }
+        let mask = if row < m { super::avx512::first(cols.saturating_sub(col)) } else { 0 };
+        // SAFETY: the mask keeps the access inside the row, and empty outside the matrix.
+        unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr().wrapping_add(row * cols + col)) }
     });
 }
 

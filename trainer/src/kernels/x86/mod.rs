@@ -3,7 +3,8 @@
 //!
 //! Every product has the same form. The left factor is row-major, its rows whole 64-byte steps long; the right
 //! factor is panels of 16 columns, in which a step is 1 KB: 64 int8 or 32 bfloat16 of the contraction for each
-//! column. A block is up to 32 columns wide; its two panels stay in L1 while the left factor streams past them.
+//! column. A block is up to 32 columns wide; a strip of blocks side by side stays in L1 while the left factor
+//! streams past it.
 #![allow(unsafe_code)]
 
 mod amx;
@@ -16,8 +17,10 @@ use super::{FloatMatrix, Isa, QuantisedRows, TernaryMatrix, Workspace, Write};
 
 /// Columns of a block: two panels.
 const BLOCK_COLS: usize = 32;
-/// Values of the contraction summed before a block is written: 512 bfloat16 of 32 columns are 32 KB.
+/// Values of the contraction summed before a block is written.
 const MAX_DEPTH: usize = 512;
+/// Bytes of the right factor in a strip: two thirds of a 48 KB L1.
+const STRIP_BYTES: usize = 32 << 10;
 /// Rows turned to bfloat16 at a time, so that they are still in L2 when they are multiplied.
 const CHUNK_ROWS: usize = 256;
 /// Rows contracted at a time in a weight gradient.
@@ -67,31 +70,29 @@ pub(super) fn ternary_forward(isa: Isa, x: &QuantisedRows, w: &TernaryMatrix, y:
     };
     let _tiles = (isa == Isa::Amx).then(amx::Tiles::configure);
     let y = y.as_mut_ptr();
-    for col in (0..n).step_by(BLOCK_COLS) {
-        for row in (0..m).step_by(height) {
-            // SAFETY: the lengths checked above keep every block inside its buffers, whose rows are padded to
-            // 32; the caller's `Kernels` proved the instruction set, and for AMX the tiles are configured.
-            unsafe {
-                run(&TernaryBlock {
-                    block: Block {
-                        a: q.as_ptr().add(row * stride).cast(),
-                        lda: stride,
-                        b: panels.as_ptr().add(col * stride).cast(),
-                        panel: 16 * stride,
-                        steps: stride / INT8_PAD,
-                        c: y.add(row * n + col),
-                        ldc: n,
-                        rows: height.min(m - row),
-                        cols: BLOCK_COLS.min(n - col),
-                        write: Write::Set,
-                    },
-                    scale: w.scale.as_ref().as_ptr().add(col),
-                    row_scale: x.scale.as_ref().as_ptr().add(row),
-                    row_sum: x.sum.as_ref().as_ptr().add(row),
-                });
-            }
+    for_blocks(m, n, height, stride, |row, col| {
+        // SAFETY: the lengths checked above keep every block inside its buffers, whose rows are padded to
+        // 32; the caller's `Kernels` proved the instruction set, and for AMX the tiles are configured.
+        unsafe {
+            run(&TernaryBlock {
+                block: Block {
+                    a: q.as_ptr().add(row * stride).cast(),
+                    lda: stride,
+                    b: panels.as_ptr().add(col * stride).cast(),
+                    panel: 16 * stride,
+                    steps: stride / INT8_PAD,
+                    c: y.add(row * n + col),
+                    ldc: n,
+                    rows: height.min(m - row),
+                    cols: BLOCK_COLS.min(n - col),
+                    write: Write::Set,
+                },
+                scale: w.scale.as_ref().as_ptr().add(col),
+                row_scale: x.scale.as_ref().as_ptr().add(row),
+                row_sum: x.sum.as_ref().as_ptr().add(row),
+            });
         }
-    }
+    });
 }
 
 /// `c (rows, cols) (+)= left right`, contracting `depth` values, a multiple of 32; `left` has `stride` values
@@ -120,23 +121,34 @@ fn product(
     let step = depth.div_ceil(depth.div_ceil(MAX_DEPTH)).next_multiple_of(BF16_PAD);
     for first in (0..depth).step_by(step) {
         let write = if first == 0 { write } else { Write::Add };
-        for col in (0..cols).step_by(BLOCK_COLS) {
-            for row in (0..rows).step_by(height) {
-                // SAFETY: as in `ternary_forward`, by the lengths checked above.
-                unsafe {
-                    run(&Block {
-                        a: left.as_ptr().add(row * stride + first).cast(),
-                        lda: 2 * stride,
-                        b: right.as_ptr().add(col * depth + first * 16).cast(),
-                        panel: 2 * 16 * depth,
-                        steps: step.min(depth - first) / BF16_PAD,
-                        c: c.add(row * cols + col),
-                        ldc: cols,
-                        rows: height.min(rows - row),
-                        cols: BLOCK_COLS.min(cols - col),
-                        write,
-                    });
-                }
+        for_blocks(rows, cols, height, 2 * step, |row, col| {
+            // SAFETY: as in `ternary_forward`, by the lengths checked above.
+            unsafe {
+                run(&Block {
+                    a: left.as_ptr().add(row * stride + first).cast(),
+                    lda: 2 * stride,
+                    b: right.as_ptr().add(col * depth + first * 16).cast(),
+                    panel: 2 * 16 * depth,
+                    steps: step.min(depth - first) / BF16_PAD,
+                    c: c.add(row * cols + col),
+                    ldc: cols,
+                    rows: height.min(rows - row),
+                    cols: BLOCK_COLS.min(cols - col),
+                    write,
+                });
+            }
+        });
+    }
+}
+
+/// Calls `run(row, col)` for every block, strip by strip of columns that have `col_bytes` each.
+#[inline(always)]
+fn for_blocks(rows: usize, cols: usize, height: usize, col_bytes: usize, run: impl Fn(usize, usize)) {
+    let strip = (STRIP_BYTES / (BLOCK_COLS * col_bytes)).max(1) * BLOCK_COLS;
+    for left in (0..cols).step_by(strip) {
+        for row in (0..rows).step_by(height) {
+            for col in (left..cols.min(left + strip)).step_by(BLOCK_COLS) {
+                run(row, col);
             }
         }
     }
@@ -160,14 +172,7 @@ pub(super) fn matmul_nt(isa: Isa, x: &[f32], w: &FloatMatrix, y: &mut [f32], ws:
 }
 
 /// `dx (+)= dy W`.
-pub(super) fn matmul_nn(
-    isa: Isa,
-    dy: &[f32],
-    w: &FloatMatrix,
-    dx: &mut [f32],
-    write: Write,
-    ws: &mut Workspace,
-) {
+pub(super) fn matmul_nn(isa: Isa, dy: &[f32], w: &FloatMatrix, dx: &mut [f32], write: Write, ws: &mut Workspace) {
     row_product(isa, dy, w.n(), None, w.by_n.as_ref(), dx, w.k(), write, ws);
 }
 
@@ -195,14 +200,7 @@ fn row_product(
 }
 
 /// `dw += dy^T diag(scale) q`.
-pub(super) fn backward_weight(
-    isa: Isa,
-    dy: &[f32],
-    x: &QuantisedRows,
-    n: usize,
-    dw: &mut [f32],
-    ws: &mut Workspace,
-) {
+pub(super) fn backward_weight(isa: Isa, dy: &[f32], x: &QuantisedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
     let (m, stride) = (x.rows(), x.stride());
     contract_rows(isa, dy, Some(&x.scale.as_ref()[..m]), m, n, x.k(), dw, ws, |first, rows, right| {
         let q = &x.q.as_ref()[first * stride..][..rows * stride];
@@ -212,15 +210,7 @@ pub(super) fn backward_weight(
 }
 
 /// `dw += dy^T x`.
-pub(super) fn matmul_tn(
-    isa: Isa,
-    dy: &[f32],
-    x: &[f32],
-    n: usize,
-    k: usize,
-    dw: &mut [f32],
-    ws: &mut Workspace,
-) {
+pub(super) fn matmul_tn(isa: Isa, dy: &[f32], x: &[f32], n: usize, k: usize, dw: &mut [f32], ws: &mut Workspace) {
     contract_rows(isa, dy, None, dy.len() / n, n, k, dw, ws, |first, rows, right| {
         // SAFETY: precision bf16 proves AVX-512 with BF16.
         unsafe { convert::pair_rows(&x[first * k..][..rows * k], k, right) };

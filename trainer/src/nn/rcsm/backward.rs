@@ -5,6 +5,7 @@ use super::{GATHER, Passes, Rcsm, Weights};
 use crate::kernels::{Kernels, Rounding, Workspace, Write, rows_times_matrix};
 use crate::nn::norm::{dot, layer_norm_backward, rms_norm_backward};
 use crate::nn::params::RcsmSpans;
+use crate::nn::profile::Part;
 use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{add, add_scaled, row, row_mut};
 use flashlm_core::config::TOP_K_OPS;
@@ -43,12 +44,14 @@ impl Rcsm {
         let ws = &mut scratch.workspace;
         kernels.backward_input(dx, m, &weights.up, &mut self.dstate, Write::Set, ws);
         kernels.backward_weight(dx, &self.q_state, d, &mut grads[spans.up.clone()], ws);
+        scratch.profile.lap(Part::RcsmProducts);
         let narrow = &mut scratch.narrow;
         kernels.vectorise(
             #[inline(always)]
             || self.run_backward(kernels, weights, params, spans, grads, reset, losses, narrow),
         );
 
+        scratch.profile.lap(Part::RcsmBackward);
         for p in &self.passes[..self.taken] {
             kernels.matmul_tn(&p.dsum, &p.mix_in, m, r, 2 * r, &mut grads[spans.mix.clone()], ws);
             kernels.backward_weight(&p.dkeys, &p.q, o + s, &mut grads[spans.route_read.clone()], ws);
@@ -75,6 +78,7 @@ impl Rcsm {
                 }
             },
         );
+        scratch.profile.lap(Part::RcsmProducts);
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@ use super::address::{read, write};
 use super::{Passes, Rcsm, Weights, argmax, gumbel};
 use crate::kernels::{Kernels, Rounding, rows_times_matrix};
 use crate::nn::params::RcsmSpans;
+use crate::nn::profile::Part;
 use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{add, row, row_mut};
 use flashlm_core::math::{exp, layer_norm, rms_norm, sigmoid, softmax2, top2, unit_address};
@@ -37,6 +38,7 @@ impl Rcsm {
             },
         );
         kernels.ternary_forward(&self.q_in, &weights.down, &mut self.first, &mut scratch.workspace);
+        scratch.profile.lap(Part::RcsmProducts);
         let depths = self.config.depths;
         self.taken = match passes {
             Passes::Fixed(n) => n.clamp(1, self.passes.len()),
@@ -46,11 +48,13 @@ impl Rcsm {
             #[inline(always)]
             || self.run(kernels, weights, params, spans, reset, passes, memory_writes, &mut scratch.narrow),
         );
+        scratch.profile.lap(Part::RcsmForward);
         kernels.ternary_forward(&self.q_state, &weights.up, y, &mut scratch.workspace);
         kernels.vectorise(
             #[inline(always)]
             || add(y, &x[..m * d]),
         );
+        scratch.profile.lap(Part::RcsmProducts);
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ pub use backward::Losses;
 
 use super::params::{RcsmSpans, Rng};
 use super::shape::Shape;
-use crate::kernels::{Kernels, QuantisedRows, SmallTernary, TernaryMatrix};
+use crate::kernels::{Kernels, QuantisedRows, SmallTernary, TernaryMatrix, zeros};
 use flashlm_core::config::{RcsmConfig, TOP_K_OPS};
 
 /// How many passes a forward takes.
@@ -159,7 +159,7 @@ impl Rcsm {
     pub fn new(config: RcsmConfig, d: usize, shape: Shape) -> Self {
         let (r, o, s) = (config.width as usize, config.ops as usize, config.slots as usize);
         let m = shape.rows();
-        let floats = |n: usize| vec![0.0; n];
+        let floats = |n: usize| zeros::<f32>(n);
         let depths = config.depths.len();
         let passes = config.depths[depths - 1] as usize;
         let record = || PassRecord {

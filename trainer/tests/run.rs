@@ -1,0 +1,146 @@
+//! Whole runs of the `trainer` program on a tiny model: resume, interruption, and what is said about bad input.
+#![cfg(unix)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const TINY: &str = "--d-model 32 --layers 1 --d-ffn 48 --vocab 400 --rcsm-width 16 --rcsm-ops 4 --rcsm-slots 4 \
+                    --threads 2 --sequences 4 --tokens 32 --eval-every 0.02";
+
+struct Work {
+    dir: tempfile::TempDir,
+}
+
+impl Work {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let story = |i: usize| {
+            let (who, what) = (["Tom", "Sue", "Max", "Lily"][i % 4], ["ball", "cat", "hat"][i % 3]);
+            format!("Once there was {who} who had {i} red {what}s.\n{who} lost {} of them.\n<|endoftext|>\n", i / 2)
+        };
+        fs::write(dir.path().join("stories.txt"), (0..600).map(story).collect::<String>()).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, out: &str, more: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        command.current_dir(self.dir.path()).args(TINY.split_whitespace()).args(["--out", out]);
+        command.args(more.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, out: &str, more: &str) -> Output {
+        self.command(out, more).output().unwrap()
+    }
+
+    fn start(&self, out: &str, more: &str) -> Child {
+        self.command(out, more).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Step -> (loss, gradient norm), to the last digit.
+    fn losses(&self, out: &str) -> Vec<(u64, String)> {
+        let text = fs::read_to_string(self.path(out).join("metrics.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines
+            .filter(|line| line["kind"] == "step")
+            .map(|line| (line["step"].as_u64().unwrap(), format!("{} {}", line["loss"], line["grad_norm"])))
+            .collect()
+    }
+}
+
+fn wait_for(what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        assert!(started.elapsed() < Duration::from_secs(120), "waited in vain");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn has_checkpoint(out: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(out) else { return false };
+    entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with("step-"))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_killed_run_resumes_with_bit_identical_losses_and_ends_in_the_same_model() {
+    let work = Work::new();
+    let arguments = "--data stories.txt --steps 400";
+    let whole = work.run("whole", arguments);
+    assert!(whole.status.success(), "{}", stderr(&whole));
+
+    let mut child = work.start("cut", &format!("{arguments} --checkpoint-every 0.01"));
+    wait_for(|| has_checkpoint(&work.path("cut")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = work.run("cut", arguments);
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert!(stderr(&resumed).contains("going on from cut/step-"), "{}", stderr(&resumed));
+
+    let (whole, cut) = (work.losses("whole"), work.losses("cut"));
+    assert_eq!(whole.len(), 400);
+    assert_eq!(whole, cut);
+    let model = |out| {
+        let bytes = fs::read(work.path(out).join("model.flm")).unwrap();
+        let blob = trainer::run::packed::Blob::new(&bytes).unwrap();
+        let facts = *blob.model().unwrap().facts();
+        (bytes, facts.held_out_bpc)
+    };
+    assert_eq!(model("whole"), model("cut"));
+    assert!(model("whole").1.unwrap() < 3.0, "the model learned nothing");
+}
+
+#[test]
+fn an_interrupted_run_saves_exports_and_exits_with_success() {
+    let work = Work::new();
+    let mut child = work.start("out", "--hours 1 --checkpoint-every 60");
+    // the metrics exist as soon as the first step can begin
+    wait_for(|| work.path("out").join("metrics.jsonl").exists());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+    assert!(has_checkpoint(&work.path("out")));
+    for file in ["model.flm", "model.safetensors", "results.json"] {
+        assert!(work.path("out").join(file).exists(), "{file} is missing");
+    }
+    let packed = trainer::run::packed::load(&work.path("out").join("model.safetensors")).unwrap();
+    let exported = trainer::run::packed::load(&work.path("out").join("model.flm")).unwrap();
+    let config = |blob: &trainer::run::packed::Blob| *blob.model().unwrap().config();
+    assert_eq!(config(&packed), config(&exported));
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_not_overwritten() {
+    let work = Work::new();
+    assert!(work.run("out", "--data stories.txt --steps 2").status.success());
+    let other = work.run("out", "--data stories.txt --steps 2 --no-curriculum --optimiser muon");
+    assert!(!other.status.success());
+    assert!(stderr(&other).contains("--optimiser adamw"), "{}", stderr(&other));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    let other = command.current_dir(work.dir.path()).args("--data stories.txt --steps 2 --out out".split(' ')).output();
+    let message = stderr(&other.unwrap());
+    assert!(message.contains("another model") && message.contains("--resume never"), "{message}");
+}
+
+#[test]
+fn bad_data_is_named_in_one_line() {
+    let work = Work::new();
+    fs::write(work.path("empty.txt"), "").unwrap();
+    fs::write(work.path("bad.txt"), b"A story.\n<|endoftext|>\nBroken \xff\xfe story.\n<|endoftext|>\n").unwrap();
+    for (data, want) in [("absent.txt", "no such file"), ("empty.txt", "empty"), ("bad.txt", "story 2 is not UTF-8")] {
+        let output = work.run("out", &format!("--data {data} --steps 2"));
+        let message = stderr(&output);
+        assert!(!output.status.success());
+        let last = message.lines().last().unwrap();
+        assert!(last.starts_with("error: ") && last.contains(data) && last.contains(want), "{message}");
+    }
+}
