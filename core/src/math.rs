@@ -78,13 +78,13 @@ pub fn fold_lanes(mut acc: [f32; LANES]) -> f32 {
 #[inline(always)]
 pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut acc = [0.0; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
         for (a, &v) in acc.iter_mut().zip(chunk) {
             *a += f(v);
         }
     }
-    for (a, &v) in acc.iter_mut().zip(chunks.remainder()) {
+    for (a, &v) in acc.iter_mut().zip(rest) {
         *a += f(v);
     }
     fold_lanes(acc)
@@ -93,35 +93,37 @@ pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 /// max |x|, 0 when empty.
 #[inline(always)]
 pub fn absmax(x: &[f32]) -> f32 {
-    let mut acc = [0.0f32; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (a, &v) in acc.iter_mut().zip(chunk) {
-            let v = v.abs();
-            *a = if v > *a { v } else { *a };
-        }
-    }
-    for (a, &v) in acc.iter_mut().zip(chunks.remainder()) {
-        let v = v.abs();
-        *a = if v > *a { v } else { *a };
-    }
-    acc.iter().fold(0.0, |m, &v| if v > m { v } else { m })
+    lane_max(x, 0.0, f32::abs)
 }
 
 /// The largest of `x`, -inf when empty; NaN is passed over.
 #[inline(always)]
 pub fn max(x: &[f32]) -> f32 {
-    let mut acc = [f32::NEG_INFINITY; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
+    lane_max(x, f32::NEG_INFINITY, |v| v)
+}
+
+/// The largest `f(x)`, or `least` if none is larger.
+#[inline(always)]
+fn lane_max(x: &[f32], least: f32, f: impl Fn(f32) -> f32) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut acc = [least; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
         for (a, &v) in acc.iter_mut().zip(chunk) {
-            *a = if v > *a { v } else { *a };
+            *a = larger(*a, f(v));
         }
     }
-    for (a, &v) in acc.iter_mut().zip(chunks.remainder()) {
-        *a = if v > *a { v } else { *a };
+    for (a, &v) in acc.iter_mut().zip(rest) {
+        *a = larger(*a, f(v));
     }
-    acc.iter().fold(f32::NEG_INFINITY, |m, &v| if v > m { v } else { m })
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            acc[i] = larger(acc[i], acc[i + half]);
+        }
+        half /= 2;
+    }
+    acc[0]
 }
 
 /// Quantises `x` to int8 by its absmax a: `q = round_half_even(x * 127 / a)`, within -127..=127. Returns the

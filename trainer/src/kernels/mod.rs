@@ -153,7 +153,7 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Precision::Bf16 => x86::backward_input(self.isa, dy, w, dx, write, ws),
             #[cfg(not(target_arch = "x86_64"))]
-            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+            Precision::Bf16 => no_bf16(ws),
         }
     }
 
@@ -167,7 +167,7 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Precision::Bf16 => x86::backward_weight(self.isa, dy, x, n, dw, ws),
             #[cfg(not(target_arch = "x86_64"))]
-            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+            Precision::Bf16 => no_bf16(ws),
         }
     }
 
@@ -181,7 +181,7 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Precision::Bf16 => x86::matmul_nt(self.isa, x, w, y, ws),
             #[cfg(not(target_arch = "x86_64"))]
-            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+            Precision::Bf16 => no_bf16(ws),
         }
     }
 
@@ -195,7 +195,7 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Precision::Bf16 => x86::matmul_nn(self.isa, dy, w, dx, write, ws),
             #[cfg(not(target_arch = "x86_64"))]
-            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+            Precision::Bf16 => no_bf16(ws),
         }
     }
 
@@ -209,7 +209,7 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Precision::Bf16 => x86::matmul_tn(self.isa, dy, x, n, k, dw, ws),
             #[cfg(not(target_arch = "x86_64"))]
-            Precision::Bf16 => unreachable!("Kernels::new grants bf16 on x86-64 alone"),
+            Precision::Bf16 => no_bf16(ws),
         }
     }
 
@@ -217,6 +217,11 @@ impl Kernels {
     fn check(self, other: Self) {
         assert_eq!(self, other, "a matrix made for other kernels");
     }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn no_bf16(_: &mut Workspace) {
+    unreachable!("Kernels::new grants bf16 on x86-64 alone")
 }
 
 fn check_shape(name: &str, x: &[f32], rows: usize, cols: usize) {

@@ -126,6 +126,7 @@ pub struct TernaryMatrix {
     /// t (AMX) or t + 1 (AVX2, AVX-512), as int8 panels; empty at [`Isa::Portable`].
     pub(super) int8: Buffer<i8>,
     /// t as bfloat16 panels with contraction N; only at [`Precision::Bf16`].
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(super) bf16: Buffer<u16>,
     /// s t, row-major; only at [`Precision::F32`].
     pub(super) float: Buffer<f32>,
@@ -258,8 +259,10 @@ pub struct FloatMatrix {
     pub(super) n: usize,
     pub(super) k: usize,
     /// bfloat16 panels with contraction K, for `x W^T`; only at [`Precision::Bf16`].
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(super) by_k: Buffer<u16>,
     /// bfloat16 panels with contraction N, for `dy W`; only at [`Precision::Bf16`].
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(super) by_n: Buffer<u16>,
     /// Row-major; only at [`Precision::F32`].
     pub(super) float: Buffer<f32>,
@@ -304,8 +307,10 @@ impl FloatMatrix {
 #[derive(Clone)]
 pub struct Workspace {
     /// The left factor in bfloat16, row-major.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(super) left: Buffer<u16>,
     /// The right factor in bfloat16 panels.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(super) right: Buffer<u16>,
     /// A product before it is added to its destination, or a factor in f32.
     pub(super) float: Buffer<f32>,

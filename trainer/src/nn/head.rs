@@ -4,7 +4,7 @@ use super::norm::rms_norm_backward;
 use super::recurrence::Scratch;
 use super::shape::{row, row_mut};
 use crate::kernels::{FloatMatrix, Kernels, Write, zeros};
-use flashlm_core::math::{exp, quantise_int8, rms_norm};
+use flashlm_core::math::{exp, max, quantise_int8, rms_norm};
 use std::ops::Range;
 
 /// A target that is not scored.
@@ -221,25 +221,10 @@ impl Head {
     }
 }
 
-#[inline(always)]
-fn largest(logits: &[f32]) -> f32 {
-    let mut lanes = [f32::MIN; 16];
-    let chunks = logits.chunks_exact(16);
-    for (m, &l) in lanes.iter_mut().zip(chunks.remainder()) {
-        *m = if l > *m { l } else { *m };
-    }
-    for chunk in chunks {
-        for (m, &l) in lanes.iter_mut().zip(chunk) {
-            *m = if l > *m { l } else { *m };
-        }
-    }
-    lanes.iter().fold(f32::MIN, |m, &l| if l > m { l } else { m })
-}
-
 /// ln sum_v exp(l_v).
 #[inline(always)]
 fn log_normaliser(logits: &[f32]) -> f64 {
-    let top = largest(logits);
+    let top = max(logits);
     let total = flashlm_core::math::sum_by(
         logits,
         #[inline(always)]
@@ -255,7 +240,7 @@ fn cross_entropy_row(logits: &mut [f32], target: u16, scale: LossScale) -> f64 {
         logits.fill(0.0);
         return 0.0;
     }
-    let top = largest(logits);
+    let top = max(logits);
     let at_target = logits[target as usize];
     let mut lanes = [0.0; 16];
     let mut chunks = logits.chunks_exact_mut(16);

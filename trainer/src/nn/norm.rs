@@ -2,38 +2,35 @@
 
 use flashlm_core::math::{LANES, fold_lanes};
 
-/// sum_i f(i) over `0..n` in [`LANES`] partial sums, so that it vectorises.
+/// sum_i a_i b_i.
 #[inline(always)]
-pub fn sum_over(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut acc = [0.0; LANES];
-    let whole = n - n % LANES;
-    let mut i = 0;
-    while i < whole {
-        for (lane, a) in acc.iter_mut().enumerate() {
-            *a += f(i + lane);
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..LANES {
+            acc[i] += a[i] * b[i];
         }
-        i += LANES;
     }
-    for (lane, i) in (whole..n).enumerate() {
-        acc[lane] += f(i);
+    for ((acc, a), b) in acc.iter_mut().zip(a_rest).zip(b_rest) {
+        *acc += a * b;
     }
     fold_lanes(acc)
 }
 
-/// sum_i a_i b_i.
+/// sum_i a_i b_i c_i.
 #[inline(always)]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let n = a.len().min(b.len());
-    let (a, b) = (&a[..n], &b[..n]);
+fn dot3(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest), (c, c_rest)) =
+        (a.as_chunks::<LANES>(), b.as_chunks::<LANES>(), c.as_chunks::<LANES>());
     let mut acc = [0.0; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    for ((lane, x), y) in acc.iter_mut().zip(a_chunks.remainder()).zip(b_chunks.remainder()) {
-        *lane += x * y;
-    }
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for ((lane, x), y) in acc.iter_mut().zip(a).zip(b) {
-            *lane += x * y;
+    for ((a, b), c) in a.iter().zip(b).zip(c) {
+        for i in 0..LANES {
+            acc[i] += a[i] * b[i] * c[i];
         }
+    }
+    for (((acc, a), b), c) in acc.iter_mut().zip(a_rest).zip(b_rest).zip(c_rest) {
+        *acc += a * b * c;
     }
     fold_lanes(acc)
 }
@@ -44,11 +41,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 pub fn rms_norm_backward(x: &[f32], gain: &[f32], r: f32, dy: &[f32], dx: &mut [f32], dgain: &mut [f32]) {
     let d = x.len();
     let (gain, dy, dx, dgain) = (&gain[..d], &dy[..d], &mut dx[..d], &mut dgain[..d]);
-    let inner = sum_over(
-        d,
-        #[inline(always)]
-        |i| dy[i] * gain[i] * x[i],
-    );
+    let inner = dot3(dy, gain, x);
     let pull = inner * r * r * r / d as f32;
     for i in 0..d {
         dx[i] += dy[i] * gain[i] * r - x[i] * pull;
@@ -72,17 +65,8 @@ pub fn layer_norm_backward(
     let (gain, dy, dx) = (&gain[..d], &dy[..d], &mut dx[..d]);
     let (dgain, dbias) = (&mut dgain[..d], &mut dbias[..d]);
     let n = d as f32;
-    let inner = sum_over(
-        d,
-        #[inline(always)]
-        |i| dy[i] * gain[i] * (x[i] - mean),
-    ) * r
-        / n;
-    let average = sum_over(
-        d,
-        #[inline(always)]
-        |i| dy[i] * gain[i],
-    ) / n;
+    let average = dot(dy, gain) / n;
+    let inner = (dot3(dy, gain, x) - mean * average * n) * r / n;
     for i in 0..d {
         let hat = (x[i] - mean) * r;
         dx[i] += r * (dy[i] * gain[i] - average - hat * inner);

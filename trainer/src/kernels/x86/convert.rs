@@ -6,8 +6,6 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-/// Columns that the transposition asks memory for ahead of time: no prefetcher follows 32 rows at once.
-const AHEAD: usize = 64;
 /// Two rows of a panel at a time, so many that reads and writes both run along whole lines.
 const PAIRS: usize = 8;
 
@@ -48,10 +46,7 @@ pub fn transposed_rows(x: &[f32], cols: usize, scale: Option<&[f32]>, out: &mut 
     for row in (0..depth).step_by(32) {
         for col in (0..cols).step_by(16) {
             let mask = super::avx512::first(cols - col);
-            // past the end of these 32 rows come the next 32
-            let ahead = if col + AHEAD < cols { AHEAD } else { AHEAD + 31 * cols };
             let scaled = |row: usize| {
-                _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(row * cols + col + ahead).cast());
                 // SAFETY: called for rows below m alone; the mask keeps the access inside the row.
                 unsafe {
                     let x = _mm512_maskz_loadu_ps(mask, x.as_ptr().add(row * cols + col));
