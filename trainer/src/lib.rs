@@ -1,8 +1,8 @@
 //! FlashLM's trainer: from a file of stories to a packed ternary model, on an ordinary CPU.
 #![deny(unsafe_code)]
+pub mod data;
+pub mod export;
 pub mod kernels;
 pub mod nn;
 pub mod optim;
-pub mod data;
-pub mod export;
 pub mod run;

@@ -25,8 +25,8 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use memory::zeros;
 pub use isa::{Isa, Precision, Unavailable, UnknownName};
+pub use memory::zeros;
 pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace, ternarise};
 pub use small::{Rounding, SmallTernary, rows_times_matrix};
 

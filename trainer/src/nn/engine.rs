@@ -100,7 +100,7 @@ impl Engine {
         pool.install(|| packed.pack(&params.data));
         Self {
             packed,
-            replicas: (0..shape.threads).map(|_| Replica::new(&config, &params.layout, replica)).collect(),
+            replicas: (0..shape.threads).map(|_| Replica::new(&config, kernels, &params.layout, replica)).collect(),
             grads: zeros(params.layout.len),
             shape,
             params,

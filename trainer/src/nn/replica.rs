@@ -6,7 +6,7 @@ use super::params::{BlockSpans, Layout, RcsmSpans};
 use super::profile::{Part, Profile};
 use super::rcsm::{self, Losses, Passes, Rcsm};
 use super::recurrence::{self, GatedRecurrence, Scratch};
-use super::shape::Shape;
+use super::shape::{BLOCK_ROWS, Shape};
 use crate::kernels::{Kernels, TernaryMatrix, Workspace, zeros};
 use flashlm_core::config::ModelConfig;
 use std::ops::Range;
@@ -100,7 +100,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    pub fn new(config: &ModelConfig, layout: &Layout, shape: Shape) -> Self {
+    pub fn new(config: &ModelConfig, kernels: Kernels, layout: &Layout, shape: Shape) -> Self {
         let (d, f, m) = (config.d_model as usize, config.d_ffn as usize, shape.rows());
         let layers = config.layers as usize;
         let rcsm = config.rcsm.map(|c| Rcsm::new(c, d, shape));
@@ -109,16 +109,17 @@ impl Replica {
         let narrow = (5 * d).max(f).max(shape.sequences * r + 3 * r + s + o);
         Self {
             shape,
-            mixers: (0..layers).map(|_| GatedRecurrence::new(d, shape)).collect(),
-            ffns: (0..layers).map(|_| Glu::new(d, f, shape)).collect(),
+            mixers: (0..layers).map(|_| GatedRecurrence::new(kernels, d, shape)).collect(),
+            ffns: (0..layers).map(|_| Glu::new(kernels, d, f, shape)).collect(),
             rcsm,
             head: Head::new(config.vocab as usize, d),
             x: (0..points).map(|_| zeros(m * d)).collect(),
             dx: zeros(m * d),
             scratch: Scratch {
-                d1: zeros(m * d),
-                d2: vec![0.0; shape.sequences.max(1) * d],
-                wide: zeros(m * (3 * f).max(3 * d)),
+                all: zeros(m * d),
+                block: zeros(BLOCK_ROWS * d),
+                carry: vec![0.0; shape.sequences * d],
+                wide: zeros(BLOCK_ROWS * 3 * f.max(d)),
                 narrow: vec![0.0; narrow],
                 workspace: Workspace::new(),
                 profile: Profile::new(),

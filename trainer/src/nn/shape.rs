@@ -1,5 +1,8 @@
 //! Shapes and small things every layer shares.
 
+use crate::kernels::{Isa, Kernels, zeros};
+use std::ops::Range;
+
 /// How the rows of a micro-batch are laid out: time-major, row `t * sequences + b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -41,5 +44,46 @@ pub fn add(a: &mut [f32], b: &[f32]) {
 pub fn add_scaled(a: &mut [f32], s: f32, b: &[f32]) {
     for (a, b) in a.iter_mut().zip(b) {
         *a += s * b;
+    }
+}
+
+/// Rows that go through a chain of products and gates together: their widest activations stay in L2 between the two.
+pub const BLOCK_ROWS: usize = 256;
+
+/// The blocks of `m` rows, in order.
+pub fn blocks(m: usize) -> impl DoubleEndedIterator<Item = Range<usize>> + ExactSizeIterator {
+    (0..m.div_ceil(BLOCK_ROWS)).map(move |block| block * BLOCK_ROWS..m.min((block + 1) * BLOCK_ROWS))
+}
+
+/// The outputs of one wide projection, (M, W): kept from forward to backward, or made again there.
+///
+/// On CPUs whose int8 products outrun their memory it is faster to multiply again, block by block in L2, than to write
+/// the activations out and read them back.
+pub struct Activations {
+    kept: bool,
+    width: usize,
+    data: Vec<f32>,
+}
+
+impl Activations {
+    pub fn new(kernels: Kernels, m: usize, width: usize) -> Self {
+        let kept = kernels.isa() < Isa::Avx512;
+        Self { kept, width, data: zeros(if kept { m } else { m.min(BLOCK_ROWS) } * width) }
+    }
+
+    /// Room for the forward's outputs of these rows.
+    pub fn block_mut(&mut self, rows: &Range<usize>) -> &mut [f32] {
+        let start = if self.kept { rows.start } else { 0 };
+        &mut self.data[start * self.width..(start + rows.len()) * self.width]
+    }
+
+    /// The forward's outputs of these rows: those kept, or `again` writes them.
+    pub fn block(&mut self, rows: &Range<usize>, again: impl FnOnce(&mut [f32])) -> &[f32] {
+        let kept = self.kept;
+        let block = self.block_mut(rows);
+        if !kept {
+            again(block);
+        }
+        block
     }
 }

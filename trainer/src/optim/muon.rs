@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::moments::{Moment, Moments, noise};
-use crate::kernels::{Kernels, Workspace};
+use crate::kernels::{FloatMatrix, Kernels, Workspace, Write};
 
 /// Coefficients of the quintic, tuned to grow small singular values fastest.
 const QUINTIC: (f32, f32, f32) = (3.4445, -4.7750, 2.0315);
@@ -34,10 +34,10 @@ pub struct Matrix {
 struct Scratch {
     x: Vec<f32>,
     next: Vec<f32>,
-    turned: Vec<f32>,
     gram: Vec<f32>,
     square: Vec<f32>,
     workspace: Workspace,
+    packed: Vec<[FloatMatrix; 2]>,
 }
 
 /// The matrices and how they are shared out.
@@ -71,10 +71,10 @@ impl Muon {
             let scratch = Scratch {
                 x: zeros(largest),
                 next: zeros(largest),
-                turned: zeros(largest),
                 gram: zeros(small * small),
                 square: zeros(small * small),
                 workspace: Workspace::new(),
+                packed: Vec::new(),
             };
             (of, scratch)
         });
@@ -145,12 +145,17 @@ impl Step<'_> {
         let grads = &self.grads[offset..offset + rows * cols];
         let (small, large) = (rows.min(cols), rows.max(cols));
         let direction = &mut scratch.x[..rows * cols];
-        for (i, ((m, &g), d)) in momenta.iter_mut().zip(grads).zip(direction.iter_mut()).enumerate() {
-            let g = g * self.grad_scale;
-            let first = beta * m.load() + (1.0 - beta) * g;
-            *m = M::store(first, noise((offset + i) as u32, self.update as u32));
-            *d = beta * first + (1.0 - beta) * g;
-        }
+        self.kernels.vectorise(
+            #[inline(always)]
+            || {
+                for (i, ((m, &g), d)) in momenta.iter_mut().zip(grads).zip(direction.iter_mut()).enumerate() {
+                    let g = g * self.grad_scale;
+                    let first = beta * m.load() + (1.0 - beta) * g;
+                    *m = M::store(first, noise((offset + i) as u32, self.update as u32));
+                    *d = beta * first + (1.0 - beta) * g;
+                }
+            },
+        );
         if rows > cols {
             transpose(direction, rows, cols, &mut scratch.next);
             std::mem::swap(&mut scratch.x, &mut scratch.next);
@@ -161,9 +166,14 @@ impl Step<'_> {
             std::mem::swap(&mut scratch.x, &mut scratch.next);
         }
         let (keep, scale) = (1.0 - lr * decay, lr * UPDATE_RMS * (large as f32).sqrt());
-        for (p, &o) in params.iter_mut().zip(&scratch.x[..rows * cols]) {
-            *p = *p * keep - scale * o;
-        }
+        self.kernels.vectorise(
+            #[inline(always)]
+            || {
+                for (p, &o) in params.iter_mut().zip(&scratch.x[..rows * cols]) {
+                    *p = *p * keep - scale * o;
+                }
+            },
+        );
     }
 }
 
@@ -184,26 +194,50 @@ fn transpose(x: &[f32], rows: usize, cols: usize, y: &mut [f32]) {
 /// Replaces `scratch.x` (small x large, small <= large) by a nearly orthogonal matrix with the same singular vectors.
 fn orthogonalise(kernels: Kernels, small: usize, large: usize, scratch: &mut Scratch) {
     let (a, b, c) = QUINTIC;
-    let Scratch { x, next, turned, gram, square, workspace } = scratch;
+    let Scratch { x, next, gram, square, workspace, packed, .. } = scratch;
     let size = small * large;
-    let norm: f64 = x[..size].chunks(1024).map(|p| flashlm_core::math::sum_by(p, |v| v * v) as f64).sum();
-    let inverse = 1.0 / (norm.sqrt() as f32 + 1e-7);
-    x[..size].iter_mut().for_each(|v| *v *= inverse);
-    let (turned, gram, square) = (&mut turned[..size], &mut gram[..small * small], &mut square[..small * small]);
+    let [wide, narrow] = packed_for(packed, kernels, small, large);
+    let (gram, square) = (&mut gram[..small * small], &mut square[..small * small]);
+    kernels.vectorise(
+        #[inline(always)]
+        || {
+            let norm: f64 = x[..size].chunks(1024).map(|p| flashlm_core::math::sum_by(p, |v| v * v) as f64).sum();
+            let inverse = 1.0 / (norm.sqrt() as f32 + 1e-7);
+            x[..size].iter_mut().for_each(|v| *v *= inverse);
+        },
+    );
     for _ in 0..STEPS {
-        // with g = x x^T: x <- a x + (b g + c g^2) x; every factor on the left is symmetric or turned beforehand
-        transpose(&x[..size], small, large, turned);
-        gram.fill(0.0);
-        kernels.matmul_tn(turned, turned, large, small, small, gram, workspace);
-        square.fill(0.0);
-        kernels.matmul_tn(gram, gram, small, small, small, square, workspace);
-        for (g, &s) in gram.iter_mut().zip(&*square) {
-            *g = b * *g + c * s;
-        }
-        for (n, &v) in next[..size].iter_mut().zip(&x[..size]) {
-            *n = a * v;
-        }
-        kernels.matmul_tn(gram, &x[..size], small, small, large, &mut next[..size], workspace);
+        // with g = x x^T, which is symmetric: x <- a x + (b g + c g^2) x
+        wide.pack(&x[..size]);
+        kernels.matmul_nt(&x[..size], small, wide, gram, workspace);
+        narrow.pack(gram);
+        kernels.matmul_nt(gram, small, narrow, square, workspace);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                for (g, &s) in gram.iter_mut().zip(&*square) {
+                    *g = b * *g + c * s;
+                }
+                for (n, &v) in next[..size].iter_mut().zip(&x[..size]) {
+                    *n = a * v;
+                }
+            },
+        );
+        kernels.matmul_nn(gram, small, wide, &mut next[..size], Write::Add, workspace);
         std::mem::swap(x, next);
     }
+}
+
+/// The packed factors (small, large) and (small, small), made the first time a shape is seen.
+fn packed_for(
+    packed: &mut Vec<[FloatMatrix; 2]>,
+    kernels: Kernels,
+    small: usize,
+    large: usize,
+) -> &mut [FloatMatrix; 2] {
+    let at = packed.iter().position(|p| p[0].n() == small && p[0].k() == large).unwrap_or_else(|| {
+        packed.push([FloatMatrix::new(kernels, small, large), FloatMatrix::new(kernels, small, small)]);
+        packed.len() - 1
+    });
+    &mut packed[at]
 }

@@ -140,7 +140,7 @@ impl MachineArgs {
 #[command(next_help_heading = "Batch")]
 pub struct BatchArgs {
     /// Sequences each thread trains side by side
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub sequences: u16,
     /// Length of each sequence per micro-batch; gradients reach back this far [tokens]
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(2..=4096))]
@@ -195,10 +195,10 @@ pub struct TrainArgs {
     pub tau_end: f32,
 
     /// Highest learning rate
-    #[arg(long, help_heading = "Optimiser", default_value_t = 3e-3, value_parser = real32("rate", 1e-7, 1.0))]
+    #[arg(long, help_heading = "Optimiser", default_value_t = 6e-3, value_parser = real32("rate", 1e-7, 1.0))]
     pub lr: f32,
     /// Rule for the ternary matrices; all else is AdamW's
-    #[arg(long, help_heading = "Optimiser", value_enum, default_value = "adamw")]
+    #[arg(long, help_heading = "Optimiser", value_enum, default_value = "muon")]
     pub optimiser: optim::Kind,
     /// Micro-batches per optimiser step
     #[arg(long, help_heading = "Optimiser", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -356,7 +356,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeats: u32,
     /// Rule for the ternary matrices
-    #[arg(long, value_enum, default_value = "adamw")]
+    #[arg(long, value_enum, default_value = "muon")]
     pub optimiser: optim::Kind,
     /// Print one JSON object instead of a table
     #[arg(long)]

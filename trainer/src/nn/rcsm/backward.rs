@@ -66,7 +66,7 @@ impl Rcsm {
         self.operation_gradients(kernels, &mut grads[spans.ops.clone()], ws);
 
         kernels.backward_weight(&self.dfirst, &self.q_in, r, &mut grads[spans.down.clone()], ws);
-        let dnormed = &mut scratch.d1[..m * d];
+        let dnormed = &mut scratch.all[..m * d];
         kernels.backward_input(&self.dfirst, m, &weights.down, dnormed, Write::Set, ws);
         let gain = &params[spans.in_norm.clone()];
         let dgain = &mut grads[spans.in_norm.clone()];
