@@ -7,7 +7,7 @@
 use core::ptr::write_volatile;
 use cortex_m_rt::entry;
 use cortex_m_semihosting::debug;
-use flashlm_core::{FixedSession, Kernels, Line, Model, Sampler, SamplerConfig, arena_lines, include_blob};
+use flashlm_core::{Kernels, Line, Model, Sampler, SamplerConfig, Session, arena_lines, include_blob};
 
 static BLOB: &[u8] = include_blob!("../../runtime-desktop/models/default.flm");
 /// The model's own arithmetic decides the buffer's size, at compile time: what does not fit does not link.
@@ -32,7 +32,8 @@ fn print(text: &str) {
 fn tell() -> Result<(), &'static str> {
     let model = Model::from_bytes(BLOB).map_err(|_| "the model in flash is damaged")?;
     let tokenizer = model.tokenizer().ok_or("the model has no tokenizer")?;
-    let mut session = FixedSession::new(model, Kernels::scalar(), [Line::ZERO; ARENA]).map_err(|_| "the arena is too small")?;
+    let arena = cortex_m::singleton!(: [Line; ARENA] = [Line::ZERO; ARENA]).ok_or("the arena is taken")?;
+    let mut session = Session::new(model, Kernels::scalar(), &mut arena[..]).map_err(|_| "the arena is too small")?;
     let mut sampler = Sampler::new(SamplerConfig { temperature: 0.0, ..Default::default() }).map_err(|_| "sampling")?;
 
     let mut prompt = [0; 64];

@@ -13,11 +13,20 @@ pub fn write_atomically(
 ) -> Result<(), DataError> {
     // With the process id, two runs that fill one cache at the same time do not meet in one file.
     let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
-    let result = write_and_rename(path, &temporary, write);
+    replace(path, &temporary, write).map_err(DataError::io(path))
+}
+
+/// [`write_atomically`] through the temporary name given, which must be on the same file system.
+pub(crate) fn replace(
+    path: &Path,
+    temporary: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let result = write_and_rename(path, temporary, write);
     if result.is_err() {
-        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(temporary);
     }
-    result.map_err(DataError::io(path))
+    result
 }
 
 fn write_and_rename(
@@ -31,7 +40,8 @@ fn write_and_rename(
     file.get_ref().sync_all()?;
     fs::rename(temporary, path)?;
     // The new name must survive a power cut too; not every system can sync a directory.
-    if let Some(Ok(dir)) = path.parent().map(File::open) {
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(dir) = File::open(dir) {
         let _ = dir.sync_all();
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! ranks stories from easy to hard; [`lanes`] turns them into the streams of a batch; [`evaluation`] is the text
 //! bits per byte are measured on. [`prepare`] runs all of it.
 
-mod atomic;
+pub(crate) mod atomic;
 pub mod bpe;
 pub mod builtin;
 pub mod cache;

@@ -15,6 +15,7 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::data::atomic;
 use crate::nn::{Layout, Params};
 use crate::optim::Optimiser;
 use crate::run::settings::Settings;
@@ -30,9 +31,9 @@ const FORMAT: u32 = 1;
 pub enum CheckpointError {
     #[error("{path}: cannot be read: {source}")]
     Read { path: PathBuf, source: io::Error },
-    #[error("{path}: cannot be written: {source}; the earlier checkpoints are untouched")]
+    #[error("{path}: cannot be written: {source}; what was saved earlier is untouched")]
     Write { path: PathBuf, source: io::Error },
-    #[error("{path}: the disk is full; the earlier checkpoints are untouched")]
+    #[error("{path}: the disk is full; what was saved earlier is untouched")]
     DiskFull { path: PathBuf },
     #[error("{path}: not a whole safetensors file ({reason})")]
     Damaged { path: PathBuf, reason: String },
@@ -249,11 +250,7 @@ pub fn newest(dir: &Path, mut note: impl FnMut(String)) -> Result<Option<Checkpo
 /// nothing has changed: the temporary file is gone and the earlier checkpoints are still there.
 pub fn save(dir: &Path, snapshot: &Snapshot) -> Result<PathBuf, CheckpointError> {
     let path = dir.join(file_name(snapshot.state.step));
-    write_atomically(&path, |file| {
-        let mut out = BufWriter::with_capacity(1 << 20, file);
-        write_to(snapshot, &mut out)?;
-        out.flush()
-    })?;
+    write_atomically(&path, |file| write_to(snapshot, file))?;
     for (_, old) in list(dir).into_iter().skip(KEPT) {
         // an old file that cannot be removed costs disk space, not the run
         let _ = fs::remove_file(old);
@@ -274,29 +271,17 @@ pub fn remove_temporaries(dir: &Path) {
 }
 
 /// Writes a file through `write` so that `path` either holds all of it, safely on disk, or what it held before.
-pub fn write_atomically(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), CheckpointError> {
+pub fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), CheckpointError> {
     let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = dir.join(format!(".{name}.tmp"));
-    let attempt = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        write(&mut file)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        // the rename itself must survive a power cut; not every system can sync a directory
-        if let Ok(dir) = File::open(dir) {
-            let _ = dir.sync_all();
+    atomic::replace(path, &dir.join(format!(".{name}.tmp")), write).map_err(|source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            CheckpointError::DiskFull { path: path.into() }
         }
-        Ok(())
-    };
-    attempt().map_err(|source| {
-        let _ = fs::remove_file(&temporary);
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                CheckpointError::DiskFull { path: path.into() }
-            }
-            _ => CheckpointError::Write { path: path.into(), source },
-        }
+        _ => CheckpointError::Write { path: path.into(), source },
     })
 }
 
