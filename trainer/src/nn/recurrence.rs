@@ -140,15 +140,12 @@ impl GatedRecurrence {
                         let (v, o) = vo.split_at(d);
                         let (before, rest) = self.h.split_at_mut(i * d);
                         let h = &mut rest[..d];
-                        for (((h, &g), &v), &n) in h.iter_mut().zip(g).zip(v).zip(&*drive_scale) {
-                            *h = n * sigmoid(g) * v;
-                        }
-                        if !reset[i] {
-                            let p = if i < b { row(&self.h_before, i, d) } else { row(before, i - b, d) };
-                            for ((h, &a), &p) in h.iter_mut().zip(&*decay).zip(p) {
-                                *h += a * p;
-                            }
-                        }
+                        let before = match (reset[i], i < b) {
+                            (true, _) => None,
+                            (_, true) => Some(row(&self.h_before, i, d)),
+                            _ => Some(row(before, i - b, d)),
+                        };
+                        recur(g, v, decay, drive_scale, before, h);
                         self.state_r[i] = rms_norm(h, state_gain, out);
                         for (y, &o) in out.iter_mut().zip(o) {
                             *y *= o * sigmoid(o);
@@ -233,23 +230,12 @@ impl GatedRecurrence {
                         // the gradient carried from the next token becomes the whole gradient of this state
                         let dh = row_mut(dh_carry, i % b, d);
                         rms_norm_backward(h, gain, r, dnormed, dh, dgain);
-                        for j in 0..d {
-                            let s = sigmoid(g[j]);
-                            let into_drive = dh[j] * drive_scale[j];
-                            dg[j] = into_drive * v[j] * s * (1.0 - s);
-                            dv[j] = into_drive * s;
-                            // d drive_scale / d decay = -decay / drive_scale
-                            ddecay[j] -= dh[j] * s * v[j] * decay[j] / drive_scale[j];
-                        }
-                        if reset[i] {
-                            dh.fill(0.0);
-                            continue;
-                        }
-                        let before = if i < b { row(&self.h_before, i, d) } else { row(&self.h, i - b, d) };
-                        for j in 0..d {
-                            ddecay[j] += dh[j] * before[j];
-                            dh[j] *= decay[j];
-                        }
+                        let before = match (reset[i], i < b) {
+                            (true, _) => None,
+                            (_, true) => Some(row(&self.h_before, i, d)),
+                            _ => Some(row(&self.h, i - b, d)),
+                        };
+                        recur_backward(g, v, decay, drive_scale, before, dh, dg, dv, ddecay);
                     }
                 },
             );
@@ -323,5 +309,123 @@ fn decay_and_drive(params: &[f32], decay: &mut [f32], drive_scale: &mut [f32]) {
 fn sigmoids(x: &[f32], y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = sigmoid(x);
+    }
+}
+
+/// One token of the recurrence, all (D): `h = decay * before + drive_scale * sigmoid(gate) * value`; no `before` is zero.
+#[inline(always)]
+fn recur(gate: &[f32], value: &[f32], decay: &[f32], drive_scale: &[f32], before: Option<&[f32]>, h: &mut [f32]) {
+    for (((h, &g), &v), &n) in h.iter_mut().zip(gate).zip(value).zip(drive_scale) {
+        *h = n * sigmoid(g) * v;
+    }
+    if let Some(before) = before {
+        for ((h, &a), &p) in h.iter_mut().zip(decay).zip(before) {
+            *h += a * p;
+        }
+    }
+}
+
+/// Turns `dh`, the whole gradient of the state after a token, into that of the state before it; sets `dgate` and
+/// `dvalue`, and adds to `ddecay`. All (D).
+#[inline(always)]
+fn recur_backward(
+    gate: &[f32],
+    value: &[f32],
+    decay: &[f32],
+    drive_scale: &[f32],
+    before: Option<&[f32]>,
+    dh: &mut [f32],
+    dgate: &mut [f32],
+    dvalue: &mut [f32],
+    ddecay: &mut [f32],
+) {
+    let d = dh.len();
+    let (gate, value, decay, drive_scale) = (&gate[..d], &value[..d], &decay[..d], &drive_scale[..d]);
+    let (dgate, dvalue, ddecay) = (&mut dgate[..d], &mut dvalue[..d], &mut ddecay[..d]);
+    for j in 0..d {
+        let s = sigmoid(gate[j]);
+        let into_drive = dh[j] * drive_scale[j];
+        dgate[j] = into_drive * value[j] * s * (1.0 - s);
+        dvalue[j] = into_drive * s;
+        // d drive_scale / d decay = -decay / drive_scale
+        ddecay[j] -= dh[j] * s * value[j] * decay[j] / drive_scale[j];
+    }
+    match before {
+        None => dh.fill(0.0),
+        Some(before) => {
+            let before = &before[..d];
+            for j in 0..d {
+                ddecay[j] += dh[j] * before[j];
+                dh[j] *= decay[j];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::params::Rng;
+
+    const D: usize = 3;
+    const T: usize = 5;
+
+    /// sum_t weights_t h_t over T tokens, the fourth of which starts afresh. `x` is the decays' parameters, then the
+    /// state before, then gates and values of every token.
+    fn scan(x: &[f32], states: &mut [[f32; D]; T]) {
+        let (params, rest) = x.split_at(D);
+        let (start, tokens) = rest.split_at(D);
+        let (mut decay, mut drive_scale) = ([0.0; D], [0.0; D]);
+        decay_and_drive(params, &mut decay, &mut drive_scale);
+        for t in 0..T {
+            let (gate, value) = tokens[2 * D * t..2 * D * (t + 1)].split_at(D);
+            let (earlier, later) = states.split_at_mut(t);
+            let before = if t == 3 { None } else { Some(earlier.last().map_or(start, |h| &h[..])) };
+            recur(gate, value, &decay, &drive_scale, before, &mut later[0]);
+        }
+    }
+
+    #[test]
+    fn scan_gradients_match_finite_differences() {
+        let mut rng = Rng::new(6);
+        let x: Vec<f32> = (0..2 * D + 2 * D * T).map(|_| rng.normal()).collect();
+        let weights: Vec<f32> = (0..D * T).map(|_| rng.normal()).collect();
+        let mut states = [[0.0; D]; T];
+        scan(&x, &mut states);
+
+        let (mut decay, mut drive_scale) = ([0.0; D], [0.0; D]);
+        decay_and_drive(&x[..D], &mut decay, &mut drive_scale);
+        let (mut got, mut dh, mut ddecay) = (vec![0.0; x.len()], [0.0; D], [0.0; D]);
+        for t in (0..T).rev() {
+            let at = 2 * D + 2 * D * t;
+            let (gate, value) = x[at..at + 2 * D].split_at(D);
+            add(&mut dh, &weights[t * D..(t + 1) * D]);
+            let before = match t {
+                3 => None,
+                0 => Some(&x[D..2 * D]),
+                _ => Some(&states[t - 1][..]),
+            };
+            let (dgate, dvalue) = got[at..at + 2 * D].split_at_mut(D);
+            recur_backward(gate, value, &decay, &drive_scale, before, &mut dh, dgate, dvalue, &mut ddecay);
+        }
+        for j in 0..D {
+            got[j] = ddecay[j] * decay[j] * (1.0 - decay[j]);
+            got[D + j] = dh[j];
+        }
+
+        let loss = |x: &[f32]| {
+            let mut states = [[0.0; D]; T];
+            scan(x, &mut states);
+            states.iter().flatten().zip(&weights).map(|(h, w)| (h * w) as f64).sum::<f64>()
+        };
+        for (i, &got) in got.iter().enumerate() {
+            let at = |step: f32| {
+                let mut x = x.clone();
+                x[i] += step;
+                loss(&x)
+            };
+            let slope = ((at(1e-2) - at(-1e-2)) / 2e-2) as f32;
+            assert!((slope - got).abs() < 2e-3 * (1.0 + slope.abs()), "element {i}: {slope} against {got}");
+        }
     }
 }
