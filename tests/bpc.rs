@@ -15,7 +15,8 @@ use trainer::run::packed::Blob;
 
 /// Bytes and the end of a story, no merges.
 const CONFIG: ModelConfig = ModelConfig { vocab: 257, ..SMALL };
-const FILE: &[u8] = "One day.\n<|endoftext|>\nThe caf\u{e9} was \u{1f600} closed.\nThe end.\n<|endoftext|>\nNo end".as_bytes();
+const FILE: &[u8] =
+    "One day.\n<|endoftext|>\nThe caf\u{e9} was \u{1f600} closed.\nThe end.\n<|endoftext|>\nNo end".as_bytes();
 
 /// A logit of every token whatever came before: all matrices are zero, so a token's embedding reaches the head as it
 /// is; it lies along one axis, so the last norm makes it that axis's unit vector times sqrt(D).

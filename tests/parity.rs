@@ -84,7 +84,6 @@ fn whole_model_logits_are_bit_equal_at_every_level_and_chunk() {
     for config in shapes() {
         let trainer = engine(config, Isa::detect(), 1, 4);
         let lines = packed(&trainer);
-        let model = Model::from_bytes(bytes(&lines)).expect("blob");
         let mut text = tokens(&mut rng, config.vocab, 70);
         (text[0], text[40]) = (0, 0);
         for depth in [Depth::Adaptive, Depth::Fixed(3)] {
@@ -130,7 +129,6 @@ fn no_core_logit_depends_on_a_later_token() {
     let mut rng = Rng::new(14);
     let trainer = engine(SMALL, Isa::detect(), 1, 4);
     let lines = packed(&trainer);
-    let model = Model::from_bytes(bytes(&lines)).expect("blob");
     let text = tokens(&mut rng, SMALL.vocab, 24);
     for level in Kernels::available().map(|k| k.level()) {
         let before = prefilled(bytes(&lines), level, 16, &text, Depth::Adaptive);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use flashlm_core::blob::MAX_TEXT;
 use flashlm_core::{Facts, ModelConfig};
-use trainer::export::write_blob;
+use trainer::export::{short_name, write_blob};
 use trainer::run::checkpoint::{self, Checkpoint, write_atomically};
 use trainer::run::clock::Clock;
 
@@ -52,7 +52,7 @@ fn pack(checkpoint: &Checkpoint, name: &str) -> Result<Vec<u8>> {
     if let Some(state) = &checkpoint.state {
         let settings = &state.settings;
         let progress = Clock::start(settings.budget, Duration::from_secs_f64(state.elapsed)).progress(state.step);
-        facts.data = short(&settings.source.train);
+        facts.data = short_name(&settings.source.train);
         facts.tokens = state.tokens;
         facts.steps = state.step;
         facts.phase = (settings.schedule.at(progress).phase + 1).min(4) as u8;
@@ -70,30 +70,12 @@ fn usual_name<'a>(path: &'a Path, config: &ModelConfig) -> &'a str {
     if let (Some(preset), Some(own)) = (&mut preset.rcsm, &config.rcsm) {
         (preset.default_depth, preset.memory_writes) = (own.default_depth, own.memory_writes);
     }
-    if preset == *config { "supernova" } else { path.file_stem().and_then(|s| s.to_str()).map_or("", short) }
-}
-
-/// A path's last part, as far as it fits.
-fn short(path: &str) -> &str {
-    let name = path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(path);
-    let mut end = name.len().min(MAX_TEXT);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    &name[..end]
+    if preset == *config { "supernova" } else { path.file_stem().and_then(|s| s.to_str()).map_or("", short_name) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_cut_to_what_a_blob_can_hold() {
-        assert_eq!(short("/data/stories/train.txt"), "train.txt");
-        assert_eq!(short("builtin"), "builtin");
-        assert_eq!(short("stories/"), "stories");
-        assert!(short(&"\u{e9}".repeat(100)).len() <= MAX_TEXT);
-    }
 
     #[test]
     fn a_preset_is_recognised_whatever_depth_it_was_last_trained_at() {

@@ -59,6 +59,16 @@ pub fn write_blob<'t>(
     }
 }
 
+/// A path's or name's last part, as far as a blob's [`Facts`] can hold it.
+pub fn short_name(path: &str) -> &str {
+    let name = path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(path);
+    let mut end = name.len().min(blob::MAX_TEXT);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
 /// Named tensors, checked as they are asked for.
 struct Source<'s, 't> {
     config: &'s ModelConfig,

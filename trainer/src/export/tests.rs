@@ -377,3 +377,11 @@ fn wrong_tokenizers_names_and_configurations_are_refused() {
     let bad_config = write_blob(&ModelConfig { d_ffn: 90, ..c }, &Facts::default(), &[], &get);
     assert!(matches!(bad_config, Err(ExportError::Write(WriteError::Config(_)))), "{bad_config:?}");
 }
+
+#[test]
+fn names_are_cut_to_what_a_blob_can_hold() {
+    assert_eq!(short_name("/data/stories/train.txt"), "train.txt");
+    assert_eq!(short_name("builtin"), "builtin");
+    assert_eq!(short_name("stories/"), "stories");
+    assert!(short_name(&"\u{e9}".repeat(100)).len() <= blob::MAX_TEXT);
+}

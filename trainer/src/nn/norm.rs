@@ -115,7 +115,7 @@ mod tests {
             y.iter().zip(&dy).map(|(a, b)| (a * b) as f64).sum::<f64>()
         };
         let (mut dx, mut dgain) = (vec![0.0; 37], vec![0.0; 37]);
-        let r = math::rms_norm(&x, &gain, &mut vec![0.0; 37]);
+        let r = math::rms_norm(&x, &gain, &mut [0.0; 37]);
         rms_norm_backward(&x, &gain, r, &dy, &mut dx, &mut dgain);
         check(&x, &dx, |x| loss(x, &gain));
         check(&gain, &dgain, |gain| loss(&x, gain));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use flashlm_core::Tokenizer;
-use flashlm_core::blob::{Facts, MAX_TEXT};
+use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
 
 use crate::data::{self, EvaluationSet, Prepared};
@@ -176,17 +176,9 @@ impl Run {
     /// The model as it stands, packed.
     pub fn pack(&self) -> anyhow::Result<Blob> {
         let data = &self.settings.source.train;
-        let short = |text: &'_ str| text.len() <= MAX_TEXT;
-        let file_name = data.rsplit(['/', '\\']).next().unwrap_or(data);
         let facts = Facts {
             name: self.preset,
-            data: if short(data) {
-                data
-            } else if short(file_name) {
-                file_name
-            } else {
-                ""
-            },
+            data: export::short_name(data),
             tokens: self.tokens,
             steps: self.step,
             phase: (self.phase + 1).min(4) as u8,
