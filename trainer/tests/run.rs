@@ -132,6 +132,33 @@ fn a_checkpoint_of_another_model_is_not_overwritten() {
 }
 
 #[test]
+fn a_disk_that_fills_up_costs_no_earlier_checkpoint() {
+    let work = Work::new();
+    assert!(work.run("out", "--data stories.txt --steps 2").status.success());
+    let kept = work.path("out").join("step-00000002.safetensors");
+    let before = fs::read(&kept).unwrap();
+
+    // files may grow to 32 blocks of 512 bytes: the kernel refuses the rest of a checkpoint as a full disk would
+    let full = Command::new("sh")
+        .current_dir(work.dir.path())
+        .args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_trainer")])
+        .args(TINY.split_whitespace())
+        .args("--out out --data stories.txt --steps 4".split(' '))
+        .output()
+        .unwrap();
+    assert!(!full.status.success());
+    assert!(stderr(&full).contains("the disk is full"), "{}", stderr(&full));
+    assert_eq!(fs::read(&kept).unwrap(), before);
+    let left = fs::read_dir(work.path("out")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.ends_with("tmp")).count(), 0);
+
+    let resumed = work.run("out", "--data stories.txt --steps 4");
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert!(stderr(&resumed).contains("step-00000002"), "{}", stderr(&resumed));
+    assert_eq!(work.losses("out").len(), 4);
+}
+
+#[test]
 fn bad_data_is_named_in_one_line() {
     let work = Work::new();
     fs::write(work.path("empty.txt"), "").unwrap();
