@@ -159,6 +159,18 @@ pub fn softmax2(first: f32, second: f32) -> [f32; 2] {
     [1.0 / (1.0 + e), e / (1.0 + e)]
 }
 
+/// Index of the largest of `x`, the lowest among equals; 0 when empty.
+#[inline(always)]
+pub fn argmax(x: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &v) in x.iter().enumerate() {
+        if v > x[best] {
+            best = i;
+        }
+    }
+    best
+}
+
 /// The two largest of `x`, the lower index first among equals: ((index, value), (index, value)).
 /// `x` must have at least two elements; NaN counts as smallest.
 #[inline(always)]

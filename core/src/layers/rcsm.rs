@@ -127,7 +127,7 @@ impl<'a> Work<'a> {
             kernels.ternary(w.pass.row_range(0, rows), self.q, &[scale], &mut self.logits[..rows]);
             if choosing {
                 let logits = &self.logits[depth_at..][..w.config.depths.len()];
-                passes = w.config.depths[argmax(logits)];
+                passes = w.config.depths[math::argmax(logits)];
                 observer.depth(passes, logits);
             }
 
@@ -198,15 +198,4 @@ impl<'a> Work<'a> {
         );
         observer.write(gate, self.address);
     }
-}
-
-/// The lowest index of the largest value.
-fn argmax(x: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, &v) in x.iter().enumerate() {
-        if v > x[best] {
-            best = i;
-        }
-    }
-    best
 }

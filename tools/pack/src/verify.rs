@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use flashlm_core::config::Depth;
+use flashlm_core::math::argmax;
 use flashlm_core::{Kernels, Session, SessionError, text};
 use serde_json::json;
 use trainer::nn::{BatchShape, EmbeddingMode, Engine};
@@ -135,17 +136,6 @@ fn compare(
     found.tokens += 1;
     found.agreed += usize::from(top == argmax(expected));
     Ok(())
-}
-
-/// The lowest index of the largest value.
-fn argmax(x: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, v) in x.iter().enumerate() {
-        if *v > x[best] {
-            best = i;
-        }
-    }
-    best
 }
 
 fn report(args: &Args, depth: Depth, bytes: usize, trainer_bpc: f64, found: &Comparison) -> Result<()> {

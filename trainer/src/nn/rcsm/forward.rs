@@ -1,13 +1,13 @@
 //! The forward loop.
 
 use super::address::{read, write};
-use super::{Passes, Rcsm, Weights, argmax, gumbel};
+use super::{Passes, Rcsm, Weights, gumbel};
 use crate::kernels::{Kernels, Rounding, rows_times_matrix};
 use crate::nn::params::RcsmSpans;
 use crate::nn::profile::Part;
 use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{add, row, row_mut};
-use flashlm_core::math::{exp, layer_norm, rms_norm, sigmoid, softmax2, top2, unit_address};
+use flashlm_core::math::{argmax, exp, layer_norm, rms_norm, sigmoid, softmax2, top2, unit_address};
 
 impl Rcsm {
     /// `y = x + up(r)`, x and y (M, D). `reset[row]` says that the row's token starts from the learned slots.

@@ -218,18 +218,6 @@ impl Rcsm {
     }
 }
 
-/// Index of the largest value, the first of equals.
-#[inline(always)]
-fn argmax(x: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, v) in x.iter().enumerate() {
-        if *v > x[best] {
-            best = i;
-        }
-    }
-    best
-}
-
 /// Gumbel noise for the depth logits of one row: a function of seed and row alone.
 fn gumbel(seed: u64, row: usize, noise: &mut [f32]) {
     let mut rng = Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ row as u64);
