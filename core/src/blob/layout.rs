@@ -8,9 +8,27 @@ use crate::config::ModelConfig;
 ///
 /// Rows come in groups of 16, columns in tiles of 16: a tile is 16 rows x 16 columns in 64 bytes, the tiles of a
 /// group are contiguous along the columns, groups follow each other, and a f32 scale a row follows the last group.
-/// Inside a tile row r is the little-endian u32 at byte 4r. The code of column 4i + b lies at bits 8b + 2i of it;
-/// codes 0, 1, 2 stand for -1, 0, +1. So `(tile >> 2i) & 0x03030303` lines up with bytes 4i..4i+4 of the int8
-/// activations, which is what dot-product instructions want, and masking before shifting works just as well.
+///
+/// A tile is two halves of 8 columns, half h the 32 bytes from 32h on: 8 little-endian u32 words, word j holding the
+/// rows j and j + 8. Codes 0, 1, 2 stand for -1, 0, +1. With f in 0..2 and b in 0..4, column 8h + 4f + b lies
+///
+/// | row | at bits |
+/// |---|---|
+/// | j | 8b + 2f, +1 |
+/// | j + 8 | 8((b + 1) mod 4) + 2f + 4, +1 |
+///
+/// ```text
+/// byte                3           2           1           0
+/// bits      76 54 32 10 76 54 32 10 76 54 32 10 76 54 32 10
+/// row j            7  3        6  2        5  1        4  0    columns of
+/// row j+8    6  2        5  1        4  0        7  3          the half
+/// ```
+///
+/// Dot-product instructions take `word & (0x03030303 << 2f)` with the activations 4f..4f+4 for row j, and
+/// `word & (0x30303030 << 2f)` with the same activations turned by one byte for row j + 8; nothing has to be shifted.
+/// Machines that multiply 16-bit pairs turn the word right by 2f (columns b = 0 and 2) or 8 + 2f (b = 1 and 3): then
+/// `& 0x30033003` leaves in each half word one column's code of row j, plus 4096 times that of row j + 8, and one
+/// multiplication serves both rows. That is what the turn by a byte is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TernaryShape {
     /// Rows, a multiple of 16.
@@ -32,9 +50,10 @@ impl TernaryShape {
 
     /// Where the code of (row, column) lies: byte from the start of the matrix, and shift within it.
     pub const fn code_at(self, row: usize, column: usize) -> (usize, u32) {
-        let tile = (row / 16) * (self.columns / 16) + column / 16;
-        let (i, b) = ((column % 16) / 4, column % 4);
-        (tile * 64 + (row % 16) * 4 + b, 2 * i as u32)
+        let half = (row / 16) * (self.columns / 8) + column / 8;
+        let (second, word) = ((row % 16) / 8, row % 8);
+        let (f, b) = ((column % 8) / 4, (column + second) % 4);
+        (half * 32 + word * 4 + b, 2 * f as u32 + 4 * second as u32)
     }
 }
 

@@ -167,6 +167,16 @@ fn codes_lie_where_the_layout_says() {
     assert_eq!(shape.code_at(0, 0), (0, 0));
     assert_eq!(shape.code_at(0, 4), (0, 2));
     assert_eq!(shape.code_at(0, 5), (1, 2));
-    assert_eq!(shape.code_at(15, 15), (63, 6));
+    assert_eq!(shape.code_at(8, 0), (1, 4));
+    assert_eq!(shape.code_at(8, 3), (0, 4));
+    assert_eq!(shape.code_at(15, 15), (32 + 28, 6));
     assert_eq!(shape.code_at(17, 33), ((3 + 2) * 64 + 4 + 1, 0));
+    // every code has a place of its own
+    let mut bits = std::vec![0u8; shape.code_bytes()];
+    for (row, column) in (0..32).flat_map(|row| (0..48).map(move |column| (row, column))) {
+        let (at, shift) = shape.code_at(row, column);
+        assert_eq!(bits[at] >> shift & 3, 0, "row {row} column {column}");
+        bits[at] |= 3 << shift;
+    }
+    assert!(bits.iter().all(|&b| b == 0xFF));
 }

@@ -5,7 +5,8 @@
 //! (norms, activations, scans) are plain Rust compiled again for each level by [`Kernels::vectorise`]; Rust neither
 //! reorders nor fuses float operations, so those agree as well.
 //!
-//! A [`Kernels`] value proves that the processor has its level: it is made once by the host and passed down.
+//! An instruction set is a type that implements [`Backend`]; [`Kernels`] proves that the processor has its level, is
+//! made once by the host and passed down.
 #![allow(unsafe_code)]
 
 mod scalar;
@@ -39,27 +40,57 @@ impl Level {
             Self::Avx512 => "avx512",
         }
     }
+}
 
-    /// Whether this processor has the level: asked at run time on hosts, settled by the target's features elsewhere.
-    fn is_available(self) -> bool {
-        #[cfg(all(target_arch = "x86_64", any(feature = "std", test)))]
-        macro_rules! has {
-            ($($feature:tt),+) => { $(std::arch::is_x86_feature_detected!($feature))&&+ };
-        }
-        #[cfg(all(target_arch = "x86_64", not(any(feature = "std", test))))]
-        macro_rules! has {
-            ($($feature:tt),+) => { $(cfg!(target_feature = $feature))&&+ };
-        }
-        match self {
-            Self::Scalar => true,
+/// What an instruction set provides. Its functions may run only where [`is_available`](Self::is_available) holds,
+/// and are called by [`Kernels`] alone, which checks every length first.
+trait Backend {
+    /// Whether this processor has the instruction set: asked at run time on hosts, settled by the target's features
+    /// elsewhere.
+    fn is_available() -> bool;
+
+    /// [`Kernels::ternary`].
+    ///
+    /// # Safety
+    /// The instruction set is available. With K = `m.columns` and N = `m.scales.len()`, both multiples of 16: `m.codes`
+    /// holds N K / 16 words, q holds T K and y T N values, T being the length of `scale`.
+    unsafe fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]);
+
+    /// [`Kernels::head`] over all rows of `e`.
+    ///
+    /// # Safety
+    /// The instruction set is available. K = `e.columns` is a multiple of 16, at most 512, and x's length; y's length
+    /// N is a multiple of 16, `e.scales`' length, and `e.values` holds N K / 4 words.
+    unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]);
+
+    /// Runs `f` compiled for this instruction set.
+    ///
+    /// # Safety
+    /// The instruction set is available.
+    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R;
+}
+
+/// Evaluates an expression with `$backend` standing for the type of a level. Levels of other architectures, of which
+/// no [`Kernels`] exist, count as scalar.
+macro_rules! at_level {
+    ($level:expr, $backend:ident => $call:expr) => {
+        match $level {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => has!("avx2"),
+            Level::Avx2 => {
+                type $backend = x86::Avx2;
+                $call
+            }
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => has!("avx2", "avx512f", "avx512bw", "avx512vl", "avx512vnni"),
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => false,
+            Level::Avx512 => {
+                type $backend = x86::Avx512;
+                $call
+            }
+            _ => {
+                type $backend = scalar::Scalar;
+                $call
+            }
         }
-    }
+    };
 }
 
 /// The kernels of one [`Level`], which the processor has.
@@ -74,7 +105,12 @@ impl Kernels {
 
     /// The kernels of `level`, or `None` where the processor lacks it.
     pub fn new(level: Level) -> Option<Self> {
-        level.is_available().then_some(Self(level))
+        let foreign = match level {
+            Level::Scalar => false,
+            Level::Avx2 | Level::Avx512 => cfg!(not(target_arch = "x86_64")),
+        };
+        let available = at_level!(level, B => B::is_available());
+        (available && !foreign).then_some(Self(level))
     }
 
     /// The best kernels this processor has. Without the `std` feature only the features the target promises count.
@@ -94,7 +130,7 @@ impl Kernels {
 
     /// Ternary product: `y[t][n] = sum_k(code[n][k] * q[t][k]) as f32 * (row_scale[n] * scale[t])`, the sum exact.
     ///
-    /// q: T x K int8, scale: T (at most [`MAX_CHUNK`]), y: T x N.
+    /// q: T x K int8 in -127..=127, scale: T (at most [`MAX_CHUNK`]), y: T x N.
     ///
     /// # Panics
     /// If the lengths disagree; the session's never do.
@@ -102,17 +138,9 @@ impl Kernels {
         let (rows, columns, tokens) = (m.scales.len(), m.columns, scale.len());
         assert!(rows.is_multiple_of(16) && columns.is_multiple_of(16) && tokens <= MAX_CHUNK);
         assert!(m.codes.len() * 16 == rows * columns && q.len() == tokens * columns && y.len() == tokens * rows);
-        match self.0 {
-            Level::Scalar => scalar::ternary(m, q, scale, y),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level was available when `self` was made; the lengths were checked above.
-            Level::Avx2 => unsafe { x86::avx2::ternary(m, q, scale, y) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Level::Avx512 => unsafe { x86::avx512::ternary(m, q, scale, y) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => scalar::ternary(m, q, scale, y),
-        }
+        debug_assert!(q.iter().all(|&q| q != i8::MIN));
+        // SAFETY: the level was available when `self` was made; the lengths were checked above.
+        at_level!(self.0, B => unsafe { B::ternary(m, q, scale, y) });
     }
 
     /// Rows of the output head: `y[n] = sum_k(w[n][k] * x[k]) as f32 * (row_scale[n] * scale)` for the `y.len()` rows
@@ -127,17 +155,8 @@ impl Kernels {
         assert!(e.values.len() * 4 == e.scales.len() * columns);
         let values = &e.values[first * columns / 4..][..y.len() * columns / 4];
         let e = Embedding { values, scales: &e.scales[first..][..y.len()], columns };
-        match self.0 {
-            Level::Scalar => scalar::head(e, x, scale, y),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level was available when `self` was made; the lengths were checked above.
-            Level::Avx2 => unsafe { x86::avx2::head(e, x, scale, y) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Level::Avx512 => unsafe { x86::avx512::head(e, x, scale, y) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => scalar::head(e, x, scale, y),
-        }
+        // SAFETY: the level was available when `self` was made; the lengths were checked above.
+        at_level!(self.0, B => unsafe { B::head(e, x, scale, y) });
     }
 
     /// Float product with a transposed matrix: `y[n] = sum_k w[k][n] * x[k]`, from 0 on in the order of k.
@@ -153,19 +172,30 @@ impl Kernels {
     /// Runs `f` compiled for this level. Mark the closure and what it calls `#[inline(always)]`, or they stay
     /// compiled for the target's baseline: slower, and still bit-equal.
     pub(crate) fn vectorise<R>(self, f: impl FnOnce() -> R) -> R {
-        match self.0 {
-            Level::Scalar => f(),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level was available when `self` was made.
-            Level::Avx2 => unsafe { x86::avx2::vectorise(f) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Level::Avx512 => unsafe { x86::avx512::vectorise(f) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => f(),
-        }
+        // SAFETY: the level was available when `self` was made.
+        at_level!(self.0, B => unsafe { B::vectorise(f) })
     }
 }
+
+/// Runs a product over T tokens by the largest of `$sizes` (falling, the last 1) that still fits the tokens left:
+/// `$product::<SIZE>(m, q, scale, y)` does the first SIZE of the tokens it is given.
+#[allow(unused_macros)]
+macro_rules! by_tokens {
+    ($m:expr, $q:expr, $scale:expr, $y:expr, $product:ident [$($size:literal),+]) => {{
+        let (rows, columns, tokens) = ($m.scales.len(), $m.columns, $scale.len());
+        let mut t = 0;
+        while t < tokens {
+            let (q, scale, y) = (&$q[t * columns..], &$scale[t..], &mut $y[t * rows..]);
+            $(if tokens - t >= $size {
+                $product::<$size>($m, q, scale, y);
+                t += $size;
+                continue;
+            })+
+        }
+    }};
+}
+#[allow(unused_imports)]
+use by_tokens;
 
 #[cfg(test)]
 mod tests;

@@ -1,27 +1,48 @@
 //! The specification: what every other level must equal, bit for bit.
 
+use super::Backend;
 use crate::model::{Embedding, TernaryMatrix};
 
-/// Tiles whose sums fit int16: a tile adds at most 8 columns x 2 x 128 = 2048 to a lane.
-const TILES_PER_FLUSH: usize = 15;
+/// Plain Rust.
+pub(super) struct Scalar;
 
-/// A tile is read as 32 half words, two a row, so that a baseline vector unit keeps eight 16-bit lanes busy: the
-/// even lanes hold columns 4i and 4i + 1, the odd lanes columns 4i + 2 and 4i + 3.
-pub(super) fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
+impl Backend for Scalar {
+    fn is_available() -> bool {
+        true
+    }
+
+    unsafe fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
+        ternary(m, q, scale, y);
+    }
+
+    unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
+        head(e, x, scale, y);
+    }
+
+    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+        f()
+    }
+}
+
+/// Columns whose sums fit int16: every 8 add four products of at most 2 x 127 to a lane.
+const COLUMNS_PER_FLUSH: usize = 256;
+
+fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
     for ((q, &scale), y) in q.chunks_exact(columns).zip(scale).zip(y.chunks_exact_mut(rows)) {
         // the codes are 0, 1, 2 for -1, 0, +1
         let surplus: i32 = q.iter().map(|&q| i32::from(q)).sum();
         let groups = m.codes.chunks_exact(columns).zip(m.scales.chunks_exact(16)).zip(y.chunks_exact_mut(16));
-        for ((tiles, row_scales), y) in groups {
+        for ((group, row_scales), y) in groups {
             let mut sums = [-surplus; 16];
-            for (tiles, q) in tiles.chunks(16 * TILES_PER_FLUSH).zip(q.chunks(16 * TILES_PER_FLUSH)) {
-                let mut lanes = [0i16; 32];
-                for (tile, q) in tiles.chunks_exact(16).zip(q.chunks_exact(16)) {
-                    add_tile(bytemuck::must_cast_slice(tile), q, &mut lanes);
+            for (halves, q) in group.chunks(COLUMNS_PER_FLUSH).zip(q.chunks(COLUMNS_PER_FLUSH)) {
+                // two half words a row: rows 0 to 7, then 8 to 15
+                let mut lanes = [[0i16; 16]; 2];
+                for (half, q) in halves.as_chunks::<8>().0.iter().zip(q.as_chunks::<8>().0) {
+                    add_half(bytemuck::must_cast_ref(half), q, &mut lanes);
                 }
-                for (sum, halves) in sums.iter_mut().zip(lanes.chunks_exact(2)) {
-                    *sum += i32::from(halves[0]) + i32::from(halves[1]);
+                for (sum, lanes) in sums.iter_mut().zip(lanes.as_flattened().as_chunks::<2>().0) {
+                    *sum += i32::from(lanes[0]) + i32::from(lanes[1]);
                 }
             }
             for ((y, sum), row_scale) in y.iter_mut().zip(sums).zip(row_scales) {
@@ -31,23 +52,27 @@ pub(super) fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f3
     }
 }
 
-/// Adds one tile's products with the 16 activations `q` to its rows' lanes.
+/// Adds half a tile's products with its 8 activations, as 16-bit lanes that keep a baseline vector unit busy: each
+/// half word has, per f, two columns of row j and two of row j + 8.
 #[inline(always)]
-fn add_tile(tile: &[u16], q: &[i8], lanes: &mut [i16; 32]) {
-    for i in 0..4 {
-        for b in 0..2 {
-            let (even, odd) = (i16::from(q[4 * i + b]), i16::from(q[4 * i + b + 2]));
-            for (lanes, tile) in lanes.chunks_exact_mut(8).zip(tile.chunks_exact(8)) {
-                let q = [even, odd, even, odd, even, odd, even, odd];
-                for j in 0..8 {
-                    lanes[j] += (tile[j] >> (8 * b + 2 * i) & 3) as i16 * q[j];
+fn add_half(half: &[u16; 16], q: &[i8; 8], lanes: &mut [[i16; 16]; 2]) {
+    for f in 0..2 {
+        let q = |b: usize| i16::from(q[4 * f + b]);
+        // (shift, columns b of the even and of the odd half words)
+        let first = [(2 * f, [0, 2]), (2 * f + 8, [1, 3])];
+        let second = [(2 * f + 4, [3, 1]), (2 * f + 12, [0, 2])];
+        for (lanes, fields) in lanes.iter_mut().zip([first, second]) {
+            for (shift, [even, odd]) in fields {
+                let pair = [q(even), q(odd)];
+                for i in 0..16 {
+                    lanes[i] += ((half[i] >> shift) & 3) as i16 * pair[i % 2];
                 }
             }
         }
     }
 }
 
-pub(super) fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
+fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let groups = e.values.chunks_exact(e.columns * 4).zip(e.scales.chunks_exact(16)).zip(y.chunks_exact_mut(16));
     for ((tiles, row_scales), y) in groups {
         let mut sums = [0i32; 16];

@@ -52,6 +52,11 @@ fn bytes(n: usize) -> impl Strategy<Value = Vec<i8>> {
     proptest::collection::vec(any::<i8>(), n)
 }
 
+/// What quantising gives: never -128.
+fn activations(n: usize) -> impl Strategy<Value = Vec<i8>> {
+    proptest::collection::vec(-127i8..=127, n)
+}
+
 fn trits(n: usize) -> impl Strategy<Value = Vec<i8>> {
     proptest::collection::vec(-1i8..=1, n)
 }
@@ -62,7 +67,7 @@ proptest! {
     #[test]
     fn ternary_product_is_exact_at_every_level(
         (rows, tokens, columns, plain, q) in (1usize..70, 1usize..=16, 1usize..10).prop_flat_map(|(n, t, k)| {
-            (Just(n), Just(t), Just(k * 16), trits(n * k * 16), bytes(t * k * 16))
+            (Just(n), Just(t), Just(k * 16), trits(n * k * 16), activations(t * k * 16))
         })
     ) {
         check_ternary(rows, tokens, columns, plain, q);
@@ -147,7 +152,7 @@ fn check_head(groups: usize, columns: usize, w: &[i8], x: &[i16]) {
 #[test]
 fn extreme_values_do_not_overflow_at_model_shapes() {
     for (rows, columns) in [(3, 96), (32, 96), (16, 704), (256, 256), (48, 8192)] {
-        for (w, q) in [(1, -128), (1, 127), (-1, 127), (-1, -128)] {
+        for (w, q) in [(1, -127), (1, 127), (-1, 127), (-1, -127)] {
             for tokens in [1, 2, 5, 16] {
                 check_ternary(rows, tokens, columns, std::vec![w; rows * columns], std::vec![q; tokens * columns]);
             }

@@ -1,50 +1,46 @@
-//! AVX2: half a tile is one register, 8 rows in 8 lanes. `maddubs` forms products in pairs, summed in int16 lanes
-//! that are widened to int32 before they can overflow.
+//! AVX2: half a tile is one register, two rows in each of 8 lanes. `maddubs` forms products in pairs, summed in int16
+//! lanes that are widened to int32 before they can overflow.
 #![allow(unsafe_code)]
 
+use super::{Turned, has, word};
+use crate::kernels::{Backend, by_tokens};
 use crate::model::{Embedding, TernaryMatrix};
 use core::arch::x86_64::*;
 
-/// Tiles whose sums fit int16: a tile adds at most 4 fields x 2 columns x 2 x 128 = 2048 to a lane.
-const TILES_PER_FLUSH: usize = 15;
+/// Half tiles whose sums fit int16: each adds 2 fields x 2 columns of at most 2 x 127 to a lane.
+const HALVES_PER_FLUSH: usize = 32;
 
-/// Runs `f` compiled for this level.
-///
-/// # Safety
-/// The processor has AVX2.
-#[target_feature(enable = "avx2")]
-pub(in crate::kernels) unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
+/// AVX2.
+pub(in crate::kernels) struct Avx2;
 
-/// [`Kernels::ternary`](crate::kernels::Kernels::ternary).
-///
-/// # Safety
-/// The processor has AVX2. With K = `m.columns` and N = `m.scales.len()`, both multiples of 16: `m.codes` holds
-/// N K / 16 words, q holds T K and y T N values, T being the length of `scale`.
-#[target_feature(enable = "avx2")]
-pub(in crate::kernels) unsafe fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
-    let (rows, columns) = (m.scales.len(), m.columns);
-    let mut t = 0;
-    while t < scale.len() {
-        let left = scale.len() - t;
-        let (q, scale, y) = (&q[t * columns..], &scale[t..], &mut y[t * rows..]);
-        // SAFETY: the caller's promises, for the tokens from t on; each call takes at most `left` of them.
-        t += unsafe {
-            match left {
-                1 => gemm::<1>(m, q, scale, y),
-                2..4 => gemm::<2>(m, q, scale, y),
-                _ => gemm::<4>(m, q, scale, y),
-            }
-        };
+impl Backend for Avx2 {
+    fn is_available() -> bool {
+        has!("avx2")
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
+        // SAFETY: the caller's promises, for each piece of the tokens.
+        unsafe { by_tokens!(m, q, scale, y, gemm [4, 2, 1]) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
+        // SAFETY: the caller's promises.
+        unsafe { head(e, x, scale, y) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+        f()
     }
 }
 
-/// T tokens: each half tile is unpacked once and meets all of them.
+/// The first T tokens: each half tile is unpacked once and meets all of them.
 #[target_feature(enable = "avx2")]
-unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) -> usize {
+unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
-    let tiles = columns / 16;
+    let halves = columns / 8;
     let (codes, y) = (m.codes.as_ptr(), y.as_mut_ptr());
     let mask = _mm256_set1_epi8(3);
     let mut surplus = [_mm256_setzero_si256(); T];
@@ -52,19 +48,20 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
         let sum: i32 = q[t * columns..][..columns].iter().map(|&q| i32::from(q)).sum();
         surplus[t] = _mm256_set1_epi32(sum);
     }
-    let q = q.as_ptr();
-    for half in 0..rows / 8 {
-        // SAFETY: group g's tile k is the 16 words at (g tiles + k) 16, this half of it starts 8 words in or not, its
-        // field i meets q[16 k + 4 i..][..4], and its rows are y[8 half..][..8]: all within the caller's lengths.
+    let mut turned = Turned::new();
+    let (q, turned) = (q.as_ptr(), turned.fill(&q[..T * columns]));
+    for group in 0..rows / 16 {
+        // SAFETY: group g's half tile k is the 8 words at (g halves + k) 8, its fields meet the activations
+        // 8 k..8 k + 8, and group g's rows are y[16 g..][..16]: all within the caller's lengths.
         unsafe {
-            let first = codes.add((half / 2) * tiles * 16 + (half % 2) * 8);
-            let mut wide = [_mm256_setzero_si256(); T];
+            let first = codes.add(group * halves * 8);
+            let mut wide = [[_mm256_setzero_si256(); 2]; T];
             let mut start = 0;
-            while start < tiles {
-                let end = if start + TILES_PER_FLUSH < tiles { start + TILES_PER_FLUSH } else { tiles };
-                let mut narrow = [_mm256_setzero_si256(); T];
+            while start < halves {
+                let end = if start + HALVES_PER_FLUSH < halves { start + HALVES_PER_FLUSH } else { halves };
+                let mut narrow = [[_mm256_setzero_si256(); 2]; T];
                 for k in start..end {
-                    let v = _mm256_loadu_si256(first.add(k * 16).cast());
+                    let v = _mm256_loadu_si256(first.add(k * 8).cast());
                     let fields = [
                         _mm256_and_si256(v, mask),
                         _mm256_and_si256(_mm256_srli_epi32::<2>(v), mask),
@@ -72,26 +69,33 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
                         _mm256_and_si256(_mm256_srli_epi32::<6>(v), mask),
                     ];
                     for t in 0..T {
-                        for i in 0..4 {
-                            let at = q.add(t * columns + k * 16 + i * 4);
-                            let q = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
-                            narrow[t] = _mm256_add_epi16(narrow[t], _mm256_maddubs_epi16(fields[i], q));
+                        let at = t * columns + k * 8;
+                        for f in 0..2 {
+                            let straight = _mm256_set1_epi32(word(q.add(at + 4 * f)));
+                            let products = _mm256_maddubs_epi16(fields[f], straight);
+                            narrow[t][0] = _mm256_add_epi16(narrow[t][0], products);
+                            let turned = _mm256_set1_epi32(word(turned.add(at + 4 * f)));
+                            let products = _mm256_maddubs_epi16(fields[2 + f], turned);
+                            narrow[t][1] = _mm256_add_epi16(narrow[t][1], products);
                         }
                     }
                 }
                 for t in 0..T {
-                    let pairs = _mm256_madd_epi16(narrow[t], _mm256_set1_epi16(1));
-                    wide[t] = _mm256_add_epi32(wide[t], pairs);
+                    for i in 0..2 {
+                        let pairs = _mm256_madd_epi16(narrow[t][i], _mm256_set1_epi16(1));
+                        wide[t][i] = _mm256_add_epi32(wide[t][i], pairs);
+                    }
                 }
                 start = end;
             }
             for t in 0..T {
-                let sums = _mm256_sub_epi32(wide[t], surplus[t]);
-                store(y.add(t * rows + half * 8), sums, m.scales.as_ptr().add(half * 8), scale[t]);
+                for i in 0..2 {
+                    let (sums, at) = (_mm256_sub_epi32(wide[t][i], surplus[t]), group * 16 + i * 8);
+                    store(y.add(t * rows + at), sums, m.scales.as_ptr().add(at), scale[t]);
+                }
             }
         }
     }
-    T
 }
 
 /// `sums as f32 * (row_scales * scale)`, 8 rows.
@@ -104,14 +108,9 @@ unsafe fn store(y: *mut f32, sums: __m256i, row_scales: *const f32, scale: f32) 
     }
 }
 
-/// [`Kernels::head`](crate::kernels::Kernels::head). Weights are widened to int16, four rows a register, and two
-/// neighbouring lanes share a row until the end.
-///
-/// # Safety
-/// The processor has AVX2. K = `e.columns` is a multiple of 16, at most 512, and x's length; y's length N is a
-/// multiple of 16, `e.scales`' length, and `e.values` holds N K / 4 words.
+/// Weights are widened to int16, four rows a register, and two neighbouring lanes share a row until the end.
 #[target_feature(enable = "avx2")]
-pub(in crate::kernels) unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
+unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let tiles = e.columns / 4;
     for group in 0..y.len() / 16 {
         // SAFETY: group g's tile k is the 16 words at (g tiles + k) 16, four rows of it start every 4 words, it meets

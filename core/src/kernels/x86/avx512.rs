@@ -1,46 +1,48 @@
-//! AVX-512 with VNNI: a tile is one register, and its 16 rows are the 16 lanes, so nothing is ever summed across
-//! lanes. `dpbusd` multiplies unsigned codes by signed activations, four products a lane; the codes' offset of 1
-//! leaves with one subtraction of the activations' sum.
+//! AVX-512 with VNNI. `dpbusd` multiplies unsigned codes by signed activations, four products a lane; the codes'
+//! offset of 1 leaves with one subtraction of the activations' sum.
 #![allow(unsafe_code)]
 
+use super::{Turned, has, word};
+use crate::kernels::{Backend, by_tokens};
 use crate::model::{Embedding, TernaryMatrix};
 use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
 
 /// Words of codes fetched ahead of their use: the weights of a step exceed the second-level cache, and the streams
 /// of two row groups are too short for the processor to see them coming.
 const AHEAD: usize = 1024;
 
-/// Runs `f` compiled for this level.
-///
-/// # Safety
-/// The processor has AVX-512 F, BW, VL and VNNI, and AVX2.
-#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(in crate::kernels) unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
+/// AVX-512 F, BW, VL and VNNI.
+pub(in crate::kernels) struct Avx512;
 
-/// [`Kernels::ternary`](crate::kernels::Kernels::ternary).
-///
-/// # Safety
-/// The processor has the level. With K = `m.columns` and N = `m.scales.len()`, both multiples of 16: `m.codes` holds
-/// N K / 16 words, q holds T K and y T N values, T being the length of `scale`.
-#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(in crate::kernels) unsafe fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
-    let (rows, columns) = (m.scales.len(), m.columns);
-    let mut t = 0;
-    while t < scale.len() {
-        let left = scale.len() - t;
-        let (q, scale, y) = (&q[t * columns..], &scale[t..], &mut y[t * rows..]);
-        // SAFETY: the caller's promises, for the tokens from t on; each call takes at most `left` of them.
-        t += unsafe {
-            match left {
-                1 => gemv(m, q, scale[0], y),
-                2..4 => gemm::<2>(m, q, scale, y),
-                4..8 => gemm::<4>(m, q, scale, y),
-                8..16 => gemm::<8>(m, q, scale, y),
-                _ => gemm::<16>(m, q, scale, y),
+impl Backend for Avx512 {
+    fn is_available() -> bool {
+        has!("avx2", "avx512f", "avx512bw", "avx512vl", "avx512vnni")
+    }
+
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
+        // SAFETY: the caller's promises, for each piece of the tokens.
+        unsafe {
+            if let &[scale] = scale
+                && m.columns <= MAX_GEMV
+            {
+                gemv(m, q, scale, y);
+            } else {
+                by_tokens!(m, q, scale, y, gemm [8, 4, 2, 1]);
             }
-        };
+        }
+    }
+
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
+        // SAFETY: the caller's promises.
+        unsafe { head(e, x, scale, y) }
+    }
+
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+        f()
     }
 }
 
@@ -68,22 +70,38 @@ unsafe fn store(y: *mut f32, sums: __m512i, row_scales: *const f32, scale: f32) 
     }
 }
 
-/// One token. The codes are masked but not shifted: field i then counts 4^i times, in its own sum, and is divided
-/// out exactly at the end. That leaves two instructions for every 64 weights.
+/// Most columns [`gemv`] has room for.
+const MAX_GEMV: usize = 1024;
+
+/// One token. A register is a whole tile, its lower half the first 8 columns of 8 x 2 rows, its upper half the other
+/// 8, so the activations are spread out once: four registers for every 16 columns. The codes are masked but not
+/// shifted: field i then counts 4^i times, in its own sum, and is divided out exactly at the end. That leaves two
+/// instructions for every 64 weights.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) -> usize {
+unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
     let tiles = columns / 16;
-    let (codes, q, y) = (m.codes.as_ptr(), q.as_ptr(), y.as_mut_ptr());
+    let (codes, y) = (m.codes.as_ptr(), y.as_mut_ptr());
     let masks = [0x03, 0x0C, 0x30, 0xC0u8].map(|mask| _mm512_set1_epi8(mask as i8));
-    // SAFETY: group g's tile k is the 16 words at (g tiles + k) 16, the field i of tile k meets q[16 k + 4 i..][..4],
-    // and group g's rows are y[16 g..][..16]: all within the caller's lengths.
+    let mut spread = MaybeUninit::<[[__m512i; 4]; MAX_GEMV / 16]>::uninit();
+    let spread = spread.as_mut_ptr().cast::<[__m512i; 4]>();
+    // SAFETY: `spread` has room for MAX_GEMV columns and is written before it is read. Group g's tile k is the 16
+    // words at (g tiles + k) 16, it meets the activations q[16 k..][..16], and group g's rows are y[16 g..][..16]:
+    // all within the caller's lengths.
     unsafe {
-        let surplus = sum(q, columns);
+        let surplus = sum(q.as_ptr(), columns);
+        for k in 0..tiles {
+            let q = _mm512_castsi128_si512(_mm_loadu_si128(q.as_ptr().add(k * 16).cast()));
+            let first = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2), q);
+            let second = _mm512_permutexvar_epi32(_mm512_setr_epi32(1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3), q);
+            let turned = [_mm512_rol_epi32::<8>(first), _mm512_rol_epi32::<8>(second)];
+            spread.add(k).write([first, second, turned[0], turned[1]]);
+        }
         let finish = |acc: [__m512i; 4], group: usize| {
-            let high = _mm512_add_epi32(_mm512_srai_epi32::<4>(acc[2]), _mm512_srai_epi32::<6>(acc[3]));
             let low = _mm512_add_epi32(acc[0], _mm512_srai_epi32::<2>(acc[1]));
-            let sums = _mm512_sub_epi32(_mm512_add_epi32(low, high), surplus);
+            let high = _mm512_add_epi32(_mm512_srai_epi32::<4>(acc[2]), _mm512_srai_epi32::<6>(acc[3]));
+            let halves = [_mm512_shuffle_i64x2::<0x44>(low, high), _mm512_shuffle_i64x2::<0xEE>(low, high)];
+            let sums = _mm512_sub_epi32(_mm512_add_epi32(halves[0], halves[1]), surplus);
             store(y.add(group * 16), sums, m.scales.as_ptr().add(group * 16), scale);
         };
         let groups = rows / 16;
@@ -97,10 +115,10 @@ unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) -> usi
                 let w = _mm512_loadu_si512(second.add(k * 16).cast());
                 _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(k * 16 + AHEAD).cast());
                 _mm_prefetch::<_MM_HINT_T0>(second.wrapping_add(k * 16 + AHEAD).cast());
+                let q = &*spread.add(k);
                 for i in 0..4 {
-                    let q = _mm512_set1_epi32(q.add(k * 16 + i * 4).cast::<i32>().read_unaligned());
-                    a[i] = _mm512_dpbusd_epi32(a[i], _mm512_and_si512(v, masks[i]), q);
-                    b[i] = _mm512_dpbusd_epi32(b[i], _mm512_and_si512(w, masks[i]), q);
+                    a[i] = _mm512_dpbusd_epi32(a[i], _mm512_and_si512(v, masks[i]), q[i]);
+                    b[i] = _mm512_dpbusd_epi32(b[i], _mm512_and_si512(w, masks[i]), q[i]);
                 }
             }
             finish(a, group);
@@ -112,67 +130,76 @@ unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) -> usi
             let mut a = [_mm512_setzero_si512(); 4];
             for k in 0..tiles {
                 let v = _mm512_loadu_si512(first.add(k * 16).cast());
+                let q = &*spread.add(k);
                 for i in 0..4 {
-                    let q = _mm512_set1_epi32(q.add(k * 16 + i * 4).cast::<i32>().read_unaligned());
-                    a[i] = _mm512_dpbusd_epi32(a[i], _mm512_and_si512(v, masks[i]), q);
+                    a[i] = _mm512_dpbusd_epi32(a[i], _mm512_and_si512(v, masks[i]), q[i]);
                 }
             }
             finish(a, group);
         }
     }
-    1
 }
 
-/// T tokens: each tile is unpacked once and meets all of them.
+/// The first T tokens. A register is half a tile of each of two groups, unpacked once to meet all tokens.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) -> usize {
+unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
-    let tiles = columns / 16;
-    let (codes, q, y) = (m.codes.as_ptr(), q.as_ptr(), y.as_mut_ptr());
+    let (groups, halves) = (rows / 16, columns / 8);
+    let (codes, y) = (m.codes.as_ptr(), y.as_mut_ptr());
     let mask = _mm512_set1_epi8(3);
-    // SAFETY: as in `gemv`, with token t's q at t K and its y at t N, t < T.
+    let mut turned = Turned::new();
+    let (q, turned) = (q.as_ptr(), turned.fill(&q[..T * columns]));
+    // SAFETY: group g's half tile k is the 8 words at (g halves + k) 8, its fields meet the activations
+    // 8 k..8 k + 8 of each token, and group g's rows are y[16 g..][..16]: all within the caller's lengths.
     unsafe {
         let mut surplus = [_mm512_setzero_si512(); T];
         for t in 0..T {
             surplus[t] = sum(q.add(t * columns), columns);
         }
-        for group in 0..rows / 16 {
-            let first = codes.add(group * tiles * 16);
-            let mut acc = [_mm512_setzero_si512(); T];
-            for k in 0..tiles {
-                let v = _mm512_loadu_si512(first.add(k * 16).cast());
+        let mut group = 0;
+        while group < groups {
+            // a last group without a partner is its own
+            let paired = group + 1 < groups;
+            let first = codes.add(group * halves * 8);
+            let second = if paired { first.add(halves * 8) } else { first };
+            let mut low = [_mm512_setzero_si512(); T];
+            let mut high = [_mm512_setzero_si512(); T];
+            for k in 0..halves {
+                let v = _mm512_castsi256_si512(_mm256_loadu_si256(first.add(k * 8).cast()));
+                let v = _mm512_inserti64x4::<1>(v, _mm256_loadu_si256(second.add(k * 8).cast()));
                 let fields = [
                     _mm512_and_si512(v, mask),
                     _mm512_and_si512(_mm512_srli_epi32::<2>(v), mask),
                     _mm512_and_si512(_mm512_srli_epi32::<4>(v), mask),
                     _mm512_and_si512(_mm512_srli_epi32::<6>(v), mask),
                 ];
-                for i in 0..4 {
+                for f in 0..2 {
                     for t in 0..T {
-                        let at = q.add(t * columns + k * 16 + i * 4);
-                        let q = _mm512_set1_epi32(at.cast::<i32>().read_unaligned());
-                        acc[t] = _mm512_dpbusd_epi32(acc[t], fields[i], q);
+                        let at = t * columns + k * 8 + 4 * f;
+                        low[t] = _mm512_dpbusd_epi32(low[t], fields[f], _mm512_set1_epi32(word(q.add(at))));
+                        high[t] = _mm512_dpbusd_epi32(high[t], fields[2 + f], _mm512_set1_epi32(word(turned.add(at))));
                     }
                 }
             }
             for t in 0..T {
-                let sums = _mm512_sub_epi32(acc[t], surplus[t]);
-                store(y.add(t * rows + group * 16), sums, m.scales.as_ptr().add(group * 16), scale[t]);
+                let y = y.add(t * rows + group * 16);
+                let scales = m.scales.as_ptr().add(group * 16);
+                let sums = _mm512_shuffle_i64x2::<0x44>(low[t], high[t]);
+                store(y, _mm512_sub_epi32(sums, surplus[t]), scales, scale[t]);
+                if paired {
+                    let sums = _mm512_shuffle_i64x2::<0xEE>(low[t], high[t]);
+                    store(y.add(16), _mm512_sub_epi32(sums, surplus[t]), scales.add(16), scale[t]);
+                }
             }
+            group += 2;
         }
     }
-    T
 }
 
-/// [`Kernels::head`](crate::kernels::Kernels::head). The int16 activations are split into a signed high and an
-/// unsigned low byte; the high byte meets the weights made unsigned by flipping their sign bit (+128), which leaves
-/// with one subtraction.
-///
-/// # Safety
-/// The processor has the level. K = `e.columns` is a multiple of 16, at most 512, and x's length; y's length N is a
-/// multiple of 16, `e.scales`' length, and `e.values` holds N K / 4 words.
+/// The int16 activations are split into a signed high and an unsigned low byte; the high byte meets the weights made
+/// unsigned by flipping their sign bit (+128), which leaves with one subtraction.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(in crate::kernels) unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
+unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let (mut high, mut low) = ([0i8; 512], [0u8; 512]);
     let mut total = 0;
     for ((h, l), &x) in high.iter_mut().zip(&mut low).zip(x) {

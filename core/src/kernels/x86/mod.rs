@@ -1,4 +1,60 @@
-//! x86-64. Both levels read the same tiles; they differ in how many products an instruction forms.
+//! x86-64. The levels read the same tiles; they differ in how many products an instruction forms.
 
-pub(super) mod avx2;
-pub(super) mod avx512;
+mod avx2;
+mod avx512;
+
+pub(super) use avx2::Avx2;
+pub(super) use avx512::Avx512;
+
+/// Whether the processor has all of these features: asked at run time on hosts, else what the target promises.
+macro_rules! has {
+    ($($feature:tt),+) => {{
+        #[cfg(any(feature = "std", test))]
+        let all = $(std::arch::is_x86_feature_detected!($feature))&&+;
+        #[cfg(not(any(feature = "std", test)))]
+        let all = $(cfg!(target_feature = $feature))&&+;
+        all
+    }};
+}
+use has;
+
+use crate::arena::MAX_CHUNK;
+use crate::config::MAX_D_FFN;
+use core::mem::MaybeUninit;
+
+/// Room for the widest vectors of a whole chunk.
+const TURNED_WORDS: usize = MAX_CHUNK * MAX_D_FFN as usize / 4;
+
+/// A copy of several tokens' activations with every four bytes turned by one, as the rows j + 8 of a tile want them.
+/// The rows j take the activations as they are.
+struct Turned(MaybeUninit<[u32; TURNED_WORDS]>);
+
+impl Turned {
+    const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// Turns `q`, at most [`MAX_CHUNK`] tokens of at most [`MAX_D_FFN`] columns; returns what it made.
+    #[inline(always)]
+    fn fill(&mut self, q: &[i8]) -> *const i8 {
+        let out = self.0.as_mut_ptr().cast::<u32>();
+        let words = q.as_chunks::<4>().0;
+        assert!(words.len() <= TURNED_WORDS);
+        for (i, word) in words.iter().enumerate() {
+            let word: u32 = bytemuck::must_cast(*word);
+            // SAFETY: i is below the length checked above.
+            unsafe { out.add(i).write(word.rotate_left(8)) };
+        }
+        out.cast()
+    }
+}
+
+/// The four activations at `q` as one word.
+///
+/// # Safety
+/// Four bytes can be read at `q`.
+#[inline(always)]
+unsafe fn word(q: *const i8) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { q.cast::<i32>().read_unaligned() }
+}
