@@ -61,6 +61,8 @@ mod layers;
 pub mod math;
 mod model;
 mod observer;
+#[cfg(any(test, feature = "std"))]
+pub mod products;
 pub mod sampler;
 pub mod score;
 mod session;

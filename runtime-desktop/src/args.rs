@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use flashlm_core::Kernels;
 use flashlm_core::config::Depth;
 
 use crate::settings::{self, Settings};
@@ -28,7 +29,7 @@ pub enum Command {
     Eval(Eval),
     /// Total bits of each line of a file, for minimal pairs and multiple choice
     Score(Score),
-    /// Tokens per second of decoding and prefill, per instruction set and depth
+    /// Tokens per second of decoding and prefill per instruction set and depth, and what their products alone take
     Bench(Bench),
 }
 
@@ -142,6 +143,12 @@ pub struct Bench {
     /// Runs of each measurement; the median is reported, 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeats: u32,
+    /// Only this instruction set [default: all this processor has]
+    #[arg(long, value_name = "LEVEL", value_parser = settings::level)]
+    pub level: Option<Kernels>,
+    /// Only this number of passes of the reasoning loop, or auto [default: all of the model's depths]
+    #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
+    pub depth: Option<Depth>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

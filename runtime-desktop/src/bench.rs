@@ -1,18 +1,20 @@
-//! `flashlm bench`: tokens per second of one thread, per instruction set and depth.
+//! `flashlm bench`: one thread's tokens per second per instruction set and depth, and the products alone.
 
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use flashlm_core::config::Depth;
-use flashlm_core::{Kernels, Line, Model, Sampler, SamplerConfig, Session};
+use flashlm_core::products::Products;
+use flashlm_core::{Kernels, Line, MAX_CHUNK, Model, Sampler, SamplerConfig, Session};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::args::Bench;
 use crate::model::{ModelFile, encode};
-use crate::settings::depth_name;
+use crate::settings::{check_depth, depth_name};
 use crate::stats::peak_memory;
 
 /// What is read over and over.
@@ -20,45 +22,70 @@ const TEXT: &str = "Once upon a time, there was a little dog named Max. He lived
 One day, Max found a red ball under a tree. \"Whose ball is this?\" he asked. A girl came and said, \"It is mine! \
 Thank you for finding it.\" They played together until the sun went down, and they were both very happy.\n\n";
 
+/// Whole steps at one level and depth.
+#[derive(Serialize)]
+struct Speed {
+    level: &'static str,
+    depth: String,
+    decode_tokens_per_second: f64,
+    prefill_tokens_per_second: f64,
+    /// A decoding step over the sum of its products; the depth must be a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_over_products: Option<f64>,
+}
+
+/// The ternary products of one shape at one level.
+#[derive(Serialize)]
+struct Product {
+    level: &'static str,
+    shape: String,
+    /// 10^9 multiply-adds per second, one token at a time and [`MAX_CHUNK`] together.
+    decode_gmacs: f64,
+    prefill_gmacs: f64,
+}
+
 pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
     let file = ModelFile::open(path.as_deref())?;
     let model = file.model()?;
+    if let Some(Err(why)) = args.depth.map(|depth| check_depth(depth, model.config().rcsm.as_ref())) {
+        bail!("--depth: {why}");
+    }
     let mut arena = file.arena();
     let tokens = tokens(&model, args.tokens as usize);
-    let mut out = io::stdout().lock();
-    if !args.json {
-        writeln!(out, "{}, one thread, {} tokens, median of {} runs", file.name, tokens.len(), args.repeats)?;
-        writeln!(out, "{:8} {:>6} {:>16} {:>16}", "level", "depth", "decode tokens/s", "prefill tokens/s")?;
-    }
-    let mut results = Vec::new();
-    for kernels in Kernels::available() {
-        for depth in depths(&model) {
-            let decode = measure(&model, &mut arena, kernels, depth, args.repeats, |session| decode(session, &tokens))?;
-            let prefill = measure(&model, &mut arena, kernels, depth, args.repeats, |s| Ok(s.prefill(&tokens)?))?;
-            let (decode, prefill) = (tokens.len() as f64 / decode, tokens.len() as f64 / prefill);
-            let (level, depth) = (kernels.level().name(), depth_name(depth));
-            if args.json {
-                results.push(json!({
-                    "level": level,
-                    "depth": depth,
-                    "decode_tokens_per_second": decode,
-                    "prefill_tokens_per_second": prefill,
-                }));
-            } else {
-                writeln!(out, "{level:8} {depth:>6} {decode:>16.1} {prefill:>16.1}")?;
-                out.flush()?;
-            }
+    let levels: Vec<Kernels> = args.level.map_or_else(|| Kernels::available().collect(), |level| vec![level]);
+    let depths = args.depth.map_or_else(|| depths(&model), |depth| vec![depth]);
+
+    let (mut results, mut products) = (Vec::new(), Vec::new());
+    for &kernels in &levels {
+        for &depth in &depths {
+            results.push(speed(&model, &mut arena, kernels, depth, &tokens, args.repeats)?);
         }
+        products.extend(of_shapes(&model, kernels, args.repeats));
     }
+
+    let mut out = io::stdout().lock();
     if args.json {
         let report = json!({
             "model": file.name,
             "tokens": tokens.len(),
             "repeats": args.repeats,
             "results": results,
+            "products": products,
             "peak_memory_bytes": peak_memory(),
         });
         writeln!(out, "{report:#}")?;
+        return Ok(());
+    }
+    writeln!(out, "{}, one thread, {} tokens, median of {} runs", file.name, tokens.len(), args.repeats)?;
+    writeln!(out, "level     depth  decode tokens/s prefill tokens/s   step / its products")?;
+    for speed in &results {
+        let Speed { level, depth, decode_tokens_per_second: decode, prefill_tokens_per_second: prefill, .. } = speed;
+        let ratio = speed.step_over_products.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        writeln!(out, "{level:8} {depth:>6} {decode:>16.1} {prefill:>16.1} {ratio:>21}")?;
+    }
+    writeln!(out, "\nternary products     one token  {MAX_CHUNK} tokens  [GMAC/s]")?;
+    for Product { level, shape, decode_gmacs, prefill_gmacs } in &products {
+        writeln!(out, "{level:8} {shape:>11} {decode_gmacs:>10.1} {prefill_gmacs:>10.1}")?;
     }
     Ok(())
 }
@@ -78,28 +105,93 @@ fn depths(model: &Model) -> Vec<Depth> {
     }
 }
 
-/// Median seconds of `repeats` runs from the reset state, after one that warms up.
-fn measure(
+fn speed(
     model: &Model,
     arena: &mut [Line],
     kernels: Kernels,
     depth: Depth,
+    tokens: &[u16],
     repeats: u32,
-    mut run: impl FnMut(&mut Session<&mut [Line]>) -> Result<()>,
-) -> Result<f64> {
+) -> Result<Speed> {
     let mut session = Session::new(*model, kernels, arena)?;
     session.set_depth(depth)?;
+    let per_token = 1.0 / tokens.len() as f64;
+    let mut failed = Ok(());
+    let decode = per_token
+        * median(repeats, || {
+            session.reset();
+            if let Err(e) = decode(&mut session, tokens) {
+                failed = Err(e);
+            }
+        });
+    let mut failed_prefill = Ok(());
+    let prefill = per_token
+        * median(repeats, || {
+            session.reset();
+            failed_prefill = session.prefill(tokens);
+        });
+    failed?;
+    failed_prefill?;
+    let step_over_products = match depth {
+        Depth::Fixed(passes) => {
+            let mut products = Products::new(model, kernels, passes);
+            let alone = median(repeats, || {
+                for _ in tokens {
+                    products.ternary(None, 1);
+                    products.float();
+                    products.head();
+                }
+            });
+            Some(decode / (per_token * alone))
+        }
+        Depth::Adaptive => None,
+    };
+    Ok(Speed {
+        level: kernels.level().name(),
+        depth: depth_name(depth),
+        decode_tokens_per_second: 1.0 / decode,
+        prefill_tokens_per_second: 1.0 / prefill,
+        step_over_products,
+    })
+}
+
+/// The ternary products of each shape in the model, over all of its matrices of that shape in turn.
+fn of_shapes(model: &Model, kernels: Kernels, repeats: u32) -> Vec<Product> {
+    /// Multiply-adds of one run, at least.
+    const WORK: u64 = 100_000_000;
+    let mut products = Products::new(model, kernels, 1);
+    let mut all: Vec<Option<(usize, usize)>> = products.shapes().into_iter().map(Some).collect();
+    all.push(None);
+    all.into_iter()
+        .map(|shape| {
+            let mut gmacs = |tokens: usize| {
+                let macs = products.ternary_macs(shape) * tokens as u64;
+                let rounds = WORK.div_ceil(macs.max(1));
+                let seconds = median(repeats, || (0..rounds).for_each(|_| products.ternary(shape, tokens)));
+                (macs * rounds) as f64 / seconds * 1e-9
+            };
+            Product {
+                level: kernels.level().name(),
+                decode_gmacs: gmacs(1),
+                prefill_gmacs: gmacs(MAX_CHUNK),
+                shape: shape.map_or("all".into(), |(rows, columns)| format!("{rows} x {columns}")),
+            }
+        })
+        .collect()
+}
+
+/// Median seconds of `repeats` runs, after one that warms up.
+fn median(repeats: u32, mut run: impl FnMut()) -> f64 {
     let mut seconds = Vec::new();
     for repeat in 0..=repeats {
-        session.reset();
         let begun = Instant::now();
-        run(&mut session)?;
+        run();
         if repeat > 0 {
             seconds.push(begun.elapsed().as_secs_f64());
         }
     }
     seconds.sort_unstable_by(f64::total_cmp);
-    Ok(seconds[seconds.len() / 2])
+    seconds[seconds.len() / 2]
 }
 
 /// Decoding as it happens when generating: every step's logits are computed and a token is drawn from them. The token

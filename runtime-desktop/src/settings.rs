@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use flashlm_core::Kernels;
 use flashlm_core::config::{Depth, RcsmConfig};
 use flashlm_core::sampler::MAX_CANDIDATES;
 
@@ -94,6 +95,13 @@ pub fn depth(text: &str) -> Result<Depth, String> {
     }
 }
 
+/// The kernels of an instruction set by its name, if this processor has it.
+pub fn level(text: &str) -> Result<Kernels, String> {
+    let names = || Kernels::available().map(|k| k.level().name()).collect::<Vec<_>>().join(", ");
+    let found = Kernels::available().find(|k| k.level().name() == text);
+    found.ok_or_else(|| format!("this processor has {}, found {text:?}", names()))
+}
+
 /// Refuses a depth the model's reasoning loop does not have.
 pub fn check_depth(depth: Depth, rcsm: Option<&RcsmConfig>) -> Result<(), String> {
     match (depth, rcsm) {
@@ -140,5 +148,11 @@ mod tests {
         assert!(check_depth(depth("2").unwrap(), Some(&rcsm)).unwrap_err().contains("1, 3, 8 and auto"));
         assert!(check_depth(Depth::Adaptive, None).is_err());
         assert!(depth("0").is_err() && depth("deep").is_err());
+    }
+
+    #[test]
+    fn levels_go_by_name_and_only_where_the_processor_has_them() {
+        assert_eq!(level("scalar"), Ok(Kernels::scalar()));
+        assert!(level("abacus").unwrap_err().contains("scalar"));
     }
 }

@@ -26,11 +26,13 @@ pub enum Level {
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL and VNNI: 64 int8 products an instruction.
     Avx512,
+    /// The same with AMX: 16,384 int8 products an instruction where 16 tokens are prefilled together.
+    Amx,
 }
 
 impl Level {
     /// Every level, worst first.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Amx];
 
     /// A name to print.
     pub fn name(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Level {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         }
     }
 }
@@ -63,6 +66,9 @@ trait Backend {
     /// N is a multiple of 16, `e.scales`' length, and `e.values` holds N K / 4 words.
     unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]);
 
+    /// [`Kernels::prefetch`].
+    fn prefetch(_: TernaryMatrix<'_>) {}
+
     /// Runs `f` compiled for this instruction set.
     ///
     /// # Safety
@@ -83,6 +89,11 @@ macro_rules! at_level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => {
                 type $backend = x86::Avx512;
+                $call
+            }
+            #[cfg(target_arch = "x86_64")]
+            Level::Amx => {
+                type $backend = x86::Amx;
                 $call
             }
             _ => {
@@ -107,7 +118,7 @@ impl Kernels {
     pub fn new(level: Level) -> Option<Self> {
         let foreign = match level {
             Level::Scalar => false,
-            Level::Avx2 | Level::Avx512 => cfg!(not(target_arch = "x86_64")),
+            Level::Avx2 | Level::Avx512 | Level::Amx => cfg!(not(target_arch = "x86_64")),
         };
         let available = at_level!(level, B => B::is_available());
         (available && !foreign).then_some(Self(level))
@@ -141,6 +152,12 @@ impl Kernels {
         debug_assert!(q.iter().all(|&q| q != i8::MIN));
         // SAFETY: the level was available when `self` was made; the lengths were checked above.
         at_level!(self.0, B => unsafe { B::ternary(m, q, scale, y) });
+    }
+
+    /// Asks for the beginning of `m`, to be multiplied soon: the work until then hides the time memory takes. A hint
+    /// for processors whose caches are smaller than a model; nothing elsewhere.
+    pub(crate) fn prefetch(self, m: TernaryMatrix<'_>) {
+        at_level!(self.0, B => B::prefetch(m));
     }
 
     /// Rows of the output head: `y[n] = sum_k(w[n][k] * x[k]) as f32 * (row_scale[n] * scale)` for the `y.len()` rows

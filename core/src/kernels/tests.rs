@@ -163,6 +163,20 @@ fn extreme_values_do_not_overflow_at_model_shapes() {
     }
 }
 
+/// Shapes of models and those at the edges of what a level does differently, each at every number of tokens that is
+/// split another way.
+#[test]
+fn products_are_exact_at_the_shapes_of_models() {
+    let mut numbers = crate::testing::Numbers(5);
+    for (rows, columns) in [(768, 256), (256, 704), (96, 256), (32, 64), (48, 64), (112, 96), (32, 2048), (32, 2112)] {
+        for tokens in [1, 2, 3, 4, 7, 8, 15, 16] {
+            let plain = (0..rows * columns).map(|_| numbers.below(3) as i8 - 1).collect();
+            let q = (0..tokens * columns).map(|_| (numbers.below(255) as i32 - 127) as i8).collect();
+            check_ternary(rows, tokens, columns, plain, q);
+        }
+    }
+}
+
 #[test]
 fn a_level_the_processor_lacks_is_not_given_out() {
     assert_eq!(Kernels::new(Level::Scalar), Some(Kernels::scalar()));

@@ -24,6 +24,7 @@ pub(crate) fn gated_recurrence(
     let mut scale = [0.0; MAX_CHUNK];
     let scale = &mut scale[..tokens];
 
+    kernels.prefetch(w.input);
     kernels.vectorise(
         #[inline(always)]
         || {
@@ -39,6 +40,7 @@ pub(crate) fn gated_recurrence(
         },
     );
     kernels.ternary(w.input, q, scale, wide);
+    kernels.prefetch(w.output);
     kernels.vectorise(
         #[inline(always)]
         || {

@@ -13,6 +13,7 @@ pub(crate) fn glu(w: &Glu<'_>, kernels: Kernels, tokens: usize, s: &mut Scratch<
     let mut scale = [0.0; MAX_CHUNK];
     let scale = &mut scale[..tokens];
 
+    kernels.prefetch(w.input);
     let q = &mut s.q[..tokens * d];
     kernels.vectorise(
         #[inline(always)]
@@ -25,6 +26,7 @@ pub(crate) fn glu(w: &Glu<'_>, kernels: Kernels, tokens: usize, s: &mut Scratch<
         },
     );
     kernels.ternary(w.input, q, scale, wide);
+    kernels.prefetch(w.output);
     let q = &mut s.q[..tokens * f];
     kernels.vectorise(
         #[inline(always)]

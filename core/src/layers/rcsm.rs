@@ -26,6 +26,7 @@ pub(crate) fn reason(
     let mut scale = [0.0; MAX_CHUNK];
     let scale = &mut scale[..tokens];
 
+    kernels.prefetch(w.input);
     let q = &mut s.q[..tokens * d];
     kernels.vectorise(
         #[inline(always)]

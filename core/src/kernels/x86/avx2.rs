@@ -10,6 +10,9 @@ use core::arch::x86_64::*;
 /// Half tiles whose sums fit int16: each adds 2 fields x 2 columns of at most 2 x 127 to a lane.
 const HALVES_PER_FLUSH: usize = 32;
 
+/// Words fetched ahead of their use, as on AVX-512.
+const AHEAD: usize = 1024;
+
 /// AVX2.
 pub(in crate::kernels) struct Avx2;
 
@@ -21,7 +24,13 @@ impl Backend for Avx2 {
     #[target_feature(enable = "avx2")]
     unsafe fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
         // SAFETY: the caller's promises, for each piece of the tokens.
-        unsafe { by_tokens!(m, q, scale, y, gemm [4, 2, 1]) }
+        unsafe {
+            if let &[scale] = scale {
+                gemv(m, q, scale, y);
+            } else {
+                by_tokens!(m, q, scale, y, gemm [4, 2, 1]);
+            }
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -30,9 +39,63 @@ impl Backend for Avx2 {
         unsafe { head(e, x, scale, y) }
     }
 
+    fn prefetch(m: TernaryMatrix<'_>) {
+        super::prefetch(m);
+    }
+
     #[target_feature(enable = "avx2")]
     unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
         f()
+    }
+}
+
+/// One token. Of the four fields two are shifted down together; the other two are left where they are, count four
+/// times in sums of their own, and are divided out exactly at the end.
+#[target_feature(enable = "avx2")]
+unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
+    /// Half tiles whose sums fit int16 even where they count four times.
+    const FLUSH: usize = 16;
+    let halves = m.columns / 8;
+    let (codes, y) = (m.codes.as_ptr(), y.as_mut_ptr());
+    let masks = [0x03, 0x0C].map(|mask| _mm256_set1_epi8(mask));
+    let ones = _mm256_set1_epi16(1);
+    let surplus = _mm256_set1_epi32(q.iter().map(|&q| i32::from(q)).sum());
+    let mut turned = Turned::new();
+    let (q, turned) = (q.as_ptr(), turned.fill(q));
+    for group in 0..m.scales.len() / 16 {
+        // SAFETY: as in `gemm`, of one token.
+        unsafe {
+            let first = codes.add(group * halves * 8);
+            let mut wide = [[_mm256_setzero_si256(); 2]; 2];
+            let mut start = 0;
+            while start < halves {
+                let end = if start + FLUSH < halves { start + FLUSH } else { halves };
+                let mut narrow = [[_mm256_setzero_si256(); 2]; 2];
+                for k in start..end {
+                    let v = _mm256_loadu_si256(first.add(k * 8).cast());
+                    _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(k * 8 + AHEAD).cast());
+                    let rows = [(v, q), (_mm256_srli_epi32::<4>(v), turned)];
+                    for (narrow, (v, q)) in narrow.iter_mut().zip(rows) {
+                        for f in 0..2 {
+                            let q = _mm256_set1_epi32(word(q.add(k * 8 + 4 * f)));
+                            let products = _mm256_maddubs_epi16(_mm256_and_si256(v, masks[f]), q);
+                            narrow[f] = _mm256_add_epi16(narrow[f], products);
+                        }
+                    }
+                }
+                for (wide, narrow) in wide.iter_mut().zip(narrow) {
+                    for f in 0..2 {
+                        wide[f] = _mm256_add_epi32(wide[f], _mm256_madd_epi16(narrow[f], ones));
+                    }
+                }
+                start = end;
+            }
+            for (i, wide) in wide.into_iter().enumerate() {
+                let sums = _mm256_add_epi32(wide[0], _mm256_srai_epi32::<2>(wide[1]));
+                let at = group * 16 + i * 8;
+                store(y.add(at), _mm256_sub_epi32(sums, surplus), m.scales.as_ptr().add(at), scale);
+            }
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use crate::model::{Embedding, TernaryMatrix};
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
 
-/// Words of codes fetched ahead of their use: the weights of a step exceed the second-level cache, and the streams
-/// of two row groups are too short for the processor to see them coming.
+/// Words fetched ahead of their use: the weights of a step exceed the second-level cache, and the streams of two row
+/// groups are too short for the processor to see them coming.
 const AHEAD: usize = 1024;
 
 /// AVX-512 F, BW, VL and VNNI.
@@ -40,6 +40,10 @@ impl Backend for Avx512 {
         unsafe { head(e, x, scale, y) }
     }
 
+    fn prefetch(m: TernaryMatrix<'_>) {
+        super::prefetch(m);
+    }
+
     #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
         f()
@@ -48,7 +52,7 @@ impl Backend for Avx512 {
 
 /// The sum of `columns` int8 at `q`, in every lane.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn sum(q: *const i8, columns: usize) -> __m512i {
+pub(super) unsafe fn sum(q: *const i8, columns: usize) -> __m512i {
     let mut acc = _mm_setzero_si128();
     for k in (0..columns).step_by(16) {
         // SAFETY: the caller promises `columns` values at q, and columns is a multiple of 16.
@@ -62,7 +66,7 @@ unsafe fn sum(q: *const i8, columns: usize) -> __m512i {
 
 /// `sums as f32 * (row_scales * scale)`, 16 rows.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn store(y: *mut f32, sums: __m512i, row_scales: *const f32, scale: f32) {
+pub(super) unsafe fn store(y: *mut f32, sums: __m512i, row_scales: *const f32, scale: f32) {
     // SAFETY: the caller promises 16 floats at y and at row_scales.
     unsafe {
         let scales = _mm512_mul_ps(_mm512_loadu_ps(row_scales), _mm512_set1_ps(scale));
@@ -221,6 +225,7 @@ unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
             for k in (0..tiles).step_by(2) {
                 for j in 0..2 {
                     let v = _mm512_loadu_si512(first.add((k + j) * 16).cast());
+                    _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add((k + j) * 16 + AHEAD).cast());
                     let h = _mm512_set1_epi32(high.as_ptr().add((k + j) * 4).cast::<i32>().read_unaligned());
                     let l = _mm512_set1_epi32(low.as_ptr().add((k + j) * 4).cast::<i32>().read_unaligned());
                     acc_high[j] = _mm512_dpbusd_epi32(acc_high[j], _mm512_xor_si512(v, sign), h);

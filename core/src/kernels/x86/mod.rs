@@ -1,8 +1,10 @@
 //! x86-64. The levels read the same tiles; they differ in how many products an instruction forms.
 
+mod amx;
 mod avx2;
 mod avx512;
 
+pub(super) use amx::Amx;
 pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
 
@@ -20,6 +22,8 @@ use has;
 
 use crate::arena::MAX_CHUNK;
 use crate::config::MAX_D_FFN;
+use crate::model::TernaryMatrix;
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::mem::MaybeUninit;
 
 /// Room for the widest vectors of a whole chunk.
@@ -57,4 +61,22 @@ impl Turned {
 unsafe fn word(q: *const i8) -> i32 {
     // SAFETY: the caller's promise.
     unsafe { q.cast::<i32>().read_unaligned() }
+}
+
+/// [`Backend::prefetch`](super::Backend::prefetch): the first codes, and the row scales, which a product reads in step
+/// with them.
+#[inline(always)]
+fn prefetch(m: TernaryMatrix<'_>) {
+    /// Bytes of each.
+    const BYTES: usize = 4096;
+    let line = |bytes: *const u8, at: usize| {
+        // SAFETY: a hint about an address; nothing is read.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(at).cast()) }
+    };
+    for at in (0..BYTES.min(4 * m.codes.len())).step_by(64) {
+        line(m.codes.as_ptr().cast(), at);
+    }
+    for at in (0..BYTES.min(4 * m.scales.len())).step_by(64) {
+        line(m.scales.as_ptr().cast(), at);
+    }
 }
