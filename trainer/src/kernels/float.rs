@@ -76,7 +76,8 @@ pub(super) fn backward_input(dy: &[f32], m: usize, w: &TernaryMatrix, dx: &mut [
 
 pub(super) fn backward_weight(dy: &[f32], x: &QuantisedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
     let k = x.k();
-    let float = ws.float.at_least(CHUNK.min(x.rows()) * k);
+    // a whole chunk's, whatever the rows: a later product of more must find the room
+    let float = ws.float.at_least(CHUNK * k);
     for first in (0..x.rows()).step_by(CHUNK) {
         let rows = CHUNK.min(x.rows() - first);
         for (row, float) in float.chunks_exact_mut(k).take(rows).enumerate() {

@@ -18,6 +18,7 @@ mod isa;
 pub mod map;
 mod memory;
 mod operands;
+mod peak;
 mod portable;
 mod small;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod x86;
 pub use isa::{Isa, Precision, Unavailable, UnknownName};
 pub use memory::zeros;
 pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace, ternarise};
+pub use peak::{Macs, Multiply};
 pub use small::{Rounding, SmallTernary, rows_times_matrix};
 
 /// What a product does to its destination.
@@ -124,7 +126,7 @@ impl Kernels {
         self.check(w.kernels);
         assert_eq!(x.k(), w.k(), "activations of width {} for a matrix of {} inputs", x.k(), w.k());
         assert_eq!(y.len(), x.rows() * w.n(), "output is not ({}, {})", x.rows(), w.n());
-        let _ = ws; // part of every product's signature, so that any of them may come to need it
+        ws.macs.int8 += (x.rows() * w.n() * w.k()) as u64;
         match self.isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512 | Isa::Amx => x86::ternary_forward(self.isa, x, w, y),
@@ -148,6 +150,7 @@ impl Kernels {
         self.check(w.kernels);
         check_shape("dy", dy, m, w.n());
         check_shape("dx", dx, m, w.k());
+        ws.macs.float += (m * w.n() * w.k()) as u64;
         match self.precision {
             Precision::F32 => float::backward_input(dy, m, w, dx, write),
             #[cfg(target_arch = "x86_64")]
@@ -162,6 +165,7 @@ impl Kernels {
     pub fn backward_weight(self, dy: &[f32], x: &QuantisedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
         check_shape("dy", dy, x.rows(), n);
         check_shape("dw", dw, n, x.k());
+        ws.macs.float += (x.rows() * n * x.k()) as u64;
         match self.precision {
             Precision::F32 => float::backward_weight(dy, x, n, dw, ws),
             #[cfg(target_arch = "x86_64")]
@@ -176,6 +180,7 @@ impl Kernels {
         self.check(w.kernels);
         check_shape("x", x, m, w.k());
         check_shape("y", y, m, w.n());
+        ws.macs.float += (m * w.n() * w.k()) as u64;
         match self.precision {
             Precision::F32 => float::matmul_nt(x, m, w, y),
             #[cfg(target_arch = "x86_64")]
@@ -190,6 +195,7 @@ impl Kernels {
         self.check(w.kernels);
         check_shape("dy", dy, m, w.n());
         check_shape("dx", dx, m, w.k());
+        ws.macs.float += (m * w.n() * w.k()) as u64;
         match self.precision {
             Precision::F32 => float::matmul_nn(dy, m, w, dx, write),
             #[cfg(target_arch = "x86_64")]
@@ -204,6 +210,7 @@ impl Kernels {
         check_shape("dy", dy, m, n);
         check_shape("x", x, m, k);
         check_shape("dw", dw, n, k);
+        ws.macs.float += (m * n * k) as u64;
         match self.precision {
             Precision::F32 => float::matmul_tn(dy, x, m, n, k, dw),
             #[cfg(target_arch = "x86_64")]

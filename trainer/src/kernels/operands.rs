@@ -9,7 +9,7 @@
 //! - bfloat16 panels of a factor (contraction R, columns C): `[C/16][R/2][16][2]`, for `vdpbf16ps`, `tdpbf16ps`
 
 use super::buffer::Buffer;
-use super::{Isa, Kernels, Precision};
+use super::{Isa, Kernels, Macs, Precision};
 use flashlm_core::math;
 
 /// Rows are padded to whole pairs of tiles.
@@ -314,12 +314,19 @@ pub struct Workspace {
     pub(super) right: Buffer<u16>,
     /// A product before it is added to its destination, or a factor in f32.
     pub(super) float: Buffer<f32>,
+    /// Multiplications done with this workspace.
+    pub(super) macs: Macs,
 }
 
 impl Workspace {
     /// Empty scratch memory.
     pub fn new() -> Self {
-        Self { left: Buffer::new(0), right: Buffer::new(0), float: Buffer::new(0) }
+        Self { left: Buffer::new(0), right: Buffer::new(0), float: Buffer::new(0), macs: Macs::default() }
+    }
+
+    /// The multiplications of all products since the last call.
+    pub fn take_macs(&mut self) -> Macs {
+        std::mem::take(&mut self.macs)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::head::{EmbeddingMode, IGNORE, LossScale};
 use super::params::{Layout, Params};
-use super::profile::Part;
+use super::profile::{Part, PartProfile, Profile, StepProfile};
 use super::rcsm::{Losses, Passes};
 use super::replica::{ForwardOptions, PackedModel, Replica};
-use super::shape::Shape;
+use super::shape::{Shape, add};
 use crate::kernels::{Kernels, zeros};
 use flashlm_core::config::{Depth, ModelConfig};
 use rayon::prelude::*;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Depth of the reasoning loop in training.
@@ -53,15 +54,13 @@ impl BatchShape {
 }
 
 /// What one optimiser step measured.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepStats {
     /// Mean cross-entropy, nats per token.
     pub loss: f64,
     pub tokens: usize,
     /// Passes per token a hard choice would take.
     pub mean_passes: f64,
-    /// Share of the routes that went to every operation, (O).
-    pub op_usage: Vec<f32>,
 }
 
 /// What an evaluation measured.
@@ -83,8 +82,13 @@ pub struct Engine {
     packed: PackedModel,
     replicas: Vec<Replica>,
     grads: Vec<f32>,
+    /// Routes of the last step to every operation, and their shares, (O).
+    op_counts: Vec<u64>,
+    op_usage: Vec<f32>,
+    /// Of what the replicas do not do.
+    profile: Profile,
     shape: BatchShape,
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
 }
 
 impl Engine {
@@ -93,18 +97,26 @@ impl Engine {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(shape.threads)
             .thread_name(|i| format!("replica-{i}"))
+            // a main thread's, as whole runs are driven from one of these
+            .stack_size(8 << 20)
             .build()
             .unwrap_or_else(|e| panic!("cannot start {} threads: {e}", shape.threads));
+        // every thread looks for work once, so that what rayon keeps for each is there before the first step
+        pool.broadcast(|_| rayon::yield_now());
         let replica = Shape { sequences: shape.sequences, tokens: shape.tokens };
         let mut packed = PackedModel::new(config, kernels, &params.layout, mode);
         pool.install(|| packed.pack(&params.data));
+        let ops = config.rcsm.map_or(0, |c| c.ops as usize);
         Self {
             packed,
             replicas: (0..shape.threads).map(|_| Replica::new(&config, kernels, &params.layout, replica)).collect(),
             grads: zeros(params.layout.len),
+            op_counts: vec![0; ops],
+            op_usage: vec![0.0; ops],
+            profile: Profile::new(0),
             shape,
             params,
-            pool,
+            pool: Arc::new(pool),
         }
     }
 
@@ -128,8 +140,12 @@ impl Engine {
     }
 
     /// The threads of the replicas, for work that shares them.
-    pub fn pool(&self) -> &rayon::ThreadPool {
-        &self.pool
+    ///
+    /// Training that runs in one `install` of this pool allocates nothing after its first step. From any other thread
+    /// [`Self::step`] and [`Self::update`] do the same, but each hand-over goes through the pool's queue, which
+    /// allocates a block for every 63 of them.
+    pub fn pool(&self) -> Arc<rayon::ThreadPool> {
+        Arc::clone(&self.pool)
     }
 
     pub fn params(&self) -> &Params {
@@ -141,12 +157,20 @@ impl Engine {
         &self.grads
     }
 
+    /// Share of the last step's routes that went to every operation, (O).
+    pub fn op_usage(&self) -> &[f32] {
+        &self.op_usage
+    }
+
     /// Lets `f` change the parameters, given the gradients, on the engine's threads; then packs the weights anew.
     pub fn update<R: Send>(&mut self, f: impl FnOnce(&mut [f32], &mut [f32], &Layout) -> R + Send) -> R {
-        let Self { params, packed, grads, pool, .. } = self;
+        let Self { params, packed, grads, pool, profile, .. } = self;
         pool.install(|| {
+            profile.start();
             let result = f(&mut params.data, grads, &params.layout);
+            profile.lap(Part::Optimiser);
             packed.pack(&params.data);
+            profile.lap(Part::Packing);
             result
         })
     }
@@ -160,7 +184,7 @@ impl Engine {
         let scale = LossScale { per_token: 1.0 / self.shape.step_tokens() as f32, z_loss: options.z_loss };
         let micro_batches = (self.shape.threads * self.shape.accumulate) as f32;
         let mut stats = StepStats::default();
-        let mut counts = [0u64; 256];
+        self.op_counts.fill(0);
         let mut passes = 0;
         for micro in 0..self.shape.accumulate {
             for (i, replica) in self.replicas.iter_mut().enumerate() {
@@ -190,18 +214,21 @@ impl Engine {
                 stats.loss += replica.nats;
                 stats.tokens += replica.scored;
                 passes += replica.passes;
-                for (total, &n) in counts.iter_mut().zip(replica.op_counts()) {
+                for (total, &n) in self.op_counts.iter_mut().zip(replica.op_counts()) {
                     *total += n as u64;
                 }
             }
         }
+        self.profile.start();
         self.reduce();
+        self.profile.lap(Part::Reduction);
         let tokens = stats.tokens.max(1) as f64;
         stats.loss /= tokens;
         stats.mean_passes = passes as f64 / tokens;
-        let routes = counts.iter().sum::<u64>().max(1) as f32;
-        let ops = self.packed.config.rcsm.map_or(0, |c| c.ops as usize);
-        stats.op_usage = counts[..ops].iter().map(|&n| n as f32 / routes).collect();
+        let routes = self.op_counts.iter().sum::<u64>().max(1) as f32;
+        for (share, &n) in self.op_usage.iter_mut().zip(&self.op_counts) {
+            *share = n as f32 / routes;
+        }
         stats
     }
 
@@ -209,23 +236,18 @@ impl Engine {
     fn reduce(&mut self) {
         const CHUNK: usize = 1 << 15;
         let Self { grads, replicas, pool, .. } = self;
-        let mut parts: Vec<_> = replicas.iter_mut().map(|r| r.grads.chunks_mut(CHUNK)).collect();
-        let jobs: Vec<(&mut [f32], Vec<&mut [f32]>)> =
-            grads.chunks_mut(CHUNK).map(|g| (g, parts.iter_mut().filter_map(Iterator::next).collect())).collect();
         pool.install(|| {
-            jobs.into_par_iter().for_each(|(total, parts)| {
-                let mut parts = parts.into_iter();
-                if let Some(first) = parts.next() {
-                    total.copy_from_slice(first);
-                    first.fill(0.0);
-                }
-                for part in parts {
-                    for (t, p) in total.iter_mut().zip(part.iter_mut()) {
-                        *t += *p;
-                        *p = 0.0;
+            for (i, replica) in replicas.iter_mut().enumerate() {
+                let chunks = grads.par_chunks_mut(CHUNK).zip(replica.grads.par_chunks_mut(CHUNK));
+                chunks.for_each(|(total, part)| {
+                    if i == 0 {
+                        total.copy_from_slice(part);
+                    } else {
+                        add(total, part);
                     }
-                }
-            });
+                    part.fill(0.0);
+                });
+            }
         });
     }
 
@@ -248,12 +270,22 @@ impl Engine {
         out
     }
 
-    /// Time by part of all steps since the last call, summed over the replicas.
-    pub fn take_profile(&mut self) -> Vec<(Part, Duration)> {
-        let total = |part| self.replicas.iter_mut().map(|r| r.profile().spent(part)).sum();
-        let profile = Part::ALL.map(total);
-        self.replicas.iter_mut().for_each(|r| r.profile().clear());
-        Part::ALL.into_iter().zip(profile).collect()
+    /// Time and multiplications by part of all steps since the last call.
+    pub fn take_profile(&mut self) -> StepProfile {
+        let threads = self.replicas.len() as u32;
+        let profiles = || self.replicas.iter().map(Replica::profile);
+        let parts = Part::ALL.into_iter().map(|part| PartProfile {
+            part,
+            time: profiles().map(|p| p.spent(part)).sum::<Duration>() / threads + self.profile.spent(part),
+            macs: profiles().map(|p| p.macs(part)).sum(),
+        });
+        let pass =
+            |pass: usize| [0, 1].map(|way| profiles().map(|p| p.passes()[pass][way]).sum::<Duration>() / threads);
+        let passes = profiles().next().map_or(0, |p| p.passes().len());
+        let taken = StepProfile { parts: parts.collect(), passes: (0..passes).map(pass).collect() };
+        self.replicas.iter_mut().for_each(|r| r.profile_mut().clear());
+        self.profile.clear();
+        taken
     }
 
     /// The state all sequences carry, for [`Self::set_states`].

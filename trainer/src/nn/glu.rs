@@ -76,7 +76,7 @@ impl Glu {
             scratch.profile.lap(Part::ChannelMixer);
             let gate_up = self.gate_up.block_mut(&rows);
             kernels.ternary_forward(q, &weights.gate_up, gate_up, &mut scratch.workspace);
-            scratch.profile.lap(Part::Forward);
+            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             kernels.vectorise(
                 #[inline(always)]
                 || {
@@ -93,7 +93,7 @@ impl Glu {
             );
             scratch.profile.lap(Part::ChannelMixer);
             kernels.ternary_forward(q_hidden, &weights.down, y, &mut scratch.workspace);
-            scratch.profile.lap(Part::Forward);
+            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             kernels.vectorise(
                 #[inline(always)]
                 || add(y, x),
@@ -123,12 +123,12 @@ impl Glu {
             let (dgate_up, rest) = scratch.wide.split_at_mut(m * 2 * f);
             let dhidden = &mut rest[..m * f];
             kernels.backward_input(dx, m, &weights.down, dhidden, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap(Part::BackwardInput);
+            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
             kernels.backward_weight(dx, q_hidden, d, &mut grads[spans.down.clone()], &mut scratch.workspace);
-            scratch.profile.lap(Part::BackwardWeight);
+            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
             let again = |y: &mut [f32]| kernels.ternary_forward(q, &weights.gate_up, y, &mut scratch.workspace);
             let gate_up = self.gate_up.block(&rows, again);
-            scratch.profile.lap(Part::Forward);
+            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             kernels.vectorise(
                 #[inline(always)]
                 || {
@@ -147,10 +147,10 @@ impl Glu {
             scratch.profile.lap(Part::ChannelMixer);
             let dnormed = &mut scratch.block[..m * d];
             kernels.backward_input(dgate_up, m, &weights.gate_up, dnormed, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap(Part::BackwardInput);
+            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
             let dw = &mut grads[spans.gate_up.clone()];
             kernels.backward_weight(dgate_up, q, 2 * f, dw, &mut scratch.workspace);
-            scratch.profile.lap(Part::BackwardWeight);
+            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
             let gain = &params[spans.ffn_norm.clone()];
             let dgain = &mut grads[spans.ffn_norm.clone()];
             kernels.vectorise(

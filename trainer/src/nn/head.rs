@@ -1,6 +1,7 @@
 //! The embedding and, tied to it, the output head with its cross-entropy: logits exist for a block of rows at a time.
 
 use super::norm::rms_norm_backward;
+use super::profile::Part;
 use super::recurrence::Scratch;
 use super::shape::{row, row_mut};
 use crate::kernels::{FloatMatrix, Kernels, Write, zeros};
@@ -133,8 +134,10 @@ impl Head {
                 }
             },
         );
+        scratch.profile.lap(Part::Head);
         let logits = &mut self.logits[..rows * self.vocab];
         kernels.matmul_nt(&self.normed[..rows * d], rows, matrix, logits, &mut scratch.workspace);
+        scratch.profile.lap_products(Part::HeadProducts, scratch.workspace.take_macs());
     }
 
     /// Cross-entropy in nats, summed over the rows whose target is not [`IGNORE`], and its gradient: sets `dx` (M, D),
@@ -169,10 +172,12 @@ impl Head {
                     nats
                 },
             );
+            scratch.profile.lap(Part::Head);
             let dnormed = &mut self.dnormed[..rows * d];
             kernels.matmul_nn(logits, rows, &weights.train, dnormed, Write::Set, &mut scratch.workspace);
             let dembed = &mut grads[embed.clone()];
             kernels.matmul_tn(logits, &self.normed[..rows * d], rows, v, d, dembed, &mut scratch.workspace);
+            scratch.profile.lap_products(Part::HeadProducts, scratch.workspace.take_macs());
             let (gain, dgain) = (&params[norm.clone()], &mut grads[norm.clone()]);
             kernels.vectorise(
                 #[inline(always)]

@@ -17,5 +17,5 @@ mod shape;
 pub use engine::{BatchShape, Engine, Evaluation, StepOptions, StepStats, Story, TrainDepth};
 pub use head::{EmbeddingMode, IGNORE};
 pub use params::{Layout, ParamKind, Params, Rng, TensorSpec};
-pub use profile::Part;
+pub use profile::{Part, PartProfile, StepProfile};
 pub use rcsm::Passes;

@@ -130,7 +130,7 @@ impl GatedRecurrence {
             scratch.profile.lap(Part::Recurrence);
             let gates = self.gate_value_out.block_mut(&rows);
             kernels.ternary_forward(q, &weights.gate_value_out, gates, &mut scratch.workspace);
-            scratch.profile.lap(Part::Forward);
+            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             kernels.vectorise(
                 #[inline(always)]
                 || {
@@ -157,7 +157,7 @@ impl GatedRecurrence {
             scratch.profile.lap(Part::Recurrence);
             let y = &mut y[rows.start * d..rows.end * d];
             kernels.ternary_forward(q_out, &weights.proj, y, &mut scratch.workspace);
-            scratch.profile.lap(Part::Forward);
+            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             let x = &x[rows.start * d..rows.end * d];
             kernels.vectorise(
                 #[inline(always)]
@@ -199,15 +199,15 @@ impl GatedRecurrence {
             let dy = &mut scratch.block[..rows.len() * d];
             let dx = &dx[rows.start * d..rows.end * d];
             kernels.backward_input(dx, rows.len(), &weights.proj, dy, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap(Part::BackwardInput);
+            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
             let dw = &mut grads[spans.proj.clone()];
             kernels.backward_weight(dx, &self.q_out[block], d, dw, &mut scratch.workspace);
-            scratch.profile.lap(Part::BackwardWeight);
+            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
             let again = |y: &mut [f32]| {
                 kernels.ternary_forward(&self.q[block], &weights.gate_value_out, y, &mut scratch.workspace)
             };
             let gates = self.gate_value_out.block(&rows, again);
-            scratch.profile.lap(Part::Forward);
+            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             let dgates = &mut scratch.wide[..rows.len() * 3 * d];
             let gain = &params[spans.state_norm.clone()];
             let dgain = &mut grads[spans.state_norm.clone()];
@@ -243,10 +243,10 @@ impl GatedRecurrence {
             let du = &mut scratch.all[rows.start * d..rows.end * d];
             let weights = &weights.gate_value_out;
             kernels.backward_input(dgates, rows.len(), weights, du, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap(Part::BackwardInput);
+            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
             let dw = &mut grads[spans.gate_value_out.clone()];
             kernels.backward_weight(dgates, &self.q[block], 3 * d, dw, &mut scratch.workspace);
-            scratch.profile.lap(Part::BackwardWeight);
+            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
         }
 
         let du = &scratch.all[..m * d];

@@ -9,6 +9,7 @@ use super::recurrence::{self, GatedRecurrence, Scratch};
 use super::shape::{BLOCK_ROWS, Shape};
 use crate::kernels::{Kernels, TernaryMatrix, Workspace, zeros};
 use flashlm_core::config::ModelConfig;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// The weights as the products read them, packed once per optimiser step and shared by all replicas.
@@ -51,20 +52,22 @@ impl PackedModel {
     /// Quantises every matrix of `params`; the work is split over the current rayon pool.
     pub fn pack(&mut self, params: &[f32]) {
         let Self { embed, mixers, ffns, rcsm, blocks, rcsm_spans, kernels, embed_span, .. } = self;
-        rayon::scope(|scope| {
-            for ((mixer, ffn), spans) in mixers.iter_mut().zip(ffns).zip(&*blocks) {
-                scope.spawn(move |_| {
-                    mixer.gate_value_out.pack(&params[spans.gate_value_out.clone()]);
-                    mixer.proj.pack(&params[spans.proj.clone()]);
-                    ffn.gate_up.pack(&params[spans.gate_up.clone()]);
-                    ffn.down.pack(&params[spans.down.clone()]);
-                });
-            }
+        let layers = || {
+            let layers = mixers.par_iter_mut().zip(ffns.par_iter_mut()).zip(blocks.par_iter()).with_max_len(1);
+            layers.for_each(|((mixer, ffn), spans)| {
+                mixer.gate_value_out.pack(&params[spans.gate_value_out.clone()]);
+                mixer.proj.pack(&params[spans.proj.clone()]);
+                ffn.gate_up.pack(&params[spans.gate_up.clone()]);
+                ffn.down.pack(&params[spans.down.clone()]);
+            });
+        };
+        let rcsm = || {
             if let (Some(rcsm), Some(spans)) = (rcsm, rcsm_spans) {
-                scope.spawn(move |_| rcsm.pack(params, spans));
+                rcsm.pack(params, spans);
             }
-            scope.spawn(|_| embed.pack(*kernels, &params[embed_span.clone()]));
-        });
+        };
+        // `join` and not `scope`, whose tasks are boxed: a step allocates nothing
+        rayon::join(|| embed.pack(*kernels, &params[embed_span.clone()]), || rayon::join(layers, rcsm));
     }
 }
 
@@ -122,7 +125,7 @@ impl Replica {
                 wide: zeros(BLOCK_ROWS * 3 * f.max(d)),
                 narrow: vec![0.0; narrow],
                 workspace: Workspace::new(),
-                profile: Profile::new(),
+                profile: Profile::new(config.rcsm.map_or(0, |c| c.depths[c.depths.len() - 1] as usize)),
             },
             reset: vec![false; m],
             fresh: true,
@@ -154,7 +157,12 @@ impl Replica {
     }
 
     /// Time by part since it was cleared.
-    pub fn profile(&mut self) -> &mut Profile {
+    pub fn profile(&self) -> &Profile {
+        &self.scratch.profile
+    }
+
+    /// The same, to clear it.
+    pub fn profile_mut(&mut self) -> &mut Profile {
         &mut self.scratch.profile
     }
 

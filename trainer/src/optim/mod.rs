@@ -14,7 +14,7 @@ pub use moments::Precision;
 use muon::Muon;
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, Macs};
 use crate::nn::{Layout, ParamKind};
 
 /// Elements one task works on: large enough to hide the fork, small enough to share out a matrix.
@@ -163,6 +163,11 @@ impl Optimiser {
     /// Updates applied so far.
     pub fn updates(&self) -> u64 {
         self.updates
+    }
+
+    /// Multiply-adds of the products in one update: Muon's.
+    pub fn macs(&self) -> Macs {
+        Macs { float: self.muon.macs(), ..Macs::default() }
     }
 
     pub fn settings(&self) -> &Settings {

@@ -5,8 +5,6 @@
 //! `1 / sqrt(max(rows, cols))`; multiplied by `0.2 sqrt(max(rows, cols))` (Liu et al., 2025, "Muon is scalable for LLM
 //! training") its size is that of an AdamW update, so both share one learning rate and weight decay.
 
-use rayon::prelude::*;
-
 use super::moments::{Moment, Moments, noise};
 use crate::kernels::{FloatMatrix, Kernels, Workspace, Write};
 
@@ -40,13 +38,15 @@ struct Scratch {
     packed: Vec<[FloatMatrix; 2]>,
 }
 
+/// Indices into the matrices, with the share's work space.
+type Share = (Vec<usize>, Scratch);
+
 /// The matrices and how they are shared out.
 pub struct Muon {
     kernels: Kernels,
     matrices: Vec<Matrix>,
     momentum: f32,
-    /// Indices into `matrices`, with the share's work space.
-    shares: Vec<(Vec<usize>, Scratch)>,
+    shares: Vec<Share>,
 }
 
 impl Muon {
@@ -81,6 +81,11 @@ impl Muon {
         Self { kernels, shares: shares.collect(), matrices, momentum }
     }
 
+    /// Multiply-adds of the products in one update.
+    pub fn macs(&self) -> u64 {
+        (STEPS * self.matrices.iter().map(cost).sum::<usize>()) as u64
+    }
+
     /// One update of every matrix at learning rate `lr`; `grad_scale` multiplies the gradients (clipping).
     pub fn step(
         &mut self,
@@ -94,13 +99,13 @@ impl Muon {
         let Self { kernels, momentum, ref matrices, .. } = *self;
         let step = Step { kernels, lr, grad_scale, update, momentum, matrices, grads };
         match momenta {
-            Moments::F32(m) => step.run(&mut self.shares, params, m),
-            Moments::Bf16(m) => step.run(&mut self.shares, params, m),
+            Moments::F32(m) => step.run(&mut self.shares, 0, params, m),
+            Moments::Bf16(m) => step.run(&mut self.shares, 0, params, m),
         }
     }
 }
 
-/// Multiplications of one matrix's update, up to a factor.
+/// Multiply-adds of one Newton-Schulz step of a matrix.
 fn cost(m: &Matrix) -> usize {
     let (small, large) = (m.rows.min(m.cols), m.rows.max(m.cols));
     small * small * (2 * large + small)
@@ -118,25 +123,28 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn run<M: Moment>(&self, shares: &mut [(Vec<usize>, Scratch)], mut params: &mut [f32], mut momenta: &mut [M]) {
-        let mut start = 0;
-        let mut tasks: Vec<_> = Vec::with_capacity(shares.len());
-        for (of, scratch) in shares {
-            let last = &self.matrices[*of.last().expect("a share holds a matrix")];
-            let end = last.offset + last.rows * last.cols;
-            let (p, rest) = params.split_at_mut(end - start);
-            let (m, rest_m) = momenta.split_at_mut(end - start);
-            (params, momenta) = (rest, rest_m);
-            tasks.push((start, p, m, of, scratch));
-            start = end;
-        }
-        tasks.into_par_iter().for_each(|(start, params, momenta, of, scratch)| {
-            for &i in of.iter() {
-                let matrix = &self.matrices[i];
-                let at = matrix.offset - start..matrix.offset - start + matrix.rows * matrix.cols;
-                self.one(matrix, &mut params[at.clone()], &mut momenta[at], scratch);
+    /// Moves the matrices of `shares`, whose parameters and momenta begin at element `start`, on all threads.
+    ///
+    /// Halved until a share is left, and not gathered into tasks: a step allocates nothing.
+    fn run<M: Moment>(&self, shares: &mut [Share], start: usize, params: &mut [f32], momenta: &mut [M]) {
+        match shares {
+            [] => {}
+            [(of, scratch)] => {
+                for &i in &*of {
+                    let matrix = &self.matrices[i];
+                    let at = matrix.offset - start..matrix.offset - start + matrix.rows * matrix.cols;
+                    self.one(matrix, &mut params[at.clone()], &mut momenta[at], scratch);
+                }
             }
-        });
+            _ => {
+                let (left, right) = shares.split_at_mut(shares.len() / 2);
+                let last = &self.matrices[*left[left.len() - 1].0.last().expect("a share holds a matrix")];
+                let border = last.offset + last.rows * last.cols;
+                let (p, right_p) = params.split_at_mut(border - start);
+                let (m, right_m) = momenta.split_at_mut(border - start);
+                rayon::join(|| self.run(left, start, p, m), || self.run(right, border, right_p, right_m));
+            }
+        }
     }
 
     fn one<M: Moment>(&self, matrix: &Matrix, params: &mut [f32], momenta: &mut [M], scratch: &mut Scratch) {

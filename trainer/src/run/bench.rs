@@ -1,12 +1,16 @@
-//! `trainer bench`: whole training steps on random tokens, timed.
+//! `trainer bench`: whole training steps on random tokens, timed, and where the time goes.
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng, StepOptions, TrainDepth};
+use crate::kernels::{Kernels, Macs, Multiply, Precision};
+use crate::nn::{BatchShape, EmbeddingMode, Engine, Params, Part, Rng, StepOptions, StepProfile, TrainDepth};
 use crate::optim::{self, Optimiser};
 use crate::run::args::{BenchArgs, DepthArg};
+
+/// How long the peak of one kind of multiplication is looked for.
+const PEAK_TIME: Duration = Duration::from_millis(100);
 
 /// What was measured.
 #[derive(Debug, Serialize)]
@@ -17,6 +21,7 @@ struct Report {
     sequences: usize,
     tokens: usize,
     depth: String,
+    optimiser: optim::Kind,
     repeats: u32,
     /// Of all steps together, update included.
     tokens_per_second: f64,
@@ -25,12 +30,111 @@ struct Report {
     update: f64,
     /// The fastest whole step [seconds].
     best_step: f64,
-    /// Share of every part in the replicas' work.
-    parts: Vec<(&'static str, f64)>,
+    /// The most the machine multiplied in a register loop, all threads at once.
+    peak: Peaks,
+    /// Where a step goes; the shares sum to one.
+    parts: Vec<Row>,
+    /// Of the RCSM loop's time, every pass: forward and backward [seconds of a step].
+    rcsm_passes: Vec<[f64; 2]>,
+}
+
+/// Multiply-adds a second, in units of 1e9; absent where the level has no such instruction.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Peaks {
+    int8: Option<f64>,
+    /// In the precision of the kernels.
+    float: Option<f64>,
+    f32: Option<f64>,
+}
+
+/// One line of the table.
+#[derive(Debug, Serialize)]
+struct Row {
+    part: &'static str,
+    /// Of one step, mean over the threads [seconds].
+    seconds: f64,
+    /// Of the whole step.
+    share: f64,
+    /// Multiply-adds of one step in products with weights, all threads.
+    macs: u64,
+    /// 1e9 multiply-adds a second; absent where there are none.
+    gmacs_per_second: Option<f64>,
+    /// The time those multiply-adds take at the measured peaks, as a share of the part's.
+    of_peak: Option<f64>,
+}
+
+impl Peaks {
+    /// Measures on all threads of `pool` at once.
+    fn measure(kernels: Kernels, pool: &rayon::ThreadPool) -> Self {
+        let giga = |multiply| {
+            let each: Option<Vec<f64>> = pool.broadcast(|_| kernels.peak(multiply, PEAK_TIME)).into_iter().collect();
+            each.map(|each| each.iter().sum::<f64>() / 1e9)
+        };
+        let f32 = giga(Multiply::F32);
+        let float = match kernels.precision() {
+            Precision::F32 => f32,
+            Precision::Bf16 => giga(Multiply::Bf16),
+        };
+        Self { int8: giga(Multiply::Int8), float, f32 }
+    }
+
+    /// The seconds that `macs` take at the peaks.
+    fn seconds(&self, macs: Macs) -> Option<f64> {
+        let one = |count: u64, peak: Option<f64>| match (count, peak) {
+            (0, _) => Some(0.0),
+            (count, peak) => Some(count as f64 / (1e9 * peak?)),
+        };
+        Some(one(macs.int8, self.int8)? + one(macs.float, self.float)? + one(macs.single, self.f32)?)
+    }
+
+    fn row(&self, part: &'static str, seconds: f64, step: f64, macs: Macs) -> Row {
+        let total = macs.total();
+        let busy = total > 0 && seconds > 0.0;
+        Row {
+            part,
+            seconds,
+            share: seconds / step,
+            macs: total,
+            gmacs_per_second: busy.then(|| total as f64 / seconds / 1e9),
+            of_peak: self.seconds(macs).filter(|_| busy).map(|ideal| ideal / seconds),
+        }
+    }
+}
+
+/// The table of `profile`, taken over `steps` steps of `step` seconds each: what no part accounts for, the batch's
+/// filling and the wait of a thread for the slowest, comes last.
+fn rows(profile: &StepProfile, peaks: &Peaks, optimiser: Macs, steps: u32, step: f64) -> Vec<Row> {
+    let mut rows: Vec<Row> = profile
+        .parts
+        .iter()
+        .map(|p| {
+            let mut macs = p.macs;
+            for count in [&mut macs.int8, &mut macs.float, &mut macs.single] {
+                *count /= u64::from(steps);
+            }
+            if p.part == Part::Optimiser {
+                macs += optimiser;
+            }
+            peaks.row(p.part.name(), p.time.as_secs_f64() / f64::from(steps), step, macs)
+        })
+        .collect();
+    let rest = step - rows.iter().map(|r| r.seconds).sum::<f64>();
+    rows.push(peaks.row("batch and waiting", rest, step, Macs::default()));
+    rows
 }
 
 /// Runs the benchmark and prints its report.
 pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    let report = measure(args)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{}", table(&report));
+    }
+    Ok(())
+}
+
+fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
     let config = args.model.config();
     config.validate()?;
     let kernels = args.machine.kernels()?;
@@ -69,45 +173,154 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         engine.update(|params, grads, _| optimiser.update(params, grads, 1e-4));
         (stepped, started.elapsed() - stepped)
     };
-    // the first step allocates and touches every page
-    one(&mut engine);
-    engine.take_profile();
-    let times: Vec<(Duration, Duration)> = (0..args.repeats).map(|_| one(&mut engine)).collect();
-    let parts = engine.take_profile();
-    let seconds = |d: Duration| d.as_secs_f64();
+    let pool = engine.pool();
+    let peak = Peaks::measure(kernels, &pool);
+    let times: Vec<(Duration, Duration)> = pool.install(|| {
+        // the first step allocates and touches every page
+        one(&mut engine);
+        engine.take_profile();
+        (0..args.repeats).map(|_| one(&mut engine)).collect()
+    });
+    let profile = engine.take_profile();
     let mean = |pick: fn(&(Duration, Duration)) -> Duration| {
-        times.iter().map(|t| seconds(pick(t))).sum::<f64>() / times.len() as f64
+        times.iter().map(|t| pick(t).as_secs_f64()).sum::<f64>() / times.len() as f64
     };
     let (forward_backward, update) = (mean(|t| t.0), mean(|t| t.1));
-    let all: f64 = parts.iter().map(|(_, spent)| seconds(*spent)).sum();
-    let report = Report {
-        parts: parts.iter().map(|(part, spent)| (part.name(), seconds(*spent) / all)).collect(),
+    let step = forward_backward + update;
+    let per_step = |d: Duration| d.as_secs_f64() / f64::from(args.repeats);
+    Ok(Report {
         kernels: format!("{} {}", kernels.isa(), kernels.precision()),
         parameters,
         threads: shape.threads,
         sequences: shape.sequences,
         tokens: shape.tokens,
         depth: name,
+        optimiser: args.optimiser,
         repeats: args.repeats,
-        tokens_per_second: shape.step_tokens() as f64 / (forward_backward + update),
+        tokens_per_second: shape.step_tokens() as f64 / step,
         forward_backward,
         update,
-        best_step: times.iter().map(|t| seconds(t.0 + t.1)).fold(f64::INFINITY, f64::min),
+        best_step: times.iter().map(|t| (t.0 + t.1).as_secs_f64()).fold(f64::INFINITY, f64::min),
+        peak,
+        parts: rows(&profile, &peak, optimiser.macs(), args.repeats, step),
+        rcsm_passes: profile.passes.iter().map(|p| p.map(per_step)).collect(),
+    })
+}
+
+/// The report to read.
+fn table(report: &Report) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let mut line = |text: std::fmt::Arguments| {
+        // a string takes everything
+        let _ = writeln!(out, "{}", text.to_string().trim_end());
     };
-    if args.json {
-        println!("{}", serde_json::to_string(&report)?);
-        return Ok(());
+    let Report { parameters, kernels, depth, threads, sequences, tokens, repeats, .. } = report;
+    line(format_args!("{parameters} parameters, {kernels} kernels, {depth}"));
+    line(format_args!("{threads} threads x {sequences} sequences x {tokens} tokens, mean of {repeats} steps"));
+    let peak = |peak: Option<f64>| peak.map_or("none".into(), |p| format!("{p:.0}"));
+    let Peaks { int8, float, f32 } = report.peak;
+    let (int8, float, f32) = (peak(int8), peak(float), peak(f32));
+    line(format_args!("measured peak, all threads: int8 {int8}, products' float {float}, f32 {f32} GMAC/s"));
+    let optional =
+        |value: Option<f64>, digits: usize, unit: &str| value.map_or(String::new(), |v| format!("{v:.digits$}{unit}"));
+    line(format_args!("  {:20} {:>9} {:>8} {:>9} {:>9}", "part", "ms", "of step", "GMAC/s", "of peak"));
+    for row in &report.parts {
+        let (name, ms, share) = (row.part, 1e3 * row.seconds, 100.0 * row.share);
+        let rate = optional(row.gmacs_per_second, 0, "");
+        let of_peak = optional(row.of_peak.map(|p| 100.0 * p), 1, " %");
+        line(format_args!("  {name:20} {ms:9.1} {share:6.1} % {rate:>9} {of_peak:>9}"));
     }
-    let Report { threads, sequences, tokens, .. } = report;
-    println!("{parameters} parameters, {} kernels, {}", report.kernels, report.depth);
-    println!("{threads} threads x {sequences} sequences x {tokens} tokens, mean of {} steps", report.repeats);
-    println!("  forward and backward  {:9.1} ms", 1e3 * report.forward_backward);
-    println!("  optimiser and packing {:9.1} ms", 1e3 * report.update);
-    let replicas = f64::from(args.repeats) * threads as f64;
-    for (part, share) in &report.parts {
-        println!("    {part:20} {:9.1} ms of a replica's step, {:4.1} %", 1e3 * share * all / replicas, 100.0 * share);
+    for (pass, [forward, backward]) in report.rcsm_passes.iter().enumerate().filter(|(_, p)| p[0] > 0.0) {
+        let (name, forward, backward) = (format!("of the rcsm loop, pass {}", pass + 1), 1e3 * forward, 1e3 * backward);
+        line(format_args!("  {name:27} {forward:6.1} ms forward, {backward:6.1} ms backward"));
     }
-    println!("  fastest whole step    {:9.1} ms", 1e3 * report.best_step);
-    println!("  {:.0} tokens/s", report.tokens_per_second);
-    Ok(())
+    let (step, update) = (1e3 * (report.forward_backward + report.update), 1e3 * report.update);
+    line(format_args!(
+        "  whole step {step:.1} ms, of it update {update:.1} ms; fastest {:.1} ms",
+        1e3 * report.best_step
+    ));
+    line(format_args!("  {:.0} tokens/s", report.tokens_per_second));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    /// A small supernova on two threads, every kind of product in it.
+    const SMALL: &str =
+        "bench --d-model 64 --layers 2 --d-ffn 96 --vocab 320 --sequences 2 --tokens 16 --threads 2 --repeats 2";
+
+    fn report(more: &[&str]) -> Report {
+        #[derive(Parser)]
+        struct Bench {
+            #[command(flatten)]
+            args: BenchArgs,
+        }
+        let words = SMALL.split(' ').chain(more.iter().copied());
+        measure(&Bench::parse_from(words).args).expect("the benchmark runs")
+    }
+
+    fn macs(report: &Report, part: Part) -> u64 {
+        report.parts.iter().find(|r| r.part == part.name()).expect("every part has a row").macs
+    }
+
+    #[test]
+    fn shares_sum_to_one() {
+        let report = report(&[]);
+        let sum: f64 = report.parts.iter().map(|r| r.share).sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+        assert!(report.parts.iter().all(|r| (0.0..1.0).contains(&r.share)), "{:#?}", report.parts);
+        let [reduction, optimiser, packing] = [Part::Reduction, Part::Optimiser, Part::Packing]
+            .map(|p| p.name())
+            .map(|name| report.parts.iter().find(|r| r.part == name).expect("every part has a row").share);
+        assert!(reduction > 0.0 && optimiser > 0.0 && packing > 0.0);
+        assert_eq!(report.rcsm_passes.len(), 8);
+        assert!(report.rcsm_passes.iter().flatten().all(|&s| s > 0.0));
+        let loops: f64 = report.rcsm_passes.iter().flatten().sum();
+        let charged: f64 = report.parts.iter().filter(|r| r.part.starts_with("rcsm loop")).map(|r| r.seconds).sum();
+        assert!(loops <= charged, "passes {loops} s of a loop of {charged} s");
+        let text = table(&report);
+        assert!(report.parts.iter().all(|r| text.contains(r.part)), "{text}");
+    }
+
+    #[test]
+    fn multiplications_counted_are_those_of_the_configuration() {
+        let (d, f, v, layers, tokens) = (64, 96, 320, 2, 2 * 2 * 16);
+        let (r, o, s, passes, depths) = (96, 16, 16, 8, 3);
+        for isa in crate::kernels::Isa::available() {
+            let report = report(&["--isa", &isa.to_string()]);
+            // from AVX-512 on the backward makes the wide projections' outputs again
+            let times = if isa >= crate::kernels::Isa::Avx512 { 2 } else { 1 };
+            let (wide, narrow) = (3 * d * d + 2 * d * f, d * d + d * f);
+            let all = layers * (wide + narrow) * tokens;
+            assert_eq!(macs(&report, Part::Forward), layers * (times * wide + narrow) * tokens, "{isa}");
+            assert_eq!(macs(&report, Part::BackwardInput), all, "{isa}");
+            assert_eq!(macs(&report, Part::BackwardWeight), all, "{isa}");
+            assert_eq!(macs(&report, Part::HeadProducts), 3 * v * d * tokens, "{isa}");
+            // every pass: keys and routes, two operations, the mix; once: depth, memory write
+            let pass = (o + s) * r + 2 * r * r + 2 * r * r;
+            let rcsm = passes * pass + depths * r + (s + r) * r;
+            assert_eq!(macs(&report, Part::RcsmForward), rcsm * tokens, "{isa}");
+            assert_eq!(macs(&report, Part::RcsmBackward), rcsm * tokens, "{isa}");
+            // down and up forward and twice backward, and the loop's weight gradients
+            assert_eq!(macs(&report, Part::RcsmProducts), (6 * d * r + rcsm) * tokens, "{isa}");
+            for part in [Part::Head, Part::Recurrence, Part::ChannelMixer, Part::Reduction, Part::Packing] {
+                assert_eq!(macs(&report, part), 0, "{isa} {}", part.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_at_the_peak_is_all_of_it() {
+        let peaks = Peaks { int8: Some(4.0), float: Some(2.0), f32: None };
+        let macs = Macs { int8: 4_000_000_000, float: 2_000_000_000, single: 0 };
+        let row = peaks.row("products", 2.0, 8.0, macs);
+        assert_eq!((row.share, row.gmacs_per_second, row.of_peak), (0.25, Some(3.0), Some(1.0)));
+        let none = peaks.row("loop", 1.0, 8.0, Macs { single: 5, ..macs });
+        assert_eq!((none.gmacs_per_second.is_some(), none.of_peak), (true, None));
+        assert_eq!(peaks.row("scan", 1.0, 8.0, Macs::default()).gmacs_per_second, None);
+    }
 }

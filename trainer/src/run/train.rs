@@ -29,6 +29,11 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<()> {
     interrupt::install().context("cannot install the Ctrl-C handler")?;
     let mut progress = Progress::new();
     let mut run = prepare::prepare(args, &progress)?;
+    // on one of the replicas' own threads, where a step allocates nothing
+    run.engine.pool().install(|| train_prepared(args, &mut run, &mut progress))
+}
+
+fn train_prepared(args: &TrainArgs, run: &mut Run, progress: &mut Progress) -> anyhow::Result<()> {
     let mut timers = Timers::new(args);
     let mut averages = Averages::default();
     let mut skipped = 0;
@@ -39,7 +44,7 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<()> {
         }
         let point = run.settings.schedule.at(share);
         run.enter(&point);
-        let (stats, grad_norm, took) = step(&mut run, &point);
+        let (stats, grad_norm, took) = step(run, &point);
         run.step += 1;
         match grad_norm {
             Some(_) => {
@@ -54,11 +59,11 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<()> {
                 // what the lanes carry may be spoilt too
                 run.mend_lanes();
                 if skipped >= MAX_SKIPPED {
-                    bail!("{}", diverged(&run));
+                    bail!("{}", diverged(run));
                 }
             }
         }
-        record_step(&mut run, &progress, &point, stats, grad_norm, took);
+        record_step(run, progress, &point, stats, grad_norm, took);
         progress.show(&Status {
             progress: run.clock.progress(run.step),
             phase: &run.settings.schedule.phases[point.phase].name,
@@ -70,14 +75,14 @@ pub fn train(args: &TrainArgs) -> anyhow::Result<()> {
             left: run.clock.left(run.step),
         });
         if timers.evaluation.is_due() {
-            evaluate(&mut run, &progress)?;
+            evaluate(run, progress)?;
         }
         if timers.checkpoint.is_due() {
-            save(&mut run, &progress);
+            save(run, progress);
         }
     }
     progress.finish();
-    finish::finish(&mut run, &progress)
+    finish::finish(run, progress)
 }
 
 /// Forward, backward and update. The gradient norm is `None` where a value was not finite and nothing changed.
@@ -138,7 +143,7 @@ fn record_step(
         tokens: run.tokens,
         tokens_per_second: stats.tokens as f64 / took.as_secs_f64(),
         mean_passes: stats.mean_passes,
-        op_usage: stats.op_usage,
+        op_usage: run.engine.op_usage().to_vec(),
     });
     if let Some(message) = run.metrics.write(&record) {
         progress.line(&message);

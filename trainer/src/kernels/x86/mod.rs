@@ -12,6 +12,8 @@ mod avx2;
 mod avx512;
 mod convert;
 
+pub(super) use amx::Tiles;
+
 use super::operands::{BF16_PAD, INT8_PAD, ROW_PAD};
 use super::{FloatMatrix, Isa, QuantisedRows, TernaryMatrix, Workspace, Write};
 
@@ -68,7 +70,7 @@ pub(super) fn ternary_forward(isa: Isa, x: &QuantisedRows, w: &TernaryMatrix, y:
         Isa::Avx512 => (avx512::HEIGHT, avx512::ternary_block),
         _ => (avx2::HEIGHT, avx2::ternary_block),
     };
-    let _tiles = (isa == Isa::Amx).then(amx::Tiles::configure);
+    let _tiles = (isa == Isa::Amx).then(Tiles::configure);
     let y = y.as_mut_ptr();
     for_blocks(m, n, height, stride, |row, col| {
         // SAFETY: the lengths checked above keep every block inside its buffers, whose rows are padded to
@@ -116,7 +118,7 @@ fn product(
         Isa::Amx => (amx::HEIGHT, amx::block),
         _ => (avx512::HEIGHT, avx512::block),
     };
-    let _tiles = (isa == Isa::Amx).then(amx::Tiles::configure);
+    let _tiles = (isa == Isa::Amx).then(Tiles::configure);
     let c = c.as_mut_ptr();
     let step = depth.div_ceil(depth.div_ceil(MAX_DEPTH)).next_multiple_of(BF16_PAD);
     for first in (0..depth).step_by(step) {
@@ -230,9 +232,9 @@ fn contract_rows(
     ws: &mut Workspace,
     pair: impl Fn(usize, usize, &mut [u16]),
 ) {
-    let largest = m.min(CHUNK_DEPTH).next_multiple_of(BF16_PAD);
-    let left = ws.left.at_least(n.next_multiple_of(ROW_PAD) * odd_lines(largest));
-    let right = ws.right.at_least(k.next_multiple_of(BLOCK_COLS) * largest);
+    // the deepest chunk's, whatever m: a later product of more rows must find the room
+    let left = ws.left.at_least(n.next_multiple_of(ROW_PAD) * odd_lines(CHUNK_DEPTH));
+    let right = ws.right.at_least(k.next_multiple_of(BLOCK_COLS) * CHUNK_DEPTH);
     for first in (0..m).step_by(CHUNK_DEPTH) {
         let rows = CHUNK_DEPTH.min(m - first);
         let depth = rows.next_multiple_of(BF16_PAD);

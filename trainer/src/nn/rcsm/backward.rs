@@ -5,7 +5,7 @@ use super::{GATHER, Passes, Rcsm, Weights};
 use crate::kernels::{Kernels, Rounding, Workspace, Write, rows_times_matrix};
 use crate::nn::norm::{dot, layer_norm_backward, rms_norm_backward};
 use crate::nn::params::RcsmSpans;
-use crate::nn::profile::Part;
+use crate::nn::profile::{Part, Profile};
 use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{add, add_scaled, row, row_mut};
 use flashlm_core::config::TOP_K_OPS;
@@ -44,14 +44,13 @@ impl Rcsm {
         let ws = &mut scratch.workspace;
         kernels.backward_input(dx, m, &weights.up, &mut self.dstate, Write::Set, ws);
         kernels.backward_weight(dx, &self.q_state, d, &mut grads[spans.up.clone()], ws);
-        scratch.profile.lap(Part::RcsmProducts);
-        let narrow = &mut scratch.narrow;
+        scratch.profile.lap_products(Part::RcsmProducts, ws.take_macs());
+        let Scratch { narrow, profile, workspace: ws, .. } = scratch;
         kernels.vectorise(
             #[inline(always)]
-            || self.run_backward(kernels, weights, params, spans, grads, reset, losses, narrow),
+            || self.run_backward(kernels, weights, params, spans, grads, reset, losses, narrow, profile),
         );
-
-        scratch.profile.lap(Part::RcsmBackward);
+        profile.lap_products(Part::RcsmBackward, self.backward_macs(losses.passes, losses.memory_writes));
         for p in &self.passes[..self.taken] {
             kernels.matmul_tn(&p.dsum, &p.mix_in, m, r, 2 * r, &mut grads[spans.mix.clone()], ws);
             kernels.backward_weight(&p.dkeys, &p.q, o + s, &mut grads[spans.route_read.clone()], ws);
@@ -78,7 +77,7 @@ impl Rcsm {
                 }
             },
         );
-        scratch.profile.lap(Part::RcsmProducts);
+        profile.lap_products(Part::RcsmProducts, ws.take_macs());
     }
 
     #[inline(always)]
@@ -92,6 +91,7 @@ impl Rcsm {
         reset: &[bool],
         losses: Losses,
         scratch: &mut [f32],
+        profile: &mut Profile,
     ) {
         let (r, o, s) = self.dims();
         let b = self.shape.sequences;
@@ -127,6 +127,7 @@ impl Rcsm {
                 }
             }
             dr.fill(0.0);
+            profile.lap(Part::RcsmBackward);
             for pass in (0..self.taken).rev() {
                 for (k, i) in (t * b..(t + 1) * b).enumerate() {
                     let (dr, dstate) = (row_mut(dr, k, r), row(&self.dstate, i, r));
@@ -141,6 +142,7 @@ impl Rcsm {
                     }
                 }
                 self.pass_backward(kernels, weights, params, spans, grads, t, pass, losses, share, dr, work);
+                profile.lap_pass(Part::RcsmBackward, pass);
             }
             self.dfirst[t * b * r..(t + 1) * b * r].copy_from_slice(dr);
             for i in t * b..(t + 1) * b {

@@ -4,7 +4,7 @@ use super::address::{read, write};
 use super::{Passes, Rcsm, Weights, gumbel};
 use crate::kernels::{Kernels, Rounding, rows_times_matrix};
 use crate::nn::params::RcsmSpans;
-use crate::nn::profile::Part;
+use crate::nn::profile::{Part, Profile};
 use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{add, row, row_mut};
 use flashlm_core::math::{argmax, exp, layer_norm, rms_norm, sigmoid, softmax2, top2, unit_address};
@@ -38,7 +38,7 @@ impl Rcsm {
             },
         );
         kernels.ternary_forward(&self.q_in, &weights.down, &mut self.first, &mut scratch.workspace);
-        scratch.profile.lap(Part::RcsmProducts);
+        scratch.profile.lap_products(Part::RcsmProducts, scratch.workspace.take_macs());
         let depths = self.config.depths;
         self.taken = match passes {
             Passes::Fixed(n) => n.clamp(1, self.passes.len()),
@@ -46,15 +46,18 @@ impl Rcsm {
         };
         kernels.vectorise(
             #[inline(always)]
-            || self.run(kernels, weights, params, spans, reset, passes, memory_writes, &mut scratch.narrow),
+            || {
+                let Scratch { narrow, profile, .. } = scratch;
+                self.run(kernels, weights, params, spans, reset, passes, memory_writes, narrow, profile)
+            },
         );
-        scratch.profile.lap(Part::RcsmForward);
+        scratch.profile.lap_products(Part::RcsmForward, self.forward_macs(passes, memory_writes));
         kernels.ternary_forward(&self.q_state, &weights.up, y, &mut scratch.workspace);
         kernels.vectorise(
             #[inline(always)]
             || add(y, &x[..m * d]),
         );
-        scratch.profile.lap(Part::RcsmProducts);
+        scratch.profile.lap_products(Part::RcsmProducts, scratch.workspace.take_macs());
     }
 
     #[inline(always)]
@@ -68,6 +71,7 @@ impl Rcsm {
         passes: Passes,
         memory_writes: bool,
         scratch: &mut [f32],
+        profile: &mut Profile,
     ) {
         let (r, _, s) = self.dims();
         let (b, m) = (self.shape.sequences, self.shape.rows());
@@ -86,8 +90,10 @@ impl Rcsm {
                     row_mut(&mut self.memory, i, cells).copy_from_slice(slots);
                 }
             }
+            profile.lap(Part::RcsmForward);
             for pass in 0..self.taken {
                 self.pass(kernels, weights, params, spans, t, pass, scratch);
+                profile.lap_pass(Part::RcsmForward, pass);
             }
             for i in t * b..(t + 1) * b {
                 self.choose_depth(kernels, weights, passes, i);

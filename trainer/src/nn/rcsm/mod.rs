@@ -12,7 +12,7 @@ pub use backward::Losses;
 
 use super::params::{RcsmSpans, Rng};
 use super::shape::Shape;
-use crate::kernels::{Kernels, QuantisedRows, SmallTernary, TernaryMatrix, zeros};
+use crate::kernels::{Kernels, Macs, QuantisedRows, SmallTernary, TernaryMatrix, zeros};
 use flashlm_core::config::{RcsmConfig, TOP_K_OPS};
 
 /// How many passes a forward takes.
@@ -210,6 +210,28 @@ impl Rcsm {
             op_counts: vec![0; o],
             row_passes: vec![0; m],
         }
+    }
+
+    /// Multiplications with weights in the last forward loop.
+    fn forward_macs(&self, passes: Passes, memory_writes: bool) -> Macs {
+        let (r, o, s) = self.dims();
+        let mix = self.taken * 2 * r * r;
+        let int8 = self.taken * (o + s + TOP_K_OPS * r) * r + self.outside_passes(passes, memory_writes);
+        let rows = self.shape.rows();
+        Macs { int8: (rows * int8) as u64, single: (rows * mix) as u64, float: 0 }
+    }
+
+    /// Multiplications with weights in the last backward loop: as many as forward, all in f32.
+    fn backward_macs(&self, passes: Passes, memory_writes: bool) -> Macs {
+        let Macs { int8, single, float } = self.forward_macs(passes, memory_writes);
+        Macs { int8: 0, single: int8 + single, float }
+    }
+
+    /// Of one row: the depth controller's and the memory write's.
+    fn outside_passes(&self, passes: Passes, memory_writes: bool) -> usize {
+        let (r, _, s) = self.dims();
+        let depth = if matches!(passes, Passes::Fixed(_)) { 0 } else { self.config.depths.len() * r };
+        depth + if memory_writes { (s + r) * r } else { 0 }
     }
 
     /// R, O, S.

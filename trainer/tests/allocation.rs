@@ -1,0 +1,139 @@
+//! A training step allocates nothing after the first, on any thread.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
+
+use flashlm_core::config::{ModelConfig, RcsmConfig};
+use trainer::kernels::{Isa, Kernels, Precision};
+use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng, StepOptions, TrainDepth};
+use trainer::optim::{self, Kind, Optimiser};
+
+/// The system's allocator, counting while told to.
+struct Counting;
+
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static CALLS: AtomicU64 = AtomicU64::new(0);
+static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came; `realloc` and `alloc_zeroed` are the trait's own, made of
+// these two.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTING.load(SeqCst) {
+            CALLS.fetch_add(1, SeqCst);
+            LIVE_BYTES.fetch_add(layout.size() as i64, SeqCst);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if COUNTING.load(SeqCst) {
+            LIVE_BYTES.fetch_sub(layout.size() as i64, SeqCst);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of all threads while `f` runs, and the bytes it left allocated.
+fn count(f: impl FnOnce()) -> (u64, i64) {
+    CALLS.store(0, SeqCst);
+    LIVE_BYTES.store(0, SeqCst);
+    COUNTING.store(true, SeqCst);
+    f();
+    COUNTING.store(false, SeqCst);
+    (CALLS.load(SeqCst), LIVE_BYTES.load(SeqCst))
+}
+
+const SMALL: ModelConfig = ModelConfig {
+    vocab: 320,
+    d_model: 64,
+    layers: 2,
+    d_ffn: 96,
+    rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 6, ..RcsmConfig::DEFAULT }),
+    ..ModelConfig::SUPERNOVA
+};
+
+/// An engine with its optimiser and the tokens it is fed.
+struct Training {
+    engine: Engine,
+    optimiser: Optimiser,
+    rng: Rng,
+}
+
+impl Training {
+    fn new(kernels: Kernels, kind: Kind, threads: usize, accumulate: usize) -> Self {
+        let params = Params::init(&SMALL, 1);
+        let settings = optim::Settings { kind, ..optim::Settings::default() };
+        let optimiser = Optimiser::new(kernels, &params.layout, settings);
+        let shape = BatchShape { threads, sequences: 3, tokens: 40, accumulate };
+        let engine = Engine::new(SMALL, kernels, params, shape, EmbeddingMode::Int8);
+        Self { engine, optimiser, rng: Rng::new(5) }
+    }
+
+    /// One whole step on other tokens than before, ends of stories among them.
+    fn step(&mut self, depth: TrainDepth) {
+        let options = StepOptions { depth, memory_writes: true, balance: 0.01, pass_cost: 1e-3, z_loss: 1e-4 };
+        let Self { engine, optimiser, rng } = self;
+        let stats = engine.step(
+            |_, ids, targets| {
+                for id in ids.iter_mut().chain(targets) {
+                    *id = (rng.next_u64() % u64::from(SMALL.vocab)) as u16;
+                }
+            },
+            &options,
+        );
+        assert!(stats.loss.is_finite());
+        let outcome = engine.update(|params, grads, _| optimiser.update(params, grads, 1e-2));
+        assert!(matches!(outcome, optim::Outcome::Applied { .. }));
+    }
+}
+
+const ADAPTIVE: TrainDepth = TrainDepth::Adaptive { tau: 0.7, noise_seed: Some(9) };
+
+/// One test, as the counter is the process's.
+#[test]
+fn a_training_step_allocates_nothing_after_the_first() {
+    let (calls, bytes) = count(|| {
+        let other = std::thread::spawn(|| std::hint::black_box(vec![1u8; 1000]).len());
+        assert_eq!(other.join().expect("the thread runs"), 1000);
+    });
+    assert!(calls >= 2 && bytes < 1000, "the counter sees {calls} allocations of another thread, {bytes} bytes left");
+
+    let every = Isa::available().into_iter().flat_map(|isa| [(isa, Precision::Bf16), (isa, Precision::F32)]);
+    for kernels in every.filter_map(|(isa, precision)| Kernels::new(isa, precision).ok()) {
+        for (kind, threads, accumulate) in
+            [(Kind::Muon, 2, 1), (Kind::Muon, 1, 1), (Kind::Adamw, 2, 3), (Kind::Adamw, 1, 1)]
+        {
+            let what = format!("{kernels:?}, {kind:?}, {threads} threads, {accumulate} micro-batches a step");
+            // the `gemm` crate, which multiplies in f32, takes and gives back scratch memory in every product, and keeps
+            // some for each thread that ever multiplied; all else must be as frugal
+            let gemm = kernels.precision() == Precision::F32;
+            if gemm && threads > 1 {
+                continue;
+            }
+            let mut training = Training::new(kernels, kind, threads, accumulate);
+            let (calls, bytes) = training.engine.pool().install(|| {
+                training.step(ADAPTIVE);
+                // another depth reads the same memory
+                count(|| {
+                    [ADAPTIVE, ADAPTIVE, TrainDepth::Fixed(3), ADAPTIVE].into_iter().for_each(|d| training.step(d))
+                })
+            });
+            assert_eq!(bytes, 0, "{what}: bytes left after four steps");
+            assert!(gemm || calls == 0, "{what}: {calls} allocations in four steps");
+        }
+    }
+
+    let mut training = Training::new(Kernels::detect(), Kind::Muon, 1, 1);
+    if training.engine.kernels().precision() == Precision::Bf16 {
+        training.step(ADAPTIVE);
+        let (calls, _) = count(|| (0..10).for_each(|_| training.step(ADAPTIVE)));
+        // three hand-overs a step, and a block of the pool's queue for 63
+        assert!(calls <= 1, "driven from outside the pool: {calls} allocations in ten steps");
+    }
+}
