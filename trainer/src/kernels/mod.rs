@@ -13,6 +13,8 @@
 #![allow(unsafe_code)]
 
 mod buffer;
+#[cfg(test)]
+mod elementwise_tests;
 mod float;
 mod isa;
 pub mod map;

@@ -1,0 +1,57 @@
+//! The whole training step of a small supernova, forward, backward and update, in tokens a second.
+//!
+//! `cargo bench -p flashlm-benches --bench step`; `trainer bench` times the full model, part by part.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use flashlm_core::config::ModelConfig;
+use std::time::Duration;
+use trainer::kernels::{Isa, Kernels, Precision};
+use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng, StepOptions, TrainDepth};
+use trainer::optim::{Kind, Optimiser, Settings};
+
+/// A quarter of supernova's blocks and a quarter of its vocabulary; every kind of layer, at its full width.
+const CONFIG: ModelConfig = ModelConfig { layers: 2, vocab: 1024, ..ModelConfig::SUPERNOVA };
+const SHAPE: BatchShape = BatchShape { threads: 1, sequences: 8, tokens: 64, accumulate: 1 };
+
+fn step(c: &mut Criterion, kernels: Kernels, depth: TrainDepth, name: &str) {
+    let params = Params::init(&CONFIG, 1);
+    let settings = Settings { kind: Kind::Muon, ..Settings::default() };
+    let mut optimiser = Optimiser::new(kernels, &params.layout, settings);
+    let mut engine = Engine::new(CONFIG, kernels, params, SHAPE, EmbeddingMode::Int8);
+    let options = StepOptions { depth, memory_writes: true, balance: 0.01, pass_cost: 0.001, z_loss: 1e-4 };
+    let mut rng = Rng::new(7);
+    let mut group = c.benchmark_group(format!("{} {}", kernels.isa(), kernels.precision()));
+    group.throughput(Throughput::Elements(SHAPE.step_tokens() as u64));
+    group.bench_function(BenchmarkId::new("step", name), |b| {
+        b.iter(|| {
+            engine.step(
+                |_, ids, targets| {
+                    ids.iter_mut().chain(targets).for_each(|id| *id = (rng.next_u64() % 1024) as u16);
+                },
+                &options,
+            );
+            engine.update(|params, grads, _| optimiser.update(params, grads, 1e-4))
+        });
+    });
+}
+
+fn every_level(c: &mut Criterion) {
+    for isa in Isa::available().into_iter().rev() {
+        for precision in [Precision::Bf16, Precision::F32] {
+            let Ok(kernels) = Kernels::new(isa, precision) else { continue };
+            step(c, kernels, TrainDepth::Fixed(1), "depth 1");
+            step(c, kernels, TrainDepth::Adaptive { tau: 1.0, noise_seed: Some(1) }, "adaptive");
+        }
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1))
+        .without_plots();
+    targets = every_level
+}
+criterion_main!(benches);
