@@ -66,8 +66,8 @@ pub mod products;
 pub mod sampler;
 pub mod score;
 mod session;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod text;
 pub mod tokenizer;
 

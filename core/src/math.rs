@@ -178,8 +178,8 @@ pub fn argmax(x: &[f32]) -> usize {
     best
 }
 
-/// The two largest of `x`, the lower index first among equals: ((index, value), (index, value)).
-/// `x` must have at least two elements; NaN counts as smallest.
+/// The two largest of `x`, the lower index first among equals: ((index, value), (index, value)), the indices
+/// different. `x` must have at least two elements; NaN counts as smallest, as -inf.
 #[inline(always)]
 pub fn top2(x: &[f32]) -> [(usize, f32); 2] {
     let mut best = [(0, f32::NEG_INFINITY), (1, f32::NEG_INFINITY)];
@@ -189,6 +189,10 @@ pub fn top2(x: &[f32]) -> [(usize, f32); 2] {
         } else if v > best[1].1 {
             best[1] = (i, v);
         }
+    }
+    // the first element displaced its own place, and none came after it
+    if best[0].0 == best[1].0 {
+        best[1] = (1, f32::NEG_INFINITY);
     }
     best
 }
@@ -268,6 +272,12 @@ mod tests {
         assert_eq!(top2(&[1.0, 3.0, 3.0, 3.0]), [(1, 3.0), (2, 3.0)]);
         assert_eq!(top2(&[2.0, 1.0, 0.0]), [(0, 2.0), (1, 1.0)]);
         assert_eq!(top2(&[0.0, 0.0]), [(0, 0.0), (1, 0.0)]);
+        let (nan, low) = (f32::NAN, f32::NEG_INFINITY);
+        assert_eq!(top2(&[1.0, nan]), [(0, 1.0), (1, low)]);
+        assert_eq!(top2(&[nan, 1.0]), [(1, 1.0), (0, low)]);
+        assert_eq!(top2(&[nan, nan, nan]), [(0, low), (1, low)]);
+        assert_eq!(top2(&[nan, nan, 2.0]), [(2, 2.0), (0, low)]);
+        assert_eq!(top2(&[1.0, nan, nan]), [(0, 1.0), (1, low)]);
     }
 
     #[test]

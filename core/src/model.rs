@@ -116,6 +116,7 @@ impl<'a> Model<'a> {
     fn ternary(&self, role: Role, index: usize) -> TernaryMatrix<'a> {
         let Contents::Ternary(shape, _) = Contents::of(role, &self.config) else { return TernaryMatrix::EMPTY };
         let stride = shape.bytes() / 4;
+        debug_assert!((index + 1) * stride <= self.words(role).len(), "{role:?} {index}");
         TernaryMatrix::new(&self.words(role)[index * stride..][..stride], shape)
     }
 
@@ -201,6 +202,7 @@ impl<'a> TernaryMatrix<'a> {
     const EMPTY: Self = Self { codes: &[], scales: &[], columns: 0 };
 
     pub(crate) fn new(words: &'a [u32], shape: TernaryShape) -> Self {
+        debug_assert!(words.len() * 4 == shape.bytes());
         let (codes, scales) = words.split_at(shape.code_bytes() / 4);
         Self { codes, scales: bytemuck::must_cast_slice(scales), columns: shape.columns }
     }
@@ -211,6 +213,7 @@ impl<'a> TernaryMatrix<'a> {
 
     /// `rows` rows from `first` on, both multiples of 16.
     pub(crate) fn row_range(&self, first: usize, rows: usize) -> Self {
+        debug_assert!(first.is_multiple_of(16) && rows.is_multiple_of(16) && first + rows <= self.rows());
         let words = self.columns / 16; // a row's
         Self {
             codes: &self.codes[first * words..][..rows * words],

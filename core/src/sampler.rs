@@ -167,7 +167,8 @@ impl Sampler {
                 return token;
             }
         }
-        kept.last().map_or(best.likeliest(), |&(token, _)| token)
+        // rounding left some: the last takes it. Without probabilities (a logit is infinite or not a number): greedy.
+        kept.last().filter(|_| !total.is_nan()).map_or(best.likeliest(), |&(token, _)| token)
     }
 }
 

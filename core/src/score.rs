@@ -180,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn log_sum_exp_of_what_is_no_number_is_none() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        for pieces in [&[[nan, 1.0], [2.0, 3.0]], &[[1.0, 2.0], [inf, 0.0]], &[[nan; 2]; 2], &[[-inf; 2]; 2]] {
+            let mut all = LogSumExp::default();
+            pieces.iter().for_each(|piece| all.push(Kernels::scalar(), piece));
+            assert!(!all.value().is_finite(), "{pieces:?}: {}", all.value());
+        }
+    }
+
+    #[test]
     fn log_sum_exp_has_the_same_bits_at_every_level() {
         let x: Vec<f32> = (0..777).map(|i| ((i * 7919) % 1000) as f32 * 0.02).collect();
         let value = |kernels| {

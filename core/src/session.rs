@@ -25,6 +25,8 @@ pub enum SessionError {
     Empty,
     /// The saved state was taken under another model.
     State,
+    /// The saved state holds a value that no session writes: it was damaged.
+    Damaged,
     /// The model has no end-of-story token, so there is nothing to predict a text's first token from.
     NoEndOfStory,
 }
@@ -40,6 +42,7 @@ impl core::fmt::Display for SessionError {
             Self::Token(token) => write!(f, "token {token} is not in the vocabulary"),
             Self::Empty => f.write_str("no token was processed yet"),
             Self::State => f.write_str("the saved state belongs to another model"),
+            Self::Damaged => f.write_str("the saved state is damaged: it holds a value that no session writes"),
             Self::NoEndOfStory => f.write_str("the model has no end-of-story token to begin a text with"),
         }
     }
@@ -144,12 +147,25 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         lines.get(..self.layout.state_lines()).unwrap_or(lines)
     }
 
-    /// Goes back to a [`state`](Self::state) taken from a session over the same model.
+    /// Goes back to a [`state`](Self::state) taken from a session over the same model. `state` may have been kept
+    /// anywhere: what could upset the kernels is refused, and on an error nothing changes.
     pub fn restore(&mut self, state: &[Line]) -> Result<(), SessionError> {
         let own = self.arena.as_mut().get_mut(..self.layout.state_lines()).ok_or(SessionError::State)?;
-        let header = state.first().map(StateHeader::read).ok_or(SessionError::State)?;
+        let (first, rest) = state.split_first().ok_or(SessionError::State)?;
+        let header = StateHeader::read(first);
         if state.len() != own.len() || header.model != self.model.checksum() {
             return Err(SessionError::State);
+        }
+        let (floats, head) = rest.split_at(rest.len() - self.layout.head_lines());
+        let floats: &[f32] = bytemuck::must_cast_slice(floats);
+        let head: &[i16] = bytemuck::must_cast_slice(head);
+        let d: usize = self.model.config().d_model.into();
+        let scale = f32::from_bits(header.head_scale);
+        // The kernels' sums are proven for |q| <= 32767, and quantising relies on arithmetic's own NaN, whose low bits
+        // are zero.
+        let written = |v: f32| !v.is_nan() || v.to_bits() << 16 == 0;
+        if !floats.iter().all(|&v| written(v)) || !written(scale) || head[..d].contains(&i16::MIN) {
+            return Err(SessionError::Damaged);
         }
         own.copy_from_slice(state);
         Ok(())
@@ -258,6 +274,7 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
 
     /// Takes at most `self.chunk` tokens through all layers.
     fn run(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<(), SessionError> {
+        debug_assert!((1..=self.chunk).contains(&tokens.len()) && self.check(tokens).is_ok());
         let (model, kernels, depth) = (self.model, self.kernels, self.depth);
         let d: usize = model.config().d_model.into();
         let resets = Resets::new(tokens, model.config().eot);
@@ -277,7 +294,7 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let last = (n - 1) * d;
         let (x, norm) = (&s.x[last..last + d], &mut s.n[..d]);
         let head_scale = layers::final_norm(model.norm_gain(), kernels, x, norm, &mut state.head[..d]).to_bits();
-        let position = StateHeader::read(state.header).position + n as u64;
+        let position = StateHeader::read(state.header).position.saturating_add(n as u64);
         StateHeader { position, model: model.checksum(), head_scale }.write(state.header);
         Ok(())
     }
@@ -293,6 +310,7 @@ fn head_rows<'r>(
     rows: &'r mut [f32; HEAD_ROWS],
 ) -> &'r mut [f32] {
     let (embedding, first) = (model.embedding(), first as usize);
+    debug_assert!(first.is_multiple_of(16) && first < model.config().vocab as usize && q.len() == embedding.columns);
     let stored = (embedding.scales.len() - first).min(HEAD_ROWS);
     kernels.head(embedding, first, q, scale, &mut rows[..stored]);
     &mut rows[..stored.min(model.config().vocab as usize - first)]

@@ -1,4 +1,7 @@
-//! Small random models for tests: valid blobs whose weights mean nothing.
+//! Small random models for tests: valid blobs whose weights mean nothing, and what hostile ones are tried with.
+
+pub mod exercise;
+pub mod hostile;
 
 use crate::arena::Line;
 use crate::blob::layout::Contents;
@@ -26,29 +29,36 @@ pub const SMALL: ModelConfig = ModelConfig {
 };
 
 /// Bytes on a 64-byte boundary.
+#[derive(Clone, Debug)]
 pub struct Blob(Vec<Line>, usize);
 
 impl Blob {
+    /// A copy of `bytes`.
     pub fn new(bytes: &[u8]) -> Self {
         let mut lines = std::vec![Line::ZERO; bytes.len().div_ceil(64)];
         bytemuck::must_cast_slice_mut::<_, u8>(&mut lines)[..bytes.len()].copy_from_slice(bytes);
         Self(lines, bytes.len())
     }
 
+    /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &bytemuck::must_cast_slice(&self.0)[..self.1]
     }
 }
 
 /// A small deterministic stream of numbers.
+#[derive(Clone, Debug)]
 pub struct Numbers(pub u64);
 
 impl Numbers {
+    /// 31 random bits.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as u32
     }
 
+    /// Less than `n`, which is not 0.
     pub fn below(&mut self, n: u32) -> u32 {
         self.next() % n
     }

@@ -8,6 +8,8 @@
 
 mod crc;
 pub(crate) mod header;
+#[cfg(test)]
+mod hostile_tests;
 pub mod layout;
 pub mod prelude;
 #[cfg(test)]
@@ -83,3 +85,9 @@ impl core::fmt::Display for BlobError {
 }
 
 impl core::error::Error for BlobError {}
+
+/// The checksum that `blob`, which is as long as a prelude at least, should state.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn checksum(blob: &[u8]) -> u32 {
+    crc::crc32(&blob[prelude::CRC_FIELD.end..])
+}

@@ -2,6 +2,7 @@ use super::layout::{Contents, TernaryShape};
 use super::*;
 use crate::config::ModelConfig;
 use crate::model::Model;
+use crate::testing::hostile::seal_checksum;
 use crate::testing::{Blob, SMALL, random_blob, random_sections};
 use std::vec::Vec;
 
@@ -13,8 +14,7 @@ fn error(bytes: &[u8]) -> BlobError {
 fn forged(change: impl FnOnce(&mut Vec<u8>)) -> BlobError {
     let mut bytes = random_blob(&SMALL, 1).bytes().to_vec();
     change(&mut bytes);
-    let crc = crc::crc32(&bytes[16..]);
-    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    seal_checksum(&mut bytes);
     error(&bytes)
 }
 
@@ -136,8 +136,7 @@ fn no_header_byte_can_break_the_reader() {
         for value in [0, 1, 0x7F, 0x80, 0xFF] {
             let mut bytes = blob.bytes().to_vec();
             bytes[at] = value;
-            let crc = crc::crc32(&bytes[16..]);
-            bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+            seal_checksum(&mut bytes);
             let forged = Blob::new(&bytes);
             if let Ok(model) = Model::from_bytes(forged.bytes()) {
                 // a fact or a number without a check; the shapes are untouched

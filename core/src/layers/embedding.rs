@@ -6,6 +6,8 @@ use crate::model::Embedding;
 
 /// `x[t] = embedding[tokens[t]] * sqrt(D)`, T x D.
 pub(crate) fn embed(e: Embedding<'_>, tokens: &[u16], x: &mut [f32]) {
+    debug_assert!(x.len() == tokens.len() * e.columns && e.columns.is_multiple_of(4));
+    debug_assert!(tokens.iter().all(|&token| usize::from(token) < e.scales.len()), "the session checks tokens");
     let width = math::sqrt(e.columns as f32);
     for (&token, x) in tokens.iter().zip(x.chunks_exact_mut(e.columns)) {
         let (group, row) = (usize::from(token) / 16, usize::from(token) % 16);
@@ -21,6 +23,7 @@ pub(crate) fn embed(e: Embedding<'_>, tokens: &[u16], x: &mut [f32]) {
 
 /// One token's activations for the head: `rms_norm(x)` as int16 q. Returns their scale. `n` is scratch of D floats.
 pub(crate) fn final_norm(gain: &[f32], kernels: Kernels, x: &[f32], n: &mut [f32], q: &mut [i16]) -> f32 {
+    debug_assert!([x.len(), n.len(), q.len()] == [gain.len(); 3]);
     kernels.vectorise(
         #[inline(always)]
         || {

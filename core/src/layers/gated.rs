@@ -18,6 +18,9 @@ pub(crate) fn gated_recurrence(
     s: &mut Scratch<'_>,
 ) {
     let d = w.gain.len();
+    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && state.len() == 2 * d);
+    debug_assert!([w.shift, w.decay, w.drive, w.state_gain].iter().all(|v| v.len() == d));
+    debug_assert!([w.input.rows(), w.output.rows()] == [3 * d, d] && [w.input.columns, w.output.columns] == [d; 2]);
     let (x, n) = (&mut s.x[..tokens * d], &mut s.n[..tokens * d]);
     let (q, wide) = (&mut s.q[..tokens * d], &mut s.wide[..tokens * 3 * d]);
     let (h, before) = state.split_at_mut(d);

@@ -8,6 +8,8 @@ use crate::model::Glu;
 /// Adds `down(silu(gate(u)) * up(u))`, u = rms_norm(x), to the residual stream `s.x` (T x D).
 pub(crate) fn glu(w: &Glu<'_>, kernels: Kernels, tokens: usize, s: &mut Scratch<'_>) {
     let (d, f) = (w.gain.len(), w.output.columns);
+    debug_assert!((1..=MAX_CHUNK).contains(&tokens));
+    debug_assert!([w.input.rows(), w.output.rows(), w.input.columns] == [2 * f, d, d]);
     let (x, n) = (&mut s.x[..tokens * d], &mut s.n[..tokens * d]);
     let wide = &mut s.wide[..tokens * 2 * f];
     let mut scale = [0.0; MAX_CHUNK];

@@ -19,6 +19,7 @@ pub(crate) struct Resets(u16);
 
 impl Resets {
     pub(crate) fn new(tokens: &[u16], eot: Option<u32>) -> Self {
+        debug_assert!(tokens.len() <= MAX_CHUNK, "a bit for each");
         let is_reset = |&token: &u16| eot == Some(token.into());
         Self(tokens.iter().enumerate().fold(0, |bits, (t, token)| bits | u16::from(is_reset(token)) << t))
     }

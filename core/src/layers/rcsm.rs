@@ -21,6 +21,9 @@ pub(crate) fn reason(
     observer: &mut impl Observer,
 ) {
     let (d, r) = (w.gain.len(), w.out_gain.len());
+    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && memory.len() == w.slots.len() && w.mix.len() == 2 * r * r);
+    debug_assert!(r == usize::from(w.config.width) && [w.input.rows(), w.output.rows()] == [r, d]);
+    debug_assert!(w.ops.rows() == usize::from(w.config.ops) * r && w.config.allows(depth));
     let (x, n) = (&mut s.x[..tokens * d], &mut s.n[..tokens * d]);
     let states = &mut s.wide[..tokens * r];
     let mut scale = [0.0; MAX_CHUNK];
@@ -89,6 +92,7 @@ impl<'a> Work<'a> {
         let (product, rest) = rest.split_at_mut(r);
         let (address, rest) = rest.split_at_mut(padded(slots));
         // w.pass has padded(ops) + padded(slots) + 16 rows, w.write padded(slots) + R
+        debug_assert!(rest.len() >= w.pass.rows().max(w.write.rows()));
         Self { u, q: &mut q[..r], both, second, product, logits: rest, address: &mut address[..slots] }
     }
 

@@ -1,7 +1,8 @@
 use super::*;
+use crate::blob::{Facts, Role, write};
 use crate::kernels::Kernels;
 use crate::model::Model;
-use crate::testing::{Blob, SMALL, random_blob};
+use crate::testing::{Blob, SMALL, random_blob, random_sections};
 use std::vec::Vec as StdVec;
 
 fn session(blob: &Blob) -> Session<'_, StdVec<Line>> {
@@ -138,6 +139,62 @@ fn candidates_are_the_largest_lower_tokens_first_among_equals() {
     let mut greedy = Candidates::new(1);
     greedy.push(0, &[2.0, 2.0]);
     assert_eq!(greedy.likeliest(), 0);
+}
+
+/// A model that was accepted may still overflow: what comes of it must be a token all the same.
+#[test]
+fn logits_that_are_no_numbers_draw_the_likeliest_of_the_others() {
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    let cases: [(&[f32], &[u16]); 6] = [
+        (&[nan, 1.0, 2.0, nan], &[2]),
+        (&[nan; 4], &[0]),
+        (&[-inf; 4], &[0]),
+        (&[1.0, inf, 2.0, inf], &[1]),
+        (&[-inf, nan, inf, 3.0], &[2]),
+        // one impossible token is only that
+        (&[1.0, -inf, 1.0], &[0, 2]),
+    ];
+    for (logits, allowed) in cases {
+        for (min_p, top_p) in [(0.0, 1.0), (0.3, 0.9), (1.0, 0.1)] {
+            let mut sampler = Sampler::new(SamplerConfig { min_p, top_p, ..PLAIN }).unwrap();
+            let (mut best, mut all) = (Candidates::new(MAX_CANDIDATES), LogSumExp::default());
+            for (piece, first) in logits.chunks(2).zip((0..).step_by(2)) {
+                sampler.penalise(first, &mut piece.to_vec());
+                best.push(first, piece);
+                all.push(Kernels::scalar(), piece);
+            }
+            for _ in 0..20 {
+                let token = sampler.pick(&best, &all);
+                assert!(allowed.contains(&token), "{logits:?}: {token}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_that_overflows_still_draws_and_scores() {
+    // an infinite gain before the head makes every logit NaN; infinite decays make the state infinite, and what is
+    // quantised from that is zero
+    for (role, finite) in [(Role::Norm, false), (Role::BlockVectors, true)] {
+        let mut sections = random_sections(&SMALL, 9);
+        let huge = f32::MAX.to_le_bytes();
+        sections[role as usize].chunks_exact_mut(4).for_each(|float| float.copy_from_slice(&huge));
+        let blob = Blob::new(&write(&SMALL, &Facts::default(), &sections).unwrap());
+        let mut session = session(&blob);
+        assert_eq!(logits(&session).iter().all(|v| v.is_finite()), finite);
+        let floats: &[f32] = bytemuck::must_cast_slice(session.state());
+        assert!(role == Role::Norm || floats.iter().any(|v| !v.is_finite()));
+        for temperature in [0.0, 1e-3, 1.0, 100.0] {
+            let mut sampler = Sampler::new(SamplerConfig { temperature, repetition_penalty: 1.5, ..PLAIN }).unwrap();
+            for _ in 0..70 {
+                let token = session.sample(&mut sampler).unwrap();
+                session.step(token).unwrap();
+            }
+        }
+        let mut score = crate::score::Score::default();
+        score.add_story(&mut session, &[1, 2, 3, 299], 9).unwrap();
+        assert_eq!((score.tokens, score.bits.is_finite()), (4, finite), "no figure where there is none");
+    }
 }
 
 #[test]

@@ -160,6 +160,69 @@ fn reset_and_restore_go_back_exactly() {
     assert_eq!(session.restore(&[]), Err(SessionError::State));
 }
 
+/// A state may come from a file or a link: what no session writes is refused, the rest runs.
+#[test]
+fn a_damaged_state_is_refused_and_changes_nothing() {
+    let blob = random_blob(&SMALL, 5);
+    let mut session = on_heap(&blob, Kernels::detect());
+    session.prefill(&[0, 4, 5]).unwrap();
+    let (saved, then) = (session.state().to_vec(), logits(&session));
+    let damaged = |change: &dyn Fn(&mut [u8])| {
+        let mut state = saved.clone();
+        change(bytemuck::must_cast_slice_mut(&mut state));
+        state
+    };
+    let last = saved.len() * 64 - session.layout.head_lines() * 64;
+    let signalling = 0x7F80_0080_u32.to_le_bytes();
+    for state in [
+        // the head's sums are proven for -32767..=32767
+        damaged(&|b| b[last..last + 2].copy_from_slice(&i16::MIN.to_le_bytes())),
+        // a NaN whose low bits would be taken for a quantised value
+        damaged(&|b| b[64..68].copy_from_slice(&signalling)),
+        damaged(&|b| b[12..16].copy_from_slice(&signalling)),
+    ] {
+        assert_eq!(session.restore(&state), Err(SessionError::Damaged));
+        assert!(session.state() == saved && logits(&session) == then);
+    }
+    let other_model = damaged(&|b| b[8] ^= 1);
+    assert_eq!(session.restore(&other_model), Err(SessionError::State));
+    // arithmetic's own NaN and any position can be restored
+    let state = damaged(&|b| {
+        b[..8].fill(0xFF);
+        b[64..68].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    session.restore(&state).unwrap();
+    session.prefill(&[6, 7]).unwrap();
+    assert_eq!(session.position(), u64::MAX);
+}
+
+proptest! {
+    #[test]
+    fn any_state_is_refused_or_runs(seed in any::<u64>(), ours in any::<bool>(), special in 0u8..6) {
+        let mut numbers = Numbers(seed);
+        let config = crate::testing::hostile::config(&mut numbers);
+        let blob = Blob::new(&crate::testing::hostile::blob(&config, &mut numbers));
+        let model = Model::from_bytes(blob.bytes()).unwrap();
+        let mut state = std::vec![Line::ZERO; Layout::new(&config).state_lines()];
+        for word in bytemuck::must_cast_slice_mut::<_, u32>(&mut state) {
+            *word = match special {
+                0 => f32::NAN.to_bits(),
+                1 => f32::INFINITY.to_bits() | numbers.next() << 31,
+                2 => f32::MAX.to_bits(),
+                3 => numbers.float(-2.0, 2.0).to_bits(),
+                _ => numbers.next() << 1,
+            };
+        }
+        if ours {
+            let header = StateHeader { position: seed, model: model.checksum(), head_scale: numbers.next() };
+            header.write(&mut state[0]);
+        }
+        let got = crate::testing::exercise::state(model, &state);
+        prop_assert!(ours || got == Err(SessionError::State));
+        prop_assert!(matches!(got, Ok(()) | Err(SessionError::State | SessionError::Damaged)), "{:?}", got);
+    }
+}
+
 #[derive(Default)]
 struct Log {
     depths: Vec<(u8, usize)>,

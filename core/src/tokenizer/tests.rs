@@ -1,28 +1,10 @@
 extern crate std;
 use super::*;
+use crate::testing::hostile::table;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::string::String;
 use std::vec::Vec;
-
-/// The table of these merges, written without the code under test.
-fn table(merges: &[(u16, u16)]) -> Vec<u8> {
-    let mut lengths = std::vec![0u8];
-    lengths.extend([1; 256]);
-    let mut bytes = b"FLTK\x01\x00".to_vec();
-    bytes.extend((merges.len() as u16).to_le_bytes());
-    for &(left, right) in merges {
-        bytes.extend(left.to_le_bytes());
-        bytes.extend(right.to_le_bytes());
-        let length = |part: u16| lengths.get(part as usize).copied().unwrap_or(1);
-        lengths.push(length(left).wrapping_add(length(right)));
-    }
-    let mut order: Vec<u16> = (0..merges.len() as u16).collect();
-    order.sort_by_key(|&rank| merges[rank as usize]);
-    bytes.extend(order.iter().flat_map(|rank| rank.to_le_bytes()));
-    bytes.extend(&lengths[257..]);
-    bytes
-}
 
 fn byte(b: u8) -> u16 {
     1 + u16::from(b)
