@@ -85,6 +85,33 @@ impl ModelConfig {
         rcsm: Some(RcsmConfig::DEFAULT),
         eot: Some(0),
     };
+    /// `supernova` for chips of 2 MB of flash: 3.67 M parameters, 1.36 MB packed.
+    pub const SUPERNOVA_MINI: Self = Self {
+        vocab: 2048,
+        d_model: 192,
+        layers: 7,
+        d_ffn: 528,
+        rcsm: Some(RcsmConfig { width: 64, ..RcsmConfig::DEFAULT }),
+        ..Self::SUPERNOVA
+    };
+    /// `supernova` for chips of 1 MB of flash: 1.44 M parameters, 0.60 MB packed.
+    pub const SUPERNOVA_MICRO: Self = Self {
+        vocab: 1536,
+        d_model: 128,
+        layers: 6,
+        d_ffn: 352,
+        rcsm: Some(RcsmConfig { width: 48, ops: 8, slots: 8, ..RcsmConfig::DEFAULT }),
+        ..Self::SUPERNOVA
+    };
+    /// `supernova` for chips of 512 KB of flash: 0.56 M parameters, 0.26 MB packed.
+    pub const SUPERNOVA_NANO: Self = Self {
+        vocab: 1024,
+        d_model: 96,
+        layers: 4,
+        d_ffn: 256,
+        rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 8, ..RcsmConfig::DEFAULT }),
+        ..Self::SUPERNOVA
+    };
 }
 
 /// The most blocks a model may have.

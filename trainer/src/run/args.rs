@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use flashlm_core::config::{ModelConfig, RcsmConfig};
 
 use crate::kernels;
 use crate::optim;
 use crate::run::clock;
+use crate::run::preset::{self, Named, Preset, Size, SizeError};
 
 /// Trains small ternary language models on ordinary CPUs.
 #[derive(Debug, Parser)]
@@ -30,35 +31,15 @@ pub enum Command {
     Bench(BenchArgs),
 }
 
-/// Presets of DESIGN section 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Preset {
-    /// Gated recurrence, GLU and the RCSM engine; 7.71 M parameters.
-    Supernova,
-}
-
-impl Preset {
-    /// The preset's dimensions.
-    pub fn config(self) -> ModelConfig {
-        match self {
-            Self::Supernova => ModelConfig::SUPERNOVA,
-        }
-    }
-
-    /// Its name, as on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Supernova => "supernova",
-        }
-    }
-}
-
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
     /// Dimensions to start from; each can be overridden below.
     #[arg(long, value_enum, default_value = "supernova")]
     pub preset: Preset,
+    /// How large a model of the preset: its own dimensions, or smaller ones for smaller chips
+    #[arg(long, value_enum, default_value = "full")]
+    pub size: Size,
     /// Model width [channels; a multiple of 16]
     #[arg(long, value_parser = multiple_of_16(16, 512))]
     pub d_model: Option<u16>,
@@ -86,23 +67,28 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The preset with what the command line overrides.
-    pub fn config(&self) -> ModelConfig {
-        let base = self.preset.config();
+    /// What the preset is called at its size; an error where it has no such size.
+    pub fn named(&self) -> Result<&'static Named, SizeError> {
+        preset::find(&preset::TABLE, self.preset, self.size)
+    }
+
+    /// The preset at its size, with what the command line overrides.
+    pub fn config(&self) -> Result<ModelConfig, SizeError> {
+        let base = self.named()?.config;
         let rcsm = base.rcsm.filter(|_| !self.no_rcsm).map(|r| RcsmConfig {
             width: self.rcsm_width.unwrap_or(r.width),
             ops: self.rcsm_ops.unwrap_or(r.ops),
             slots: self.rcsm_slots.unwrap_or(r.slots),
             ..r
         });
-        ModelConfig {
+        Ok(ModelConfig {
             vocab: self.vocab.unwrap_or(base.vocab),
             d_model: self.d_model.unwrap_or(base.d_model),
             layers: self.layers.unwrap_or(base.layers),
             d_ffn: self.d_ffn.unwrap_or(base.d_ffn),
             rcsm,
             ..base
-        }
+        })
     }
 }
 
@@ -237,7 +223,8 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Optimiser", default_value_t = 0.001, value_parser = real32("weight", 0.0, 10.0))]
     pub pass_cost: f32,
 
-    /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json [default: out/PRESET]
+    /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json [default: out/PRESET, or
+    /// out/PRESET-SIZE where --size is given]
     #[arg(long, help_heading = "Run", value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// auto: go on from the newest checkpoint in --out if there is one; never: start anew; or a checkpoint file
@@ -403,7 +390,7 @@ mod tests {
     fn no_argument_at_all_trains_supernova() {
         let cli = parse("trainer").unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.train.model.config(), ModelConfig::SUPERNOVA);
+        assert_eq!(cli.train.model.config().unwrap(), ModelConfig::SUPERNOVA);
         assert_eq!(cli.train.resume, Resume::Auto);
     }
 
@@ -411,11 +398,29 @@ mod tests {
     fn every_dimension_can_be_overridden() {
         let line =
             "trainer --d-model 64 --layers 2 --d-ffn 160 --vocab 512 --rcsm-width 32 --rcsm-ops 4 --rcsm-slots 8";
-        let config = parse(line).unwrap().train.model.config();
+        let config = parse(line).unwrap().train.model.config().unwrap();
         let rcsm = config.rcsm.unwrap();
         assert_eq!((config.d_model, config.layers, config.d_ffn, config.vocab), (64, 2, 160, 512));
         assert_eq!((rcsm.width, rcsm.ops, rcsm.slots), (32, 4, 8));
-        assert_eq!(parse("trainer --no-rcsm").unwrap().train.model.config().rcsm, None);
+        assert_eq!(parse("trainer --no-rcsm").unwrap().train.model.config().unwrap().rcsm, None);
+    }
+
+    #[test]
+    fn a_size_sets_dimensions_and_overrides_win_over_it() {
+        let model = |line| parse(line).unwrap().train.model;
+        assert_eq!(model("trainer --size full").config().unwrap(), ModelConfig::SUPERNOVA);
+        let nano = model("trainer --size nano --preset supernova");
+        assert_eq!(nano.config().unwrap(), ModelConfig::SUPERNOVA_NANO);
+        assert_eq!(nano.named().unwrap().name, "supernova-nano");
+        let mut wanted = ModelConfig { layers: 5, vocab: 600, ..ModelConfig::SUPERNOVA_MICRO };
+        wanted.rcsm.as_mut().unwrap().ops = 12;
+        let overridden = model("trainer --rcsm-ops 12 --vocab 600 --size micro --layers 5");
+        assert_eq!(overridden.config().unwrap(), wanted);
+        assert_eq!(model("trainer --size mini --no-rcsm").config().unwrap().rcsm, None);
+        let bench = parse("trainer bench --size mini").unwrap().command;
+        let Some(Command::Bench(bench)) = bench else { panic!("{bench:?}") };
+        assert_eq!(bench.model.config().unwrap(), ModelConfig::SUPERNOVA_MINI);
+        assert!(parse("trainer --size tiny").unwrap_err().contains("nano, micro, mini, full"));
     }
 
     #[test]

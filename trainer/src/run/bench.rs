@@ -135,7 +135,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
-    let config = args.model.config();
+    let config = args.model.config()?;
     config.validate()?;
     let kernels = args.machine.kernels()?;
     let shape = BatchShape {

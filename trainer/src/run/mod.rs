@@ -11,6 +11,7 @@ mod interrupt;
 pub mod metrics;
 pub mod packed;
 mod prepare;
+pub mod preset;
 mod progress;
 pub mod settings;
 mod streams;

@@ -32,7 +32,7 @@ const TOKENIZER_SAMPLE: u64 = 64 << 20;
 /// A run between two steps.
 pub struct Run {
     pub settings: Settings,
-    /// Preset the dimensions started from.
+    /// Preset, and its size, that the dimensions started from.
     pub preset: &'static str,
     /// Dimensions, with the depth and memory writes of the phase at hand.
     pub config: ModelConfig,
@@ -66,12 +66,12 @@ pub struct Run {
 
 /// Prepares everything that `args` asks for.
 pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
-    let mut config = args.model.config();
+    let mut config = args.model.config()?;
     config.validate()?;
     let kernels = args.machine.kernels()?;
     let settings = settings(args, kernels);
     let batch = settings.batch;
-    let preset = args.model.preset.name();
+    let preset = args.model.named()?.name;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(preset));
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create the directory {}", out.display()))?;
 
