@@ -16,5 +16,5 @@ for target in "${targets[@]}"; do
   # inputs of 20 kB hold the largest blobs the mutator starts from; one that takes 10 s hangs
   cargo fuzz run --sanitizer address "$target" -- \
     -max_total_time="$seconds" -max_len=20000 -len_control=0 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 2>&1 |
-    grep -v -E '^#[0-9]+\s+(NEW|REDUCE|RELOAD|pulse)'
+    grep -v -E '^#[0-9]+\s+(NEW|REDUCE|RELOAD|pulse)|NEW_FUNC|^"|^###'
 done

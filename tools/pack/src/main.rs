@@ -1,8 +1,13 @@
-//! `pack`: checkpoint (safetensors) to 2-bit blob (.flm); inspects blobs and verifies them against checkpoints.
+//! `pack`: checkpoint (safetensors) to 2-bit blob (.flm); inspects blobs, verifies them against checkpoints and weighs
+//! them against chips.
 #![deny(unsafe_code)]
 
+mod chips;
+mod elf;
+mod fit;
 mod inspect;
 mod pack;
+mod size;
 mod table;
 mod verify;
 
@@ -28,6 +33,10 @@ struct Cli {
 enum Command {
     /// What a blob holds: configuration, how it was trained, sections, memory a session needs
     Inspect(inspect::Args),
+    /// Which chips have room for which models, flash and RAM
+    Fit(fit::Args),
+    /// What a linked firmware takes of flash and RAM, section by section
+    Size(size::Args),
     /// Compares a blob with its checkpoint on a text: logits, likeliest tokens and bits per byte
     Verify(verify::Args),
 }
@@ -36,6 +45,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match (cli.command, cli.pack) {
         (Some(Command::Inspect(args)), _) => inspect::run(&args),
+        (Some(Command::Fit(args)), _) => fit::run(&args),
+        (Some(Command::Size(args)), _) => size::run(&args),
         (Some(Command::Verify(args)), _) => verify::run(&args),
         (None, Some(args)) => pack::run(&args),
         // clap insists on a checkpoint where there is no subcommand
@@ -67,9 +78,14 @@ impl Blob {
     fn read(path: &Path) -> Result<Self> {
         let unreadable = || format!("{}: expected a readable model file (.flm)", path.display());
         let bytes = std::fs::read(path).with_context(unreadable)?;
+        Ok(Self::copy(path, &bytes))
+    }
+
+    /// A copy of `bytes`, which are from `path`.
+    fn copy(path: &Path, bytes: &[u8]) -> Self {
         let mut lines = vec![Line::ZERO; bytes.len().div_ceil(size_of::<Line>())];
-        bytemuck::cast_slice_mut::<_, u8>(&mut lines)[..bytes.len()].copy_from_slice(&bytes);
-        Ok(Self { path: path.into(), lines, length: bytes.len() })
+        bytemuck::cast_slice_mut::<_, u8>(&mut lines)[..bytes.len()].copy_from_slice(bytes);
+        Self { path: path.into(), lines, length: bytes.len() }
     }
 
     fn bytes(&self) -> &[u8] {

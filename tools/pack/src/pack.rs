@@ -10,6 +10,7 @@ use flashlm_core::{Facts, ModelConfig};
 use trainer::export::{short_name, write_blob};
 use trainer::run::checkpoint::{self, Checkpoint, write_atomically};
 use trainer::run::clock::Clock;
+use trainer::run::preset;
 
 use crate::{Blob, table};
 
@@ -64,13 +65,7 @@ fn pack(checkpoint: &Checkpoint, name: &str) -> Result<Vec<u8>> {
 
 /// The preset these dimensions are, or else the file's name.
 fn usual_name<'a>(path: &'a Path, config: &ModelConfig) -> &'a str {
-    let mut preset = ModelConfig::SUPERNOVA;
-    // what training may set, and the size of the vocabulary, make no other model
-    (preset.vocab, preset.eot) = (config.vocab, config.eot);
-    if let (Some(preset), Some(own)) = (&mut preset.rcsm, &config.rcsm) {
-        (preset.default_depth, preset.memory_writes) = (own.default_depth, own.memory_writes);
-    }
-    if preset == *config { "supernova" } else { path.file_stem().and_then(|s| s.to_str()).map_or("", short_name) }
+    preset::name_of(config).unwrap_or_else(|| path.file_stem().and_then(|s| s.to_str()).map_or("", short_name))
 }
 
 #[cfg(test)]
@@ -78,10 +73,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_preset_is_recognised_whatever_depth_it_was_last_trained_at() {
-        let mut config = ModelConfig::SUPERNOVA;
-        config.rcsm.as_mut().unwrap().memory_writes = false;
-        assert_eq!(usual_name(Path::new("runs/step-7.safetensors"), &config), "supernova");
+    fn a_model_is_called_by_its_preset_or_else_by_its_file() {
+        let mut config = ModelConfig::SUPERNOVA_NANO;
+        assert_eq!(usual_name(Path::new("runs/step-7.safetensors"), &config), "supernova-nano");
         config.layers = 2;
         assert_eq!(usual_name(Path::new("runs/step-7.safetensors"), &config), "step-7");
     }
