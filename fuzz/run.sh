@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-150}
 targets=("${@:2}")
-((${#targets[@]})) || targets=(blob tokenizer text state)
+((${#targets[@]})) || targets=(blob products state tokenizer text)
 command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
 
 # cargo-fuzz passes flags of the nightly compiler; the stable one takes them so

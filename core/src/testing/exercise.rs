@@ -2,11 +2,11 @@
 //! tests and the fuzz targets alike: no panic, no endless loop, errors instead, and results within their bounds.
 
 use super::Blob;
-use crate::arena::Line;
+use crate::arena::{Line, MAX_CHUNK};
 use crate::blob::{BlobError, arena_lines};
 use crate::config::Depth;
 use crate::kernels::Kernels;
-use crate::model::Model;
+use crate::model::{Embedding, Model, TernaryMatrix};
 use crate::sampler::{Sampler, SamplerConfig};
 use crate::score;
 use crate::session::{Session, SessionError};
@@ -119,11 +119,12 @@ fn draw(session: &HeapSession<'_>) {
     }
 }
 
-/// The logits' bits, with one value for all that is not a number: its sign and payload are the processor's affair.
+/// The logits' bits, as [`canonical`] gives them.
 fn last_logits(session: &HeapSession<'_>) -> Vec<u32> {
     let mut all = Vec::new();
-    let canonical = |v: &f32| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() };
-    session.logits(|_, rows| all.extend(rows.iter().map(canonical))).expect("a session that has processed a token");
+    session
+        .logits(|_, rows| all.extend(rows.iter().map(|&v| canonical(v))))
+        .expect("a session that has processed a token");
     assert_eq!(all.len(), session.model().config().vocab as usize);
     all
 }
@@ -204,4 +205,89 @@ pub fn text(file: &[u8], piece: usize) {
     file.chunks(piece.max(1)).for_each(|bytes| stream.push(bytes, |text| shown.push_str(text)));
     stream.finish(|text| shown.push_str(text));
     assert_eq!(shown, String::from_utf8_lossy(file));
+}
+
+/// Multiplies by ternary and int8 matrices of any shape and contents at every level. Each slice is an allocation of its
+/// own, so that a sanitizer sees a read past its end, which inside a blob would only meet the next section.
+pub fn products(bytes: &[u8]) {
+    let [groups, tiles, tokens, bytes @ ..] = bytes else { return };
+    let (rows, columns) = (16 * (1 + usize::from(groups % 5)), 16 * (1 + usize::from(tiles % 40)));
+    let tokens = 1 + usize::from(tokens % MAX_CHUNK as u8);
+    let mut bytes = bytes.iter().cycle().copied();
+    let mut byte = || bytes.next().unwrap_or(0);
+    let mut word = || u32::from_le_bytes([byte(), byte(), byte(), byte()]);
+    let scales: Vec<f32> = (0..rows).map(|_| f32::from_bits(word())).collect();
+    // no code is 3, and quantising gives no least integer
+    let codes: Vec<u32> = (0..rows * columns / 16).map(|_| word()).map(|w| w & !(w >> 1 & 0x5555_5555)).collect();
+    let q: Vec<i8> = (0..tokens * columns).map(|_| (word() as i8).max(-127)).collect();
+    let scale: Vec<f32> = (0..tokens).map(|_| f32::from_bits(word())).collect();
+    let matrix = TernaryMatrix { codes: &codes, scales: &scales, columns };
+    at_every_level(tokens * rows, |kernels, y| kernels.ternary(matrix, &q, &scale, y));
+
+    let columns = columns.min(512);
+    let values: Vec<u32> = (0..rows * columns / 4).map(|_| word()).collect();
+    let x: Vec<i16> = (0..columns).map(|_| (word() as i16).max(-32767)).collect();
+    let first = 16 * (usize::from(*groups / 5) % (rows / 16));
+    let embedding = Embedding { values: &values, scales: &scales, columns };
+    at_every_level(rows - first, |kernels, y| kernels.head(embedding, first, &x, scale[0], y));
+
+    let floats: Vec<f32> = (0..rows * columns).map(|_| f32::from_bits(word())).collect();
+    at_every_level(rows, |kernels, y| kernels.matvec(&floats, &floats[..columns], y));
+}
+
+/// Asserts that a product of `n` floats is the same at every level.
+fn at_every_level(n: usize, product: impl Fn(Kernels, &mut [f32])) {
+    let run = |kernels| -> Vec<u32> {
+        let mut y = std::vec![f32::NAN; n];
+        product(kernels, &mut y);
+        y.iter().map(|&v| canonical(v)).collect()
+    };
+    let want = run(Kernels::scalar());
+    Kernels::available().for_each(|kernels| assert!(run(kernels) == want, "{:?} differs", kernels.level()));
+}
+
+/// A float's bits, with one value for all that is not a number: its sign and payload are the processor's affair.
+fn canonical(v: f32) -> u32 {
+    if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Numbers, hostile};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes(least: usize, most: usize) -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(any::<u8>(), least..most)
+    }
+
+    /// Parts of separators and of characters, so that they meet.
+    fn file() -> impl Strategy<Value = Vec<u8>> {
+        const PARTS: [&str; 9] = ["<|endoftext|>", "<|endof", "\n", "\n\n", "a", " ", "\u{e9}", "\u{1f600}", "<"];
+        let part = prop_oneof![
+            3 => prop::sample::select(&PARTS[..]).prop_map(|part| part.as_bytes().to_vec()),
+            1 => bytes(0, 4),
+        ];
+        prop::collection::vec(part, 0..20).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn products_of_any_bits_agree_at_every_level(bytes in bytes(3, 400)) {
+            products(&bytes);
+        }
+
+        #[test]
+        fn any_file_is_cut_without_a_gap_and_shown_as_it_is(file in file(), piece in 1usize..9) {
+            text(&file, piece);
+        }
+
+        #[test]
+        fn any_merges_spell_what_was_encoded(seed in any::<u64>(), n in 0usize..200, text in file()) {
+            let table = hostile::table(&hostile::merges(n, &mut Numbers(seed)));
+            tokenizer(&Tokenizer::from_bytes(&table).unwrap(), &text);
+        }
+    }
 }

@@ -44,15 +44,15 @@ pub fn config(numbers: &mut Numbers) -> ModelConfig {
 /// A valid blob of `config`, with a tokenizer if its vocabulary is large enough for one.
 pub fn blob(config: &ModelConfig, numbers: &mut Numbers) -> Vec<u8> {
     let mut sections = random_sections(config, numbers.next().into());
-    if let Some(merges) = config.vocab.checked_sub(tokenizer::FIRST_MERGE.into()) {
-        sections[0] = table(&merges_of(merges as usize, numbers));
+    if let Some(count) = config.vocab.checked_sub(tokenizer::FIRST_MERGE.into()) {
+        sections[0] = table(&merges(count as usize, numbers));
     }
     let facts = Facts { name: "random", data: "none", tokens: 7, steps: 3, phase: 2, held_out_bpc: Some(1.5) };
     write(config, &facts, &sections).unwrap_or_default()
 }
 
 /// `n` different valid merges.
-fn merges_of(n: usize, numbers: &mut Numbers) -> Vec<(u16, u16)> {
+pub fn merges(n: usize, numbers: &mut Numbers) -> Vec<(u16, u16)> {
     let mut merges = Vec::new();
     while merges.len() < n {
         let known = 256 + merges.len() as u32;
