@@ -33,7 +33,7 @@ fn tell() -> Result<(), &'static str> {
     let model = Model::from_bytes(BLOB).map_err(|_| "the model in flash is damaged")?;
     let tokenizer = model.tokenizer().ok_or("the model has no tokenizer")?;
     let arena = cortex_m::singleton!(: [Line; ARENA] = [Line::ZERO; ARENA]).ok_or("the arena is taken")?;
-    let mut session = Session::new(model, Kernels::scalar(), &mut arena[..]).map_err(|_| "the arena is too small")?;
+    let mut session = Session::new(model, Kernels::detect(), &mut arena[..]).map_err(|_| "the arena is too small")?;
     let mut sampler = Sampler::new(SamplerConfig { temperature: 0.0, ..Default::default() }).map_err(|_| "sampling")?;
 
     let mut prompt = [0; 64];

@@ -9,6 +9,8 @@
 //! made once by the host and passed down.
 #![allow(unsafe_code)]
 
+#[cfg(arm_dsp)]
+mod dsp;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -22,6 +24,8 @@ use crate::model::{Embedding, TernaryMatrix};
 pub enum Level {
     /// Plain Rust: runs everywhere and decides what is right.
     Scalar,
+    /// Cortex-M with the DSP extension: two 16-bit products an instruction.
+    Dsp,
     /// x86-64 with AVX2: 32 int8 products an instruction, in pairs.
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL and VNNI: 64 int8 products an instruction.
@@ -32,12 +36,13 @@ pub enum Level {
 
 impl Level {
     /// Every level, worst first.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Amx];
+    pub const ALL: [Self; 5] = [Self::Scalar, Self::Dsp, Self::Avx2, Self::Avx512, Self::Amx];
 
     /// A name to print.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            Self::Dsp => "dsp",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Amx => "amx",
@@ -81,6 +86,11 @@ trait Backend {
 macro_rules! at_level {
     ($level:expr, $backend:ident => $call:expr) => {
         match $level {
+            #[cfg(arm_dsp)]
+            Level::Dsp => {
+                type $backend = dsp::Dsp;
+                $call
+            }
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => {
                 type $backend = x86::Avx2;
@@ -118,6 +128,7 @@ impl Kernels {
     pub fn new(level: Level) -> Option<Self> {
         let foreign = match level {
             Level::Scalar => false,
+            Level::Dsp => cfg!(not(arm_dsp)),
             Level::Avx2 | Level::Avx512 | Level::Amx => cfg!(not(target_arch = "x86_64")),
         };
         let available = at_level!(level, B => B::is_available());

@@ -1,0 +1,110 @@
+//! Rows of the output head, int8 x int16: SXTB16 unpacks bytes 0 and 2, or turned by 8 bits 1 and 3, and SMLAD
+//! multiplies them. Four rows share the activations: 37 instructions take 32 weights.
+
+use super::scale::scale_sums;
+use crate::config::MAX_D_MODEL;
+use crate::model::Embedding;
+use core::arch::naked_asm;
+
+/// Blocks of 16 columns the inner loop is unrolled for.
+const BLOCKS: usize = 4;
+/// Bytes of code for one block.
+const BLOCK_CODE: usize = 296;
+
+/// What every pass over four rows starts from, in the order in which the registers are loaded.
+#[repr(C)]
+struct Pass {
+    /// Jump to the block the first round starts with.
+    jump: usize,
+    /// How often the unrolled blocks are run.
+    rounds: usize,
+    pairs: *const u32,
+}
+
+pub(super) fn product(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
+    let columns = e.columns;
+    // columns 0 and 2, then 1 and 3, of every four
+    let mut pairs = [0u32; MAX_D_MODEL as usize / 2];
+    for (pairs, x) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(x.as_chunks::<4>().0) {
+        let pair = |low: i16, high: i16| u32::from(low as u16) | u32::from(high as u16) << 16;
+        *pairs = [pair(x[0], x[2]), pair(x[1], x[3])];
+    }
+    let blocks = columns / 16;
+    let rounds = blocks.div_ceil(BLOCKS);
+    let pass = Pass { jump: (rounds * BLOCKS - blocks) * BLOCK_CODE, rounds, pairs: pairs.as_ptr() };
+    if rounds == 0 {
+        return y.fill(0.0);
+    }
+    for (values, y) in e.values.chunks_exact(columns * 4).zip(y.chunks_exact_mut(16)) {
+        // SAFETY: a group of 16 rows has columns / 4 tiles of 16 words, `y` room for 16 sums, and `pairs` holds a pair
+        // for every two of at most 512 columns.
+        unsafe { group(values.as_ptr(), &pass, y.as_mut_ptr().cast()) };
+    }
+    scale_sums(e.scales, scale, y);
+}
+
+/// Sums of a group of 16 rows.
+///
+/// # Safety
+/// `values` points to the group's tiles and `out` to room for 16 sums; `pass` says how many there are and where the
+/// activations lie.
+#[unsafe(naked)]
+unsafe extern "C" fn group(values: *const u32, pass: *const Pass, out: *mut i32) {
+    // r0-r3 activations, r4-r7 sums, r8 and r9 values, r10 scratch, r11 rounds, r12 activations, lr values less 64
+    // sp: values less 64, pass, out, end of out
+    naked_asm!(
+        // two rows' values of a tile by four activations
+        ".macro flashlm_rows a, b, even, odd",
+        "sxtb16 r10, r8",
+        "smlad \\a, r10, \\even, \\a",
+        "sxtb16 r10, r9",
+        "smlad \\b, r10, \\even, \\b",
+        "sxtb16 r8, r8, ror #8",
+        "smlad \\a, r8, \\odd, \\a",
+        "sxtb16 r9, r9, ror #8",
+        "smlad \\b, r9, \\odd, \\b",
+        ".endm",
+
+        "push.w {{r4-r11, lr}}",
+        "add.w r3, r2, #64",
+        "sub.w r0, r0, #64",
+        "sub sp, #20",
+        "stm.w sp, {{r0-r3}}",
+        "2:",
+        "mov lr, r0",
+        "ldm.w r1, {{r10, r11, r12}}",
+        "mov.w r4, #0",
+        "mov.w r5, #0",
+        "mov.w r6, #0",
+        "mov.w r7, #0",
+        "add pc, r10",
+        "nop",
+        "3:",
+        ".rept {blocks}",
+        ".rept 2",
+        "ldm.w r12!, {{r0-r3}}",
+        "ldrd r8, r9, [lr, #64]!",
+        "flashlm_rows r4, r5, r0, r1",
+        "ldrd r8, r9, [lr, #8]",
+        "flashlm_rows r6, r7, r0, r1",
+        "ldrd r8, r9, [lr, #64]!",
+        "flashlm_rows r4, r5, r2, r3",
+        "ldrd r8, r9, [lr, #8]",
+        "flashlm_rows r6, r7, r2, r3",
+        ".endr",
+        ".endr",
+        "subs.w r11, r11, #1",
+        "bne.w 3b",
+
+        "ldm.w sp, {{r0-r3}}",
+        "stm.w r2!, {{r4-r7}}",
+        "add.w r0, r0, #16",
+        "stm.w sp, {{r0-r2}}",
+        "cmp r2, r3",
+        "bne.w 2b",
+        "add sp, #20",
+        "pop.w {{r4-r11, pc}}",
+        ".purgem flashlm_rows",
+        blocks = const BLOCKS,
+    )
+}
