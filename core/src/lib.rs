@@ -62,6 +62,7 @@ mod layers;
 pub mod math;
 mod model;
 mod observer;
+mod parts;
 #[cfg(any(test, feature = "std"))]
 pub mod products;
 pub mod sampler;

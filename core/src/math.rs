@@ -169,13 +169,13 @@ pub fn softmax2(first: f32, second: f32) -> [f32; 2] {
 /// Index of the largest of `x`, the lowest among equals; 0 when empty.
 #[inline(always)]
 pub fn argmax(x: &[f32]) -> usize {
-    let mut best = 0;
+    let mut best = (0, x.first().copied().unwrap_or_default());
     for (i, &v) in x.iter().enumerate() {
-        if v > x[best] {
-            best = i;
+        if v > best.1 {
+            best = (i, v);
         }
     }
-    best
+    best.0
 }
 
 /// The two largest of `x`, the lower index first among equals: ((index, value), (index, value)), the indices

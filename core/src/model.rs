@@ -4,6 +4,7 @@ use crate::arena::padded;
 use crate::blob::layout::{BLOCK_VECTORS, Contents, EmbeddingShape, TernaryShape};
 use crate::blob::{BlobError, Facts, Role, check};
 use crate::config::{Depth, ModelConfig, RcsmConfig};
+use crate::parts::Parts;
 use crate::tokenizer::Tokenizer;
 
 /// A model that lies in a blob: flash, a mapped file or a static. Nothing is copied; views are built as needed.
@@ -117,19 +118,19 @@ impl<'a> Model<'a> {
         let Contents::Ternary(shape, _) = Contents::of(role, &self.config) else { return TernaryMatrix::EMPTY };
         let stride = shape.bytes() / 4;
         debug_assert!((index + 1) * stride <= self.words(role).len(), "{role:?} {index}");
-        TernaryMatrix::new(&self.words(role)[index * stride..][..stride], shape)
+        TernaryMatrix::new(self.words(role).part(index * stride, stride), shape)
     }
 
     pub(crate) fn embedding(&self) -> Embedding<'a> {
         let (rows, columns) = (padded(self.config.vocab as usize), self.config.d_model.into());
-        let (values, scales) = self.words(Role::Embedding).split_at(EmbeddingShape { rows, columns }.value_bytes() / 4);
+        let (values, scales) = self.words(Role::Embedding).cut(EmbeddingShape { rows, columns }.value_bytes() / 4);
         Embedding { values, scales: bytemuck::must_cast_slice(scales), columns }
     }
 
     /// The views of block `index`, which must be less than the configuration's layers.
     pub(crate) fn block(&self, index: usize) -> Block<'a> {
         let d: usize = self.config.d_model.into();
-        let mut vectors = Floats(&self.floats(Role::BlockVectors).0[index * BLOCK_VECTORS * d..]);
+        let mut vectors = Floats(self.floats(Role::BlockVectors).0.cut(index * BLOCK_VECTORS * d).1);
         Block {
             mixer: GatedRecurrence {
                 gain: vectors.take(d),
@@ -163,7 +164,7 @@ impl<'a> Model<'a> {
             out_gain: vectors.take(r),
             out_bias: vectors.take(r),
             write_gate: vectors.take(r),
-            write_gate_bias: vectors.0[0],
+            write_gate_bias: vectors.0.first().copied().unwrap_or_default(),
             input: self.ternary(Role::RcsmIn, 0),
             pass: self.ternary(Role::RcsmPass, 0),
             ops: self.ternary(Role::RcsmOps, 0),
@@ -182,7 +183,7 @@ struct Floats<'a>(&'a [f32]);
 
 impl<'a> Floats<'a> {
     fn take(&mut self, n: usize) -> &'a [f32] {
-        let (head, tail) = self.0.split_at(n);
+        let (head, tail) = self.0.cut(n);
         self.0 = tail;
         head
     }
@@ -203,7 +204,7 @@ impl<'a> TernaryMatrix<'a> {
 
     pub(crate) fn new(words: &'a [u32], shape: TernaryShape) -> Self {
         debug_assert!(words.len() * 4 == shape.bytes());
-        let (codes, scales) = words.split_at(shape.code_bytes() / 4);
+        let (codes, scales) = words.cut(shape.code_bytes() / 4);
         Self { codes, scales: bytemuck::must_cast_slice(scales), columns: shape.columns }
     }
 
@@ -216,8 +217,8 @@ impl<'a> TernaryMatrix<'a> {
         debug_assert!(first.is_multiple_of(16) && rows.is_multiple_of(16) && first + rows <= self.rows());
         let words = self.columns / 16; // a row's
         Self {
-            codes: &self.codes[first * words..][..rows * words],
-            scales: &self.scales[first..][..rows],
+            codes: self.codes.part(first * words, rows * words),
+            scales: self.scales.part(first, rows),
             columns: self.columns,
         }
     }

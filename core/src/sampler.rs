@@ -4,7 +4,7 @@ use crate::arena::Line;
 use crate::math;
 use crate::score::LogSumExp;
 use crate::session::{Session, SessionError};
-use heapless::{HistoryBuf, Vec};
+use heapless::Vec;
 
 /// Tokens that can be drawn at all: the likeliest this many. Larger `top_k` mean this, and so does 0.
 pub const MAX_CANDIDATES: usize = 64;
@@ -67,7 +67,7 @@ impl core::error::Error for SamplerError {}
 pub struct Sampler {
     config: SamplerConfig,
     random: Xoshiro128,
-    recent: HistoryBuf<u16, PENALTY_WINDOW>,
+    recent: Recent,
 }
 
 impl Sampler {
@@ -79,7 +79,7 @@ impl Sampler {
         check(top_p > 0.0 && top_p <= 1.0, SamplerError::TopP)?;
         check((0.0..=1.0).contains(&min_p), SamplerError::MinP)?;
         check(repetition_penalty > 0.0 && repetition_penalty.is_finite(), SamplerError::RepetitionPenalty)?;
-        Ok(Self { config, random: Xoshiro128::new(config.seed), recent: HistoryBuf::new() })
+        Ok(Self { config, random: Xoshiro128::new(config.seed), recent: Recent::default() })
     }
 
     /// Its parameters.
@@ -89,12 +89,12 @@ impl Sampler {
 
     /// Counts `token` among the recent ones, as a prompt's should be. Drawn tokens count by themselves.
     pub fn observe(&mut self, token: u16) {
-        self.recent.write(token);
+        self.recent.push(token);
     }
 
     /// Forgets the recent tokens, as at the start of a new text. The random numbers go on.
     pub fn forget(&mut self) {
-        self.recent.clear();
+        self.recent = Recent::default();
     }
 
     /// Draws the token after the session's last.
@@ -139,7 +139,7 @@ impl Sampler {
         let recent = self.recent.as_slice();
         for (i, &token) in recent.iter().enumerate() {
             let row = u32::from(token).checked_sub(first).and_then(|row| rows.get_mut(row as usize));
-            if let Some(logit) = row.filter(|_| !recent[..i].contains(&token)) {
+            if let Some(logit) = row.filter(|_| !recent.iter().take(i).any(|&earlier| earlier == token)) {
                 *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
             }
         }
@@ -172,6 +172,35 @@ impl Sampler {
     }
 }
 
+/// The last [`PENALTY_WINDOW`] tokens, in no order.
+#[derive(Clone, Debug)]
+struct Recent {
+    tokens: [u16; PENALTY_WINDOW],
+    length: usize,
+    /// Where the next one goes.
+    next: usize,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { tokens: [0; PENALTY_WINDOW], length: 0, next: 0 }
+    }
+}
+
+impl Recent {
+    fn push(&mut self, token: u16) {
+        if let Some(place) = self.tokens.get_mut(self.next) {
+            *place = token;
+        }
+        self.next = (self.next + 1) % PENALTY_WINDOW;
+        self.length = (self.length + 1).min(PENALTY_WINDOW);
+    }
+
+    fn as_slice(&self) -> &[u16] {
+        self.tokens.get(..self.length).unwrap_or(&self.tokens)
+    }
+}
+
 /// Temperatures below it are greedy: logits divided by them could overflow.
 const MIN_TEMPERATURE: f32 = 1e-4;
 
@@ -199,11 +228,14 @@ impl Candidates {
         }
         for (row, &logit) in (first..).zip(rows) {
             if logit > least {
-                if self.sorted.len() == self.wanted {
-                    self.sorted.pop();
-                }
                 let at = self.sorted.iter().rposition(|&(other, _)| other >= logit).map_or(0, |i| i + 1);
-                let _ = self.sorted.insert(at, (logit, row as u16));
+                let mut entry = (logit, row as u16);
+                for place in self.sorted.iter_mut().skip(at) {
+                    core::mem::swap(place, &mut entry);
+                }
+                if self.sorted.len() < self.wanted {
+                    let _ = self.sorted.push(entry);
+                }
                 least = self.least();
             }
         }

@@ -6,6 +6,7 @@ use crate::kernels::Kernels;
 use crate::layers::{self, Resets};
 use crate::model::Model;
 use crate::observer::Observer;
+use crate::parts::Parts;
 use crate::sampler::Sampler;
 
 /// Rows of the head that are computed at a time.
@@ -82,7 +83,8 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
     pub fn new(model: Model<'m>, kernels: Kernels, arena: A) -> Result<Self, SessionError> {
         let layout = Layout::new(model.config());
         let found = arena.as_ref().len();
-        let chunk = (found.saturating_sub(layout.fixed_lines()) / layout.token_lines()).min(MAX_CHUNK);
+        let chunk =
+            found.saturating_sub(layout.fixed_lines()).checked_div(layout.token_lines()).unwrap_or(0).min(MAX_CHUNK);
         if chunk == 0 {
             let needed = layout.fixed_lines() + layout.token_lines();
             return Err(SessionError::ArenaTooSmall { needed, found });
@@ -156,7 +158,7 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         if state.len() != own.len() || header.model != self.model.checksum() {
             return Err(SessionError::State);
         }
-        let (floats, head) = rest.split_at(rest.len() - self.layout.head_lines());
+        let (floats, head) = rest.cut(rest.len().saturating_sub(self.layout.head_lines()));
         let floats: &[f32] = bytemuck::must_cast_slice(floats);
         let head: &[i16] = bytemuck::must_cast_slice(head);
         let d: usize = self.model.config().d_model.into();
@@ -164,10 +166,10 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         // The kernels' sums are proven for |q| <= 32767, and quantising relies on arithmetic's own NaN, whose low bits
         // are zero.
         let written = |v: f32| !v.is_nan() || v.to_bits() << 16 == 0;
-        if !floats.iter().all(|&v| written(v)) || !written(scale) || head[..d].contains(&i16::MIN) {
+        if !floats.iter().all(|&v| written(v)) || !written(scale) || head.front(d).contains(&i16::MIN) {
             return Err(SessionError::Damaged);
         }
-        own.copy_from_slice(state);
+        own.set(state);
         Ok(())
     }
 
@@ -190,7 +192,7 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
     /// [`prefill`](Self::prefill), telling `observer` what the reasoning loop does, token after token.
     pub fn prefill_observed(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<(), SessionError> {
         self.check(tokens)?;
-        for chunk in tokens.chunks(self.chunk) {
+        for chunk in tokens.chunks(self.chunk.max(1)) {
             self.run(chunk, observer)?;
         }
         Ok(())
@@ -208,20 +210,20 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let (model, kernels) = (self.model, self.kernels);
         let d: usize = model.config().d_model.into();
         let most = self.chunk;
-        for (c, chunk) in tokens.chunks(most).enumerate() {
+        for (c, chunk) in tokens.chunks(most.max(1)).enumerate() {
             self.run(chunk, &mut ())?;
             let (_, s) = self.carve()?;
             // the products are done with: their memory takes the activations
             let q: &mut [i16] = bytemuck::must_cast_slice_mut(s.wide);
             let mut scale = [0.0; MAX_CHUNK];
-            for (t, q) in q.chunks_exact_mut(d).take(chunk.len()).enumerate() {
-                let (x, n) = (&s.x[t * d..][..d], &mut s.n[t * d..][..d]);
-                scale[t] = layers::final_norm(model.norm_gain(), kernels, x, n, q);
+            let rows = s.x.rows(d).zip(s.n.rows_mut(d)).zip(q.rows_mut(d)).zip(&mut scale);
+            for (((x, n), q), scale) in rows.take(chunk.len()) {
+                *scale = layers::final_norm(model.norm_gain(), kernels, x, n, q);
             }
             for first in (0..model.config().vocab).step_by(HEAD_ROWS) {
-                for (t, q) in q.chunks_exact(d).take(chunk.len()).enumerate() {
+                for (t, (q, &scale)) in q.rows(d).zip(&scale).take(chunk.len()).enumerate() {
                     let mut rows = [0.0; HEAD_ROWS];
-                    each(c * most + t, first, head_rows(&model, kernels, q, scale[t], first, &mut rows));
+                    each(c * most + t, first, head_rows(&model, kernels, q, scale, first, &mut rows));
                 }
             }
         }
@@ -243,7 +245,7 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let d: usize = self.model.config().d_model.into();
         let end = self.layout.state_lines();
         let lines = self.arena.as_ref().get(end - self.layout.head_lines()..end).ok_or(SessionError::State)?;
-        let q: &[i16] = &bytemuck::must_cast_slice(lines)[..d];
+        let q = bytemuck::must_cast_slice::<_, i16>(lines).front(d);
         for first in (0..self.model.config().vocab).step_by(HEAD_ROWS) {
             let mut rows = [0.0; HEAD_ROWS];
             let scale = f32::from_bits(header.head_scale);
@@ -281,19 +283,18 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let (state, mut s) = self.carve()?;
         let n = tokens.len();
 
-        layers::embed(model.embedding(), tokens, &mut s.x[..n * d]);
-        for (i, state) in state.recurrent.chunks_exact_mut(2 * d).enumerate() {
+        layers::embed(model.embedding(), tokens, s.x.front_mut(n * d));
+        for (i, state) in state.recurrent.rows_mut(2 * d).enumerate() {
             let block = model.block(i);
             layers::gated_recurrence(&block.mixer, kernels, n, resets, state, &mut s);
             layers::glu(&block.ffn, kernels, n, &mut s);
         }
         if let Some(rcsm) = model.rcsm() {
-            let memory = &mut state.memory[..rcsm.slots.len()];
+            let memory = state.memory.front_mut(rcsm.slots.len());
             layers::reason(&rcsm, kernels, n, resets, depth, memory, &mut s, observer);
         }
-        let last = (n - 1) * d;
-        let (x, norm) = (&s.x[last..last + d], &mut s.n[..d]);
-        let head_scale = layers::final_norm(model.norm_gain(), kernels, x, norm, &mut state.head[..d]).to_bits();
+        let (x, norm) = (s.x.part(n.saturating_sub(1) * d, d), s.n.front_mut(d));
+        let head_scale = layers::final_norm(model.norm_gain(), kernels, x, norm, state.head.front_mut(d)).to_bits();
         let position = StateHeader::read(state.header).position.saturating_add(n as u64);
         StateHeader { position, model: model.checksum(), head_scale }.write(state.header);
         Ok(())
@@ -311,9 +312,10 @@ fn head_rows<'r>(
 ) -> &'r mut [f32] {
     let (embedding, first) = (model.embedding(), first as usize);
     debug_assert!(first.is_multiple_of(16) && first < model.config().vocab as usize && q.len() == embedding.columns);
-    let stored = (embedding.scales.len() - first).min(HEAD_ROWS);
-    kernels.head(embedding, first, q, scale, &mut rows[..stored]);
-    &mut rows[..stored.min(model.config().vocab as usize - first)]
+    let rows = rows.front_mut(embedding.scales.len().saturating_sub(first).min(HEAD_ROWS));
+    kernels.head(embedding, first, q, scale, rows);
+    let wanted = rows.len().min((model.config().vocab as usize).saturating_sub(first));
+    rows.front_mut(wanted)
 }
 
 #[cfg(test)]

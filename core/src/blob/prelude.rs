@@ -31,11 +31,11 @@ pub(crate) const RESERVED: Range<usize> = 28..64;
 
 /// The little-endian u32 at `field` of `blob`, 0 where the blob is too short.
 pub(crate) const fn read(blob: &[u8], field: Range<usize>) -> u32 {
-    let at = field.start;
-    if blob.len() < at + 4 {
-        return 0;
+    let Some((_, rest)) = blob.split_at_checked(field.start) else { return 0 };
+    match rest.first_chunk() {
+        Some(bytes) => u32::from_le_bytes(*bytes),
+        None => 0,
     }
-    u32::from_le_bytes([blob[at], blob[at + 1], blob[at + 2], blob[at + 3]])
 }
 
 /// Lines of arena that a session over `blob` needs to prefill `chunk` tokens together (1 decodes only; more than

@@ -5,6 +5,7 @@ use super::layout::Contents;
 use super::{BlobError, crc::crc32, prelude};
 use crate::arena::Layout;
 use crate::config::ModelConfig;
+use crate::parts::Parts;
 
 /// What a blob turned out to hold.
 pub(crate) struct Checked<'a> {
@@ -83,7 +84,7 @@ pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
         if contents == Contents::Bytes {
             sections.tokenizer = bytes;
         } else {
-            sections.words[i] = &words[offset / 4..end / 4];
+            sections.words[i] = words.part(offset / 4, len / 4);
             check_values(role, contents, sections.words[i])?;
         }
     }
@@ -100,9 +101,9 @@ fn check_values(role: Role, contents: Contents, words: &[u32]) -> Result<(), Blo
         _ if words.is_empty() => Ok(()),
         Contents::Bytes => Ok(()),
         Contents::Floats(_) => finite(words),
-        Contents::Embedding(shape) => finite(&words[shape.value_bytes() / 4..]),
-        Contents::Ternary(shape, _) => words.chunks_exact(shape.bytes() / 4).try_for_each(|matrix| {
-            let (codes, scales) = matrix.split_at(shape.code_bytes() / 4);
+        Contents::Embedding(shape) => finite(words.cut(shape.value_bytes() / 4).1),
+        Contents::Ternary(shape, _) => words.rows(shape.bytes() / 4).try_for_each(|matrix| {
+            let (codes, scales) = matrix.cut(shape.code_bytes() / 4);
             // a code 3 has both its bits set
             if codes.iter().fold(0, |any, &w| any | (w & (w >> 1))) & 0x5555_5555 != 0 {
                 return Err(BlobError::Code(role));

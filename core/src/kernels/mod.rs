@@ -17,6 +17,7 @@ mod x86;
 
 use crate::arena::MAX_CHUNK;
 use crate::model::{Embedding, TernaryMatrix};
+use crate::parts::Parts;
 
 /// An instruction set there are kernels for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,12 +155,15 @@ impl Kernels {
     ///
     /// q: T x K int8 in -127..=127, scale: T (at most [`MAX_CHUNK`]), y: T x N.
     ///
-    /// # Panics
-    /// If the lengths disagree; the session's never do.
+    /// Does nothing if the lengths disagree; the session's never do.
     pub(crate) fn ternary(self, m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
         let (rows, columns, tokens) = (m.scales.len(), m.columns, scale.len());
-        assert!(rows.is_multiple_of(16) && columns.is_multiple_of(16) && tokens <= MAX_CHUNK);
-        assert!(m.codes.len() * 16 == rows * columns && q.len() == tokens * columns && y.len() == tokens * rows);
+        let tiled = rows.is_multiple_of(16) && columns.is_multiple_of(16) && tokens <= MAX_CHUNK;
+        let fit = m.codes.len() * 16 == rows * columns && q.len() == tokens * columns && y.len() == tokens * rows;
+        debug_assert!(tiled && fit);
+        if !(tiled && fit) {
+            return;
+        }
         debug_assert!(q.iter().all(|&q| q != i8::MIN));
         // SAFETY: the level was available when `self` was made; the lengths were checked above.
         at_level!(self.0, B => unsafe { B::ternary(m, q, scale, y) });
@@ -174,15 +178,18 @@ impl Kernels {
     /// Rows of the output head: `y[n] = sum_k(w[n][k] * x[k]) as f32 * (row_scale[n] * scale)` for the `y.len()` rows
     /// from `first` on, both multiples of 16, the sum exact for K <= 512.
     ///
-    /// # Panics
-    /// If the lengths disagree; the session's never do.
+    /// Does nothing if the lengths disagree; the session's never do.
     pub(crate) fn head(self, e: Embedding<'_>, first: usize, x: &[i16], scale: f32, y: &mut [f32]) {
         let columns = e.columns;
-        assert!(first.is_multiple_of(16) && y.len().is_multiple_of(16) && first + y.len() <= e.scales.len());
-        assert!(columns.is_multiple_of(16) && columns <= 512 && x.len() == columns);
-        assert!(e.values.len() * 4 == e.scales.len() * columns);
-        let values = &e.values[first * columns / 4..][..y.len() * columns / 4];
-        let e = Embedding { values, scales: &e.scales[first..][..y.len()], columns };
+        let tiled = first.is_multiple_of(16) && y.len().is_multiple_of(16) && columns.is_multiple_of(16);
+        let fit = columns <= 512 && x.len() == columns && e.values.len() * 4 == e.scales.len() * columns;
+        let values = e.values.part(first * columns / 4, y.len() * columns / 4);
+        let e = Embedding { values, scales: e.scales.part(first, y.len()), columns };
+        let fit = tiled && fit && e.scales.len() == y.len();
+        debug_assert!(fit);
+        if !fit {
+            return;
+        }
         // SAFETY: the level was available when `self` was made; the lengths were checked above.
         at_level!(self.0, B => unsafe { B::head(e, x, scale, y) });
     }

@@ -2,6 +2,7 @@
 
 use super::Backend;
 use crate::model::{Embedding, TernaryMatrix};
+use crate::parts::Parts;
 
 /// Plain Rust.
 pub(super) struct Scalar;
@@ -29,10 +30,10 @@ const COLUMNS_PER_FLUSH: usize = 256;
 
 fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
-    for ((q, &scale), y) in q.chunks_exact(columns).zip(scale).zip(y.chunks_exact_mut(rows)) {
+    for ((q, &scale), y) in q.rows(columns).zip(scale).zip(y.rows_mut(rows)) {
         // the codes are 0, 1, 2 for -1, 0, +1
         let surplus: i32 = q.iter().map(|&q| i32::from(q)).sum();
-        let groups = m.codes.chunks_exact(columns).zip(m.scales.chunks_exact(16)).zip(y.chunks_exact_mut(16));
+        let groups = m.codes.rows(columns).zip(m.scales.chunks_exact(16)).zip(y.chunks_exact_mut(16));
         for ((group, row_scales), y) in groups {
             let mut sums = [-surplus; 16];
             for (halves, q) in group.chunks(COLUMNS_PER_FLUSH).zip(q.chunks(COLUMNS_PER_FLUSH)) {
@@ -57,7 +58,7 @@ fn ternary(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
 #[inline(always)]
 fn add_half(half: &[u16; 16], q: &[i8; 8], lanes: &mut [[i16; 16]; 2]) {
     for f in 0..2 {
-        let q = |b: usize| i16::from(q[4 * f + b]);
+        let q = |b: usize| i16::from(q[(4 * f + b) % 8]);
         // (shift, columns b of the even and of the odd half words)
         let first = [(2 * f, [0, 2]), (2 * f + 8, [1, 3])];
         let second = [(2 * f + 4, [3, 1]), (2 * f + 12, [0, 2])];
@@ -73,7 +74,7 @@ fn add_half(half: &[u16; 16], q: &[i8; 8], lanes: &mut [[i16; 16]; 2]) {
 }
 
 fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
-    let groups = e.values.chunks_exact(e.columns * 4).zip(e.scales.chunks_exact(16)).zip(y.chunks_exact_mut(16));
+    let groups = e.values.rows(e.columns * 4).zip(e.scales.chunks_exact(16)).zip(y.chunks_exact_mut(16));
     for ((tiles, row_scales), y) in groups {
         let mut sums = [0i32; 16];
         for (tile, x) in tiles.chunks_exact(16).zip(x.chunks_exact(4)) {
@@ -111,10 +112,10 @@ pub(super) fn matvec(w: &[f32], x: &[f32], y: &mut [f32]) {
 #[inline(always)]
 fn matvec_block<const BLOCK: usize>(w: &[f32], x: &[f32], y: &mut [f32], at: usize) {
     let mut sums = [0.0; BLOCK];
-    for (row, &x) in w.chunks_exact(y.len()).zip(x) {
-        for (sum, &w) in sums.iter_mut().zip(&row[at..at + BLOCK]) {
+    for (row, &x) in w.rows(y.len()).zip(x) {
+        for (sum, &w) in sums.iter_mut().zip(row.part(at, BLOCK)) {
             *sum += w * x;
         }
     }
-    y[at..at + BLOCK].copy_from_slice(&sums);
+    y.cut_mut(at).1.front_mut(BLOCK).set(&sums);
 }

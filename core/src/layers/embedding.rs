@@ -3,17 +3,18 @@
 use crate::kernels::Kernels;
 use crate::math;
 use crate::model::Embedding;
+use crate::parts::Parts;
 
 /// `x[t] = embedding[tokens[t]] * sqrt(D)`, T x D.
 pub(crate) fn embed(e: Embedding<'_>, tokens: &[u16], x: &mut [f32]) {
     debug_assert!(x.len() == tokens.len() * e.columns && e.columns.is_multiple_of(4));
     debug_assert!(tokens.iter().all(|&token| usize::from(token) < e.scales.len()), "the session checks tokens");
     let width = math::sqrt(e.columns as f32);
-    for (&token, x) in tokens.iter().zip(x.chunks_exact_mut(e.columns)) {
+    for (&token, x) in tokens.iter().zip(x.rows_mut(e.columns)) {
         let (group, row) = (usize::from(token) / 16, usize::from(token) % 16);
-        let scale = e.scales[usize::from(token)];
-        let tiles = &e.values[group * e.columns * 4..][..e.columns * 4];
-        for (x, tile) in x.chunks_exact_mut(4).zip(tiles.chunks_exact(16)) {
+        let scale = e.scales.get(usize::from(token)).copied().unwrap_or_default();
+        let tiles = e.values.part(group * e.columns * 4, e.columns * 4);
+        for (x, tile) in x.as_chunks_mut::<4>().0.iter_mut().zip(tiles.as_chunks::<16>().0) {
             for (x, value) in x.iter_mut().zip(tile[row].to_le_bytes()) {
                 *x = f32::from(value as i8) * scale * width;
             }

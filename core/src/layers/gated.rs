@@ -6,6 +6,7 @@ use crate::arena::{MAX_CHUNK, Scratch};
 use crate::kernels::Kernels;
 use crate::math;
 use crate::model::GatedRecurrence;
+use crate::parts::Parts;
 
 /// Adds the mixer's output to the residual stream `s.x` (T x D) and advances `state`: h, then the normalised input
 /// of the token before, D floats each.
@@ -21,24 +22,24 @@ pub(crate) fn gated_recurrence(
     debug_assert!((1..=MAX_CHUNK).contains(&tokens) && state.len() == 2 * d);
     debug_assert!([w.shift, w.decay, w.drive, w.state_gain].iter().all(|v| v.len() == d));
     debug_assert!([w.input.rows(), w.output.rows()] == [3 * d, d] && [w.input.columns, w.output.columns] == [d; 2]);
-    let (x, n) = (&mut s.x[..tokens * d], &mut s.n[..tokens * d]);
-    let (q, wide) = (&mut s.q[..tokens * d], &mut s.wide[..tokens * 3 * d]);
-    let (h, before) = state.split_at_mut(d);
+    let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
+    let (q, wide) = (s.q.front_mut(tokens * d), s.wide.front_mut(tokens * 3 * d));
+    let (h, before) = state.cut_mut(d);
     let mut scale = [0.0; MAX_CHUNK];
-    let scale = &mut scale[..tokens];
+    let scale = scale.front_mut(tokens);
 
     kernels.prefetch(w.input);
     kernels.vectorise(
         #[inline(always)]
         || {
-            for t in 0..tokens {
+            let rows = x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scale.iter_mut());
+            for (t, (((x, u), q), scale)) in rows.enumerate() {
                 if resets.at(t) {
                     before.fill(0.0);
                 }
-                let u = &mut n[t * d..][..d];
-                math::rms_norm(&x[t * d..][..d], w.gain, u);
+                math::rms_norm(x, w.gain, u);
                 shift(u, before, w.shift);
-                scale[t] = math::quantise_int8(u, &mut q[t * d..][..d]);
+                *scale = math::quantise_int8(u, q);
             }
         },
     );
@@ -47,23 +48,23 @@ pub(crate) fn gated_recurrence(
     kernels.vectorise(
         #[inline(always)]
         || {
-            for t in 0..tokens {
+            let rows = wide.rows(3 * d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scale.iter_mut());
+            for (t, (((wide, y), q), scale)) in rows.enumerate() {
                 if resets.at(t) {
                     h.fill(0.0);
                 }
-                let (gate, rest) = wide[t * 3 * d..][..3 * d].split_at(d);
-                let (value, out_gate) = rest.split_at(d);
+                let (gate, rest) = wide.cut(d);
+                let (value, out_gate) = rest.cut(d);
                 recur(h, w.decay, w.drive, gate, value);
-                let y = &mut n[t * d..][..d];
                 math::rms_norm(h, w.state_gain, y);
                 for (y, &gate) in y.iter_mut().zip(out_gate) {
                     *y *= math::silu(gate);
                 }
-                scale[t] = math::quantise_int8(y, &mut q[t * d..][..d]);
+                *scale = math::quantise_int8(y, q);
             }
         },
     );
-    let y = &mut wide[..tokens * d];
+    let y = wide.front_mut(tokens * d);
     kernels.ternary(w.output, q, scale, y);
     for (x, &y) in x.iter_mut().zip(y.iter()) {
         *x += y;

@@ -8,6 +8,7 @@ use crate::kernels::Kernels;
 use crate::math;
 use crate::model::Rcsm;
 use crate::observer::Observer;
+use crate::parts::Parts;
 
 /// Adds the loop's output to the residual stream `s.x` (T x D) and advances `memory` (S x R).
 pub(crate) fn reason(
@@ -24,41 +25,38 @@ pub(crate) fn reason(
     debug_assert!((1..=MAX_CHUNK).contains(&tokens) && memory.len() == w.slots.len() && w.mix.len() == 2 * r * r);
     debug_assert!(r == usize::from(w.config.width) && [w.input.rows(), w.output.rows()] == [r, d]);
     debug_assert!(w.ops.rows() == usize::from(w.config.ops) * r && w.config.allows(depth));
-    let (x, n) = (&mut s.x[..tokens * d], &mut s.n[..tokens * d]);
-    let states = &mut s.wide[..tokens * r];
+    let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
+    let states = s.wide.front_mut(tokens * r);
     let mut scale = [0.0; MAX_CHUNK];
-    let scale = &mut scale[..tokens];
+    let scale = scale.front_mut(tokens);
 
     kernels.prefetch(w.input);
-    let q = &mut s.q[..tokens * d];
+    let q = s.q.front_mut(tokens * d);
     kernels.vectorise(
         #[inline(always)]
         || {
-            for t in 0..tokens {
-                let u = &mut n[t * d..][..d];
-                math::rms_norm(&x[t * d..][..d], w.gain, u);
-                scale[t] = math::quantise_int8(u, &mut q[t * d..][..d]);
+            for (((x, u), q), scale) in x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scale.iter_mut()) {
+                math::rms_norm(x, w.gain, u);
+                *scale = math::quantise_int8(u, q);
             }
         },
     );
     kernels.ternary(w.input, q, scale, states);
 
-    let q = &mut s.q[..tokens * r];
-    let (floats, pass_q) = s.rcsm.split_at_mut((rcsm_floats(&w.config) * 4).div_ceil(64));
+    let q = s.q.front_mut(tokens * r);
+    let (floats, pass_q) = s.rcsm.cut_mut((rcsm_floats(&w.config) * 4).div_ceil(64));
     let mut work = Work::new(w, bytemuck::must_cast_slice_mut(floats), bytemuck::must_cast_slice_mut(pass_q));
-    for t in 0..tokens {
+    for (t, ((state, q), scale)) in states.rows_mut(r).zip(q.rows_mut(r)).zip(scale.iter_mut()).enumerate() {
         if resets.at(t) {
-            memory.copy_from_slice(w.slots);
+            memory.set(w.slots);
         }
-        let state = &mut states[t * r..][..r];
-        let q = &mut q[t * r..][..r];
         work.passes(w, kernels, depth, memory, state, observer);
-        scale[t] = kernels.vectorise(
+        *scale = kernels.vectorise(
             #[inline(always)]
             || math::quantise_int8(state, q),
         );
         if w.config.memory_writes {
-            work.write(w, kernels, state, q, scale[t], memory, observer);
+            work.write(w, kernels, state, q, *scale, memory, observer);
         }
     }
 
@@ -86,14 +84,14 @@ impl<'a> Work<'a> {
     fn new(w: &Rcsm<'_>, floats: &'a mut [f32], q: &'a mut [i8]) -> Self {
         let r: usize = w.config.width.into();
         let slots: usize = w.config.slots.into();
-        let (u, rest) = floats.split_at_mut(r);
-        let (both, rest) = rest.split_at_mut(2 * r);
-        let (second, rest) = rest.split_at_mut(r);
-        let (product, rest) = rest.split_at_mut(r);
-        let (address, rest) = rest.split_at_mut(padded(slots));
+        let (u, rest) = floats.cut_mut(r);
+        let (both, rest) = rest.cut_mut(2 * r);
+        let (second, rest) = rest.cut_mut(r);
+        let (product, rest) = rest.cut_mut(r);
+        let (address, rest) = rest.cut_mut(padded(slots));
         // w.pass has padded(ops) + padded(slots) + 16 rows, w.write padded(slots) + R
         debug_assert!(rest.len() >= w.pass.rows().max(w.write.rows()));
-        Self { u, q: &mut q[..r], both, second, product, logits: rest, address: &mut address[..slots] }
+        Self { u, q: q.front_mut(r), both, second, product, logits: rest, address: address.front_mut(slots) }
     }
 
     /// Takes `state` (R) through the passes.
@@ -129,19 +127,19 @@ impl<'a> Work<'a> {
             );
             let choosing = depth == Depth::Adaptive && index == 0;
             let rows = if choosing { w.pass.rows() } else { depth_at };
-            kernels.ternary(w.pass.row_range(0, rows), self.q, &[scale], &mut self.logits[..rows]);
+            kernels.ternary(w.pass.row_range(0, rows), self.q, &[scale], self.logits.front_mut(rows));
             if choosing {
-                let logits = &self.logits[depth_at..][..w.config.depths.len()];
-                passes = w.config.depths[math::argmax(logits)];
+                let logits = self.logits.part(depth_at, w.config.depths.len());
+                passes = w.config.depths.get(math::argmax(logits)).copied().unwrap_or(1);
                 observer.depth(passes, logits);
             }
 
-            let [(first, a), (second, b)] = math::top2(&self.logits[..ops]);
+            let [(first, a), (second, b)] = math::top2(self.logits.front(ops));
             let weights = math::softmax2(a, b);
-            let (op_out, read) = self.both.split_at_mut(r);
+            let (op_out, read) = self.both.cut_mut(r);
             kernels.ternary(w.ops.row_range(first * r, r), self.q, &[scale], op_out);
             kernels.ternary(w.ops.row_range(second * r, r), self.q, &[scale], self.second);
-            math::unit_address(&self.logits[key_at..][..slots], self.address);
+            math::unit_address(self.logits.part(key_at, slots), self.address);
             kernels.matvec(memory, self.address, read);
             kernels.vectorise(
                 #[inline(always)]
@@ -179,10 +177,10 @@ impl<'a> Work<'a> {
         observer: &mut impl Observer,
     ) {
         let slots = self.address.len();
-        let rows = &mut self.logits[..w.write.rows()];
+        let rows = self.logits.front_mut(w.write.rows());
         kernels.ternary(w.write, q, &[scale], rows);
-        let (key, value) = rows.split_at(padded(slots));
-        math::unit_address(&key[..slots], self.address);
+        let (key, value) = rows.cut(padded(slots));
+        math::unit_address(key.front(slots), self.address);
         let mut sum = [0.0];
         kernels.matvec(w.write_gate, state, &mut sum);
         let gate = math::sigmoid(sum[0] + w.write_gate_bias);
@@ -193,7 +191,7 @@ impl<'a> Work<'a> {
                 for (old, &new) in self.product.iter_mut().zip(value) {
                     *old = new - *old;
                 }
-                for (slot, &address) in memory.chunks_exact_mut(state.len()).zip(self.address.iter()) {
+                for (slot, &address) in memory.rows_mut(state.len()).zip(self.address.iter()) {
                     let step = gate * address;
                     for (m, &surprise) in slot.iter_mut().zip(self.product.iter()) {
                         *m += step * surprise;

@@ -16,6 +16,7 @@ pub use pretoken::PreTokens;
 pub use table::{BYTE_TOKENS, FIRST_MERGE, HEADER_LEN, MAGIC, MAX_MERGES, MERGE_LEN, VERSION};
 pub use utf8::Utf8Stream;
 
+use core::cell::Cell;
 use core::fmt;
 use table::Table;
 
@@ -134,32 +135,32 @@ impl<'a> Tokenizer<'a> {
 
     /// Applies all merges to `tokens` in place and returns how many tokens are left.
     fn merge(&self, tokens: &mut [u16]) -> usize {
+        let tokens = Cell::from_mut(tokens).as_slice_of_cells();
         let mut length = tokens.len();
         let pairs = tokens.iter().zip(tokens.iter().skip(1));
-        let mut best = pairs.filter_map(|(&left, &right)| self.table.find(left, right)).min();
+        let mut best = pairs.filter_map(|(left, right)| self.table.find(left.get(), right.get())).min();
         while let Some(token) = best {
             // One sweep applies this merge everywhere and finds the best of those left for the next sweep.
             let pair = self.table.parts(token);
             best = None;
-            let (mut read, mut write) = (0, 0);
+            let mut read = tokens.iter().take(length).map(Cell::get).peekable();
             let mut last = None;
-            while read < length {
-                let mut current = tokens[read];
-                read += 1;
-                if read < length && (current, tokens[read]) == pair {
+            length = 0;
+            // every write follows at least one read
+            for place in tokens {
+                let Some(mut current) = read.next() else { break };
+                if read.next_if(|&next| (current, next) == pair).is_some() {
                     current = token;
-                    read += 1;
                 }
                 if let Some(last) = last
                     && let Some(found) = self.table.find(last, current)
                 {
                     best = Some(best.map_or(found, |best: u16| best.min(found)));
                 }
-                tokens[write] = current;
-                write += 1;
+                place.set(current);
+                length += 1;
                 last = Some(current);
             }
-            length = write;
         }
         length
     }

@@ -1,5 +1,6 @@
 //! Cutting text into the pieces within which merges apply.
 
+use crate::parts::Parts;
 use crate::text::is_space;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl<'a> Iterator for PreTokens<'a> {
             _ => class(first),
         };
         let length = 1 + rest.iter().position(|&b| class(b) != run).unwrap_or(rest.len());
-        let (pre_token, text) = self.text.split_at(length);
+        let (pre_token, text) = self.text.cut(length);
         self.text = text;
         Some(pre_token)
     }

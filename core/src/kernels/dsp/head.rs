@@ -4,6 +4,7 @@
 use super::scale::scale_sums;
 use crate::config::MAX_D_MODEL;
 use crate::model::Embedding;
+use crate::parts::Parts;
 use core::arch::naked_asm;
 
 /// Blocks of 16 columns the inner loop is unrolled for.
@@ -35,7 +36,7 @@ pub(super) fn product(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     if rounds == 0 {
         return y.fill(0.0);
     }
-    for (values, y) in e.values.chunks_exact(columns * 4).zip(y.chunks_exact_mut(16)) {
+    for (values, y) in e.values.rows(columns * 4).zip(y.chunks_exact_mut(16)) {
         // SAFETY: a group of 16 rows has columns / 4 tiles of 16 words, `y` room for 16 sums, and `pairs` holds a pair
         // for every two of at most 512 columns.
         unsafe { group(values.as_ptr(), &pass, y.as_mut_ptr().cast()) };

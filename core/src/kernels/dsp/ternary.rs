@@ -20,6 +20,7 @@
 use super::pairs::{COLUMNS, Tile};
 use super::scale::scale_sixteenths;
 use crate::model::TernaryMatrix;
+use crate::parts::Parts;
 use core::arch::naked_asm;
 
 /// Tiles of the longest run: how often the inner loop is unrolled.
@@ -129,7 +130,7 @@ pub(super) fn product(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f3
     }
     let tiles = columns / COLUMNS;
     let mut script = Script { words: [0; SCRIPT_WORDS] };
-    for ((q, &scale), y) in q.chunks_exact(columns).zip(scale).zip(y.chunks_exact_mut(rows)) {
+    for ((q, &scale), y) in q.rows(columns).zip(scale).zip(y.rows_mut(rows)) {
         let mut rest = q.as_chunks().0;
         while !rest.is_empty() {
             let done = tiles - rest.len();
@@ -150,7 +151,7 @@ pub(super) fn product(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f3
                 unsafe { sums(m.codes.as_ptr(), &pass, y.as_mut_ptr().cast(), rows as u32 / 8) };
                 continue;
             }
-            for (group, y) in m.codes.chunks_exact(columns).zip(y.chunks_exact_mut(16)) {
+            for (group, y) in m.codes.rows(columns).zip(y.chunks_exact_mut(16)) {
                 let mut more = [0i32; 16];
                 // SAFETY: as above, for one group from its tile `done` on.
                 unsafe { sums(group.as_ptr().add(done * 16), &pass, more.as_mut_ptr(), 2) };
