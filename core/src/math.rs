@@ -24,7 +24,18 @@ pub fn round_half_even(x: f32) -> f32 {
 /// e^x, within 2 ULP on [-87, 88]; saturates outside.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    let x = x.clamp(-87.0, 88.0);
+    exp_bounded(x.clamp(-87.0, 88.0))
+}
+
+/// [`exp`] of an x that is at most 0, without a check for it.
+#[inline(always)]
+pub fn exp_negative(x: f32) -> f32 {
+    exp_bounded(if x < -87.0 { -87.0 } else { x })
+}
+
+/// [`exp`] of an x within [-87, 88].
+#[inline(always)]
+fn exp_bounded(x: f32) -> f32 {
     let shifted = x * core::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     // ln 2 in two parts, the first exact in its product with n

@@ -113,12 +113,12 @@ impl Sampler {
             for logit in rows.iter_mut() {
                 *logit *= sharpness;
             }
-            if !greedy {
-                all.push(kernels, rows);
-            }
-            best.push(first, rows);
+            let max = if greedy { math::max(rows) } else { all.push(kernels, rows) };
+            best.push(first, rows, max);
         })?;
-        let token = if greedy { best.likeliest() } else { self.pick(&best, &all) };
+        let best = best.sort();
+        let likeliest = best.first().map_or(0, |&(_, token)| token);
+        let token = if greedy { likeliest } else { self.pick(best, &all).unwrap_or(likeliest) };
         self.observe(token);
         Ok(token)
     }
@@ -145,11 +145,11 @@ impl Sampler {
         }
     }
 
-    /// Draws among the candidates that top-p and min-p leave, by their probabilities in the whole vocabulary.
-    fn pick(&mut self, best: &Candidates, all: &LogSumExp) -> u16 {
+    /// Draws among the candidates, the likeliest first, that top-p and min-p leave, by their probabilities in the whole vocabulary.
+    fn pick(&mut self, best: &[(f32, u16)], all: &LogSumExp) -> Option<u16> {
         let normaliser = all.value() as f32;
         let (mut kept, mut total, mut likeliest) = (Vec::<(u16, f32), MAX_CANDIDATES>::new(), 0.0, 0.0);
-        for &(logit, token) in &best.sorted {
+        for &(logit, token) in best {
             let probability = math::exp(logit - normaliser);
             if kept.is_empty() {
                 likeliest = probability;
@@ -164,11 +164,11 @@ impl Sampler {
         for &(token, probability) in &kept {
             left -= probability;
             if left < 0.0 {
-                return token;
+                return Some(token);
             }
         }
-        // rounding left some: the last takes it. Without probabilities (a logit is infinite or not a number): greedy.
-        kept.last().filter(|_| !total.is_nan()).map_or(best.likeliest(), |&(token, _)| token)
+        // rounding left some: the last takes it; without probabilities (a logit infinite or not a number) nothing does
+        kept.last().filter(|_| !total.is_nan()).map(|&(token, _)| token)
     }
 }
 
@@ -204,49 +204,101 @@ impl Recent {
 /// Temperatures below it are greedy: logits divided by them could overflow.
 const MIN_TEMPERATURE: f32 = 1e-4;
 
-/// The likeliest tokens so far, likeliest first, the lower token first among equals.
+/// The likeliest tokens so far: a heap with the least likely on top (children of i at 2i + 1 and 2i + 2), until
+/// [`sort`](Self::sort)ed.
 struct Candidates {
-    sorted: Vec<(f32, u16), MAX_CANDIDATES>,
+    heap: Vec<(f32, u16), MAX_CANDIDATES>,
     wanted: usize,
+}
+
+/// Whether `a` is less likely than `b`; of equals, the higher token is.
+fn less_likely(a: (f32, u16), b: (f32, u16)) -> bool {
+    a.0 < b.0 || a.0 == b.0 && a.1 > b.1
 }
 
 impl Candidates {
     fn new(wanted: usize) -> Self {
-        Self { sorted: Vec::new(), wanted }
+        Self { heap: Vec::new(), wanted }
     }
 
-    fn likeliest(&self) -> u16 {
-        self.sorted.first().map_or(0, |&(_, token)| token)
-    }
-
-    /// Takes in rows in rising order.
-    fn push(&mut self, first: u32, rows: &[f32]) {
-        let mut least = self.least();
+    /// Takes in rows, the largest of which is `max`, in rising order.
+    fn push(&mut self, first: u32, rows: &[f32], max: f32) {
         // most pieces hold no candidate
-        if math::max(rows) <= least {
+        if max <= self.least() {
             return;
         }
         for (row, &logit) in (first..).zip(rows) {
-            if logit > least {
-                let at = self.sorted.iter().rposition(|&(other, _)| other >= logit).map_or(0, |i| i + 1);
-                let mut entry = (logit, row as u16);
-                for place in self.sorted.iter_mut().skip(at) {
-                    core::mem::swap(place, &mut entry);
+            if logit > self.least() {
+                let entry = (logit, row as u16);
+                if self.heap.len() < self.wanted {
+                    self.rise(entry);
+                } else {
+                    sink(&mut self.heap, entry);
                 }
-                if self.sorted.len() < self.wanted {
-                    let _ = self.sorted.push(entry);
-                }
-                least = self.least();
             }
         }
     }
 
+    /// Adds `entry` to a heap that is not full.
+    fn rise(&mut self, entry: (f32, u16)) {
+        let mut at = self.heap.len();
+        if self.heap.push(entry).is_err() {
+            return;
+        }
+        while at > 0 {
+            let parent = (at - 1) / 2;
+            match self.heap.get(parent) {
+                Some(&above) if less_likely(entry, above) => put(&mut self.heap, at, above),
+                _ => break,
+            }
+            at = parent;
+        }
+        put(&mut self.heap, at, entry);
+    }
+
     /// What a logit must exceed to be taken in.
     fn least(&self) -> f32 {
-        match self.sorted.last() {
-            Some(&(logit, _)) if self.sorted.len() == self.wanted => logit,
+        match self.heap.first() {
+            Some(&(logit, _)) if self.heap.len() == self.wanted => logit,
             _ => f32::NEG_INFINITY,
         }
+    }
+
+    /// All of them, the likeliest first, the lower token first among equals.
+    fn sort(&mut self) -> &[(f32, u16)] {
+        for end in (1..self.heap.len()).rev() {
+            // the least likely goes behind those that stay in the heap
+            let Some((heap, [last, ..])) = self.heap.split_at_mut_checked(end) else { break };
+            let Some(&least) = heap.first() else { break };
+            let entry = core::mem::replace(last, least);
+            sink(heap, entry);
+        }
+        &self.heap
+    }
+}
+
+/// Replaces the top of `heap` by `entry`.
+fn sink(heap: &mut [(f32, u16)], entry: (f32, u16)) {
+    let mut at = 0;
+    while let Some(&left) = heap.get(2 * at + 1) {
+        let (mut child, mut below) = (2 * at + 1, left);
+        if let Some(&right) = heap.get(child + 1)
+            && less_likely(right, left)
+        {
+            (child, below) = (child + 1, right);
+        }
+        if !less_likely(below, entry) {
+            break;
+        }
+        put(heap, at, below);
+        at = child;
+    }
+    put(heap, at, entry);
+}
+
+fn put(heap: &mut [(f32, u16)], at: usize, entry: (f32, u16)) {
+    if let Some(place) = heap.get_mut(at) {
+        *place = entry;
     }
 }
 

@@ -16,17 +16,17 @@ pub struct LogSumExp {
 }
 
 impl LogSumExp {
-    /// Adds a piece.
-    pub fn push(&mut self, kernels: Kernels, x: &[f32]) {
+    /// Adds a piece. Returns its largest value, -inf when empty.
+    pub fn push(&mut self, kernels: Kernels, x: &[f32]) -> f32 {
         let (max, sum) = kernels.vectorise(
             #[inline(always)]
             || {
                 let max = math::max(x);
-                (max, math::sum_by(x, |v| math::exp(v - max)))
+                (max, math::sum_by(x, |v| math::exp_negative(v - max)))
             },
         );
         if x.is_empty() {
-            return;
+            return max;
         }
         if self.sum == 0.0 {
             *self = Self { max, sum: sum.into() };
@@ -35,6 +35,7 @@ impl LogSumExp {
         } else {
             self.sum += f64::from(sum) * libm::exp(f64::from(max) - f64::from(self.max));
         }
+        max
     }
 
     /// `ln(sum(exp(x)))` of all that was added.
@@ -150,7 +151,7 @@ impl Scorer {
         if let Some(&logit) = self.target.checked_sub(first).and_then(|i| rows.get(i as usize)) {
             self.logit = logit;
         }
-        self.all.push(kernels, rows);
+        let _ = self.all.push(kernels, rows);
     }
 
     fn bits(&self) -> f64 {
@@ -173,7 +174,10 @@ mod tests {
         let want = x.iter().map(|&v| f64::from(v).exp()).sum::<f64>().ln();
         for piece in [1, 7, 128, 1000] {
             let mut all = LogSumExp::default();
-            x.chunks(piece).for_each(|piece| all.push(Kernels::scalar(), piece));
+            for piece in x.chunks(piece) {
+                let max = piece.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+                assert_eq!(all.push(Kernels::scalar(), piece), max);
+            }
             assert!((all.value() - want).abs() < 1e-6, "{} {want}", all.value());
             assert_eq!(all.max(), 39.92);
         }
@@ -194,7 +198,9 @@ mod tests {
         let x: Vec<f32> = (0..777).map(|i| ((i * 7919) % 1000) as f32 * 0.02).collect();
         let value = |kernels| {
             let mut all = LogSumExp::default();
-            x.chunks(128).for_each(|piece| all.push(kernels, piece));
+            for piece in x.chunks(128) {
+                all.push(kernels, piece);
+            }
             all.value().to_bits()
         };
         for kernels in Kernels::available() {

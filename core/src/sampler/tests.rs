@@ -133,12 +133,22 @@ fn the_repetition_penalty_counts_a_token_once() {
 #[test]
 fn candidates_are_the_largest_lower_tokens_first_among_equals() {
     let mut best = Candidates::new(3);
-    best.push(0, &[1.0, 5.0, 5.0, 0.0]);
-    best.push(4, &[5.0, 6.0, f32::NAN, 5.0]);
-    assert_eq!(best.sorted.as_slice(), [(6.0, 5), (5.0, 1), (5.0, 2)]);
+    best.push(0, &[1.0, 5.0, 5.0, 0.0], 5.0);
+    best.push(4, &[5.0, 6.0, f32::NAN, 5.0], 6.0);
+    assert_eq!(best.sort(), [(6.0, 5), (5.0, 1), (5.0, 2)]);
+    for wanted in [1, 2, 5, MAX_CANDIDATES] {
+        let logits: std::vec::Vec<f32> = (0..300).map(|i| (i * 7919 % 101) as f32).collect();
+        let mut best = Candidates::new(wanted);
+        for (first, rows) in (0..).step_by(50).zip(logits.chunks(50)) {
+            best.push(first, rows, math::max(rows));
+        }
+        let mut all: std::vec::Vec<(f32, u16)> = logits.iter().copied().zip(0..).collect();
+        all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        assert_eq!(best.sort(), &all[..wanted]);
+    }
     let mut greedy = Candidates::new(1);
-    greedy.push(0, &[2.0, 2.0]);
-    assert_eq!(greedy.likeliest(), 0);
+    greedy.push(0, &[2.0, 2.0], 2.0);
+    assert_eq!(greedy.sort(), [(2.0, 0)]);
 }
 
 /// A model that was accepted may still overflow: what comes of it must be a token all the same.

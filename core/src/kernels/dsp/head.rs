@@ -6,6 +6,7 @@ use crate::config::MAX_D_MODEL;
 use crate::model::Embedding;
 use crate::parts::Parts;
 use core::arch::naked_asm;
+use core::mem::MaybeUninit;
 
 /// Blocks of 16 columns the inner loop is unrolled for.
 const BLOCKS: usize = 4;
@@ -25,14 +26,14 @@ struct Pass {
 pub(super) fn product(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let columns = e.columns;
     // columns 0 and 2, then 1 and 3, of every four
-    let mut pairs = [0u32; MAX_D_MODEL as usize / 2];
-    for (pairs, x) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(x.as_chunks::<4>().0) {
-        let pair = |low: i16, high: i16| u32::from(low as u16) | u32::from(high as u16) << 16;
-        *pairs = [pair(x[0], x[2]), pair(x[1], x[3])];
+    let mut pairs = [MaybeUninit::uninit(); MAX_D_MODEL as usize / 2];
+    for (pairs, &x) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(x.as_chunks::<4>().0) {
+        let [low, high]: [u32; 2] = bytemuck::must_cast(x);
+        *pairs = [low & 0xFFFF | high << 16, low >> 16 | high & 0xFFFF_0000].map(MaybeUninit::new);
     }
     let blocks = columns / 16;
     let rounds = blocks.div_ceil(BLOCKS);
-    let pass = Pass { jump: (rounds * BLOCKS - blocks) * BLOCK_CODE, rounds, pairs: pairs.as_ptr() };
+    let pass = Pass { jump: (rounds * BLOCKS - blocks) * BLOCK_CODE, rounds, pairs: pairs.as_ptr().cast() };
     if rounds == 0 {
         return y.fill(0.0);
     }

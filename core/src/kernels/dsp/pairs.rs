@@ -1,34 +1,29 @@
-//! Activations as SMLAD wants them: pairs of 16-bit numbers, sixteen columns at a time.
+//! Activations as SMLAD wants them: pairs of 16-bit numbers, a tile at a time.
 
 use core::arch::asm;
+use core::mem::MaybeUninit;
 
 /// Columns of a tile.
 pub(super) const COLUMNS: usize = 16;
 
-/// One tile's int8 activations.
-pub(super) struct Tile {
-    /// For every four columns the pair (0, 2), then the pair (1, 3), times 16.
-    pub pairs: [u32; COLUMNS / 2],
-    /// 16 times the sum of the activations.
-    pub sum16: i32,
-    /// The sum of their magnitudes.
-    pub magnitude: u32,
+/// Writes for every four activations the pair (0, 2), then the pair (1, 3), times 16. Returns 16 times the sum of all.
+#[inline(always)]
+pub(super) fn fill_pairs(q: &[i8; COLUMNS], pairs: &mut [MaybeUninit<u32>; COLUMNS / 2]) -> i32 {
+    let mut sum16 = 0;
+    for (pairs, q) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(q.as_chunks::<4>().0) {
+        let bytes = u32::from_le_bytes(q.map(|q| q as u8));
+        let (even, odd) = (times_16(bytes), times_16(bytes >> 8));
+        *pairs = [even, odd].map(MaybeUninit::new);
+        sum16 = add_halves(odd, add_halves(even, sum16));
+    }
+    sum16
 }
 
-impl Tile {
-    #[inline(always)]
-    pub fn new(q: &[i8; COLUMNS]) -> Self {
-        let mut tile = Self { pairs: [0; COLUMNS / 2], sum16: 0, magnitude: 0 };
-        for (pairs, q) in tile.pairs.as_chunks_mut::<2>().0.iter_mut().zip(q.as_chunks::<4>().0) {
-            let bytes = u32::from_le_bytes(q.map(|q| q as u8));
-            let even = times_16(bytes);
-            let odd = times_16(bytes >> 8);
-            *pairs = [even, odd];
-            tile.sum16 = add_halves(odd, add_halves(even, tile.sum16));
-            tile.magnitude = add_magnitudes(bytes, tile.magnitude);
-        }
-        tile
-    }
+/// The sum of the activations' magnitudes.
+#[inline(always)]
+pub(super) fn magnitude(q: &[i8; COLUMNS]) -> u32 {
+    let words = q.as_chunks::<4>().0.iter();
+    words.fold(0, |sum, q| add_magnitudes(u32::from_le_bytes(q.map(|q| q as u8)), sum))
 }
 
 /// Bytes 0 and 2 as signed half words, times 16.

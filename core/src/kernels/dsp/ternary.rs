@@ -6,24 +6,25 @@
 //! row j in the lower.
 //!
 //! The lower half has room as long as `16 |sumA| < 32768`, which holds whatever the weights are while the magnitudes
-//! of the activations add up to less than 2048. Every tile of 16 columns alone stays below, most vectors for many
-//! tiles. So the columns are cut into **runs** of up to 8 tiles that stay below, chosen once a vector; after a run the
+//! of the activations add up to less than 2048. Any tile of 16 columns stays below, most vectors do for several. So the
+//! columns are cut into **runs** of up to 8 tiles that stay below, chosen once a vector; after a run the
 //! lower half is added to a total (UXTAH) and set back (PKHBT). Codes are 0, 1, 2 for -1, 0, +1: the lower half starts
 //! at 32768 - 16 sum(q), so that it ends at 32768 + 16 sumA, never borrows from the upper half, and the bias leaves
 //! with the total. The upper half has room for magnitudes up to 32767, a **segment** of runs; wider products are
 //! added up segment by segment.
 //!
 //! One pass takes 4 words of each half tile, 8 rows, so activations are loaded once for 8 rows. It follows a script
-//! prepared in memory: the pairs of a run, then the next run's bias and how far to jump back into the unrolled tiles
-//! for its length. No counting is left in the loop: 35 instructions take 64 weights.
+//! prepared in memory: the pairs of a run, then the next run's bias and how far to jump back into the unrolled
+//! tiles for its length. No counting is left in the loop: 35 instructions take 64 weights.
 
-use super::pairs::{COLUMNS, Tile};
+use super::pairs::{COLUMNS, fill_pairs, magnitude};
 use super::scale::scale_sixteenths;
 use crate::model::TernaryMatrix;
 use crate::parts::Parts;
 use core::arch::naked_asm;
+use core::mem::MaybeUninit;
 
-/// Tiles of the longest run: how often the inner loop is unrolled.
+/// Tiles of the longest run: the inner loop is unrolled for so many.
 const RUN_TILES: usize = 8;
 /// Tiles of the longest segment.
 const SEGMENT_TILES: usize = 48;
@@ -32,7 +33,7 @@ const RUN_MAGNITUDE: u32 = 2047;
 const SEGMENT_MAGNITUDE: u32 = 32767;
 /// What the lower half is biased by.
 const BIAS: i32 = 0x8000;
-/// Words of a script: 8 a tile, and two a run of at least one tile.
+/// Words of a script: 8 a tile, and two a run.
 const SCRIPT_WORDS: usize = SEGMENT_TILES * 10;
 /// Bytes of code for one tile, and from its end to where the jump counts from.
 const TILE_CODE: i32 = 280;
@@ -53,10 +54,8 @@ struct Pass {
     onward: i32,
 }
 
-/// A segment made ready: a script for the inner loop.
-struct Script {
-    words: [u32; SCRIPT_WORDS],
-}
+/// Memory for a script.
+struct Script([MaybeUninit<u32>; SCRIPT_WORDS]);
 
 /// The figures of a segment.
 struct Segment {
@@ -66,10 +65,19 @@ struct Segment {
     jump: i32,
 }
 
-const fn jump(tiles: usize) -> i32 {
-    match tiles {
-        0 => 0,
-        n => -(n as i32 * TILE_CODE + HARVEST_CODE),
+/// A run in the making.
+#[derive(Default)]
+struct Run {
+    tiles: usize,
+    sum16: i32,
+    magnitude: u32,
+}
+
+impl Run {
+    /// The bias before the run, and the jump to its code.
+    fn entry(&self) -> [u32; 2] {
+        let jump = -(self.tiles as i32 * TILE_CODE + HARVEST_CODE);
+        [(BIAS - self.sum16) as u32, jump as u32]
     }
 }
 
@@ -77,81 +85,70 @@ impl Script {
     /// Takes in tiles from the front of `q` until the segment is full.
     fn fill(&mut self, q: &[[i8; COLUMNS]]) -> Segment {
         let mut segment = Segment { tiles: 0, total: 0, sums: 0, jump: 0 };
-        let mut free = self.words.as_mut_slice();
-        // where the run at hand will leave its bias and jump: behind the run before, or with the first in `segment`
-        let mut entry: Option<&mut [u32; 2]> = None;
-        let (mut run_tiles, mut run_sum16, mut run_magnitude) = (0, 0, 0);
-        let (mut sum16, mut magnitude) = (0, 0);
-        let mut close = |entry: Option<&mut [u32; 2]>, run_tiles: usize, run_sum16: i32| {
-            let bias = (BIAS - run_sum16) as u32;
-            segment.total -= BIAS;
-            match entry {
-                Some(entry) => *entry = [bias, jump(run_tiles) as u32],
-                None => (segment.sums, segment.jump) = (bias, jump(run_tiles)),
-            }
-        };
-        let mut tiles = 0;
+        let mut free = self.0.as_mut_slice();
+        let (mut run, mut sum16, mut left) = (Run::default(), 0, SEGMENT_MAGNITUDE);
+        // where the run at hand leaves its bias and jump: behind the run before it
+        let mut first = [MaybeUninit::uninit(); 2];
+        let mut entry = &mut first;
         for q in q.iter().take(SEGMENT_TILES) {
-            let tile = Tile::new(q);
-            magnitude += tile.magnitude;
-            if magnitude > SEGMENT_MAGNITUDE {
-                break;
-            }
-            if run_tiles == RUN_TILES || run_magnitude + tile.magnitude > RUN_MAGNITUDE {
-                close(entry.take(), run_tiles, run_sum16);
+            let magnitude = magnitude(q);
+            let Some(still_left) = left.checked_sub(magnitude) else { break };
+            if run.tiles == RUN_TILES || run.magnitude + magnitude > RUN_MAGNITUDE {
+                *entry = run.entry().map(MaybeUninit::new);
                 let Some((next, rest)) = core::mem::take(&mut free).split_first_chunk_mut() else { break };
-                (entry, free) = (Some(next), rest);
-                (run_tiles, run_sum16, run_magnitude) = (0, 0, 0);
+                (entry, free) = (next, rest);
+                segment.total -= BIAS;
+                run = Run::default();
             }
             let Some((pairs, rest)) = core::mem::take(&mut free).split_first_chunk_mut() else { break };
-            *pairs = tile.pairs;
+            let sum = fill_pairs(q, pairs);
             free = rest;
-            run_tiles += 1;
-            run_sum16 += tile.sum16;
-            run_magnitude += tile.magnitude;
-            sum16 += tile.sum16;
-            tiles += 1;
+            run.tiles += 1;
+            run.sum16 += sum;
+            run.magnitude += magnitude;
+            sum16 += sum;
+            left = still_left;
+            segment.tiles += 1;
         }
-        close(entry, run_tiles, run_sum16);
+        *entry = run.entry().map(MaybeUninit::new);
+        segment.total -= BIAS;
         if let Some(end) = free.first_chunk_mut() {
-            *end = [0, jump(0) as u32];
+            *end = [MaybeUninit::new(0); 2];
         }
-        segment.tiles = tiles;
-        // 65536 times the surplus
-        segment.sums = segment.sums.wrapping_sub((sum16 as u32) << 12);
+        // SAFETY: the first run, at the latest the last, wrote its entry.
+        let [bias, jump] = first.map(|word| unsafe { word.assume_init() });
+        // less 65536 times the surplus
+        segment.sums = bias.wrapping_sub((sum16 as u32) << 12);
+        segment.jump = jump as i32;
         segment
     }
 }
 
 pub(super) fn product(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
-    if rows == 0 || columns == 0 {
-        return y.fill(0.0);
-    }
     let tiles = columns / COLUMNS;
-    let mut script = Script { words: [0; SCRIPT_WORDS] };
+    let mut script = Script([MaybeUninit::uninit(); SCRIPT_WORDS]);
     for ((q, &scale), y) in q.rows(columns).zip(scale).zip(y.rows_mut(rows)) {
         let mut rest = q.as_chunks().0;
         while !rest.is_empty() {
             let done = tiles - rest.len();
             let segment = script.fill(rest);
-            let Some((_, after)) = rest.split_at_checked(segment.tiles.max(1)) else { break };
-            rest = after;
+            rest = rest.cut(segment.tiles.max(1)).1;
             let pass = Pass {
                 total: segment.total,
                 sums: [segment.sums; 4],
                 jump: segment.jump,
-                script: script.words.as_ptr(),
+                script: script.0.as_ptr().cast(),
                 within: 16 - 64 * segment.tiles as i32,
                 onward: 64 * (tiles - segment.tiles) as i32 - 16,
             };
             if done == 0 {
-                // SAFETY: a group is `tiles` tiles of 16 words, and `codes` holds rows / 16 of them; `y` has room for
-                // as many rows; the script was filled for this pass.
+                // SAFETY: a group is `tiles` tiles of 16 words, and `codes` holds rows / 16 groups; `y` has room
+                // for as many rows; the script was filled for this pass.
                 unsafe { sums(m.codes.as_ptr(), &pass, y.as_mut_ptr().cast(), rows as u32 / 8) };
                 continue;
             }
-            for (group, y) in m.codes.rows(columns).zip(y.chunks_exact_mut(16)) {
+            for (group, y) in m.codes.rows(columns).zip(y.rows_mut(16)) {
                 let mut more = [0i32; 16];
                 // SAFETY: as above, for one group from its tile `done` on.
                 unsafe { sums(group.as_ptr().add(done * 16), &pass, more.as_mut_ptr(), 2) };
@@ -172,7 +169,7 @@ pub(super) fn product(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f3
 /// `pass.onward + 16` bytes behind the end of the one before. `out` has room for 8 `passes` words.
 #[unsafe(naked)]
 unsafe extern "C" fn sums(codes: *const u32, pass: *const Pass, out: *mut i32, passes: u32) {
-    // r0-r3 pairs, r4-r7 sums, r8 and r9 codes, r10 scratch, r11 mask, r12 script, lr codes less 64
+    // r0-r3 pairs, r4-r7 sums, r8 and r9 codes, r10 scratch, r11 mask, r12 script, lr codes less 32
     // sp: four totals, pass, out, passes
     naked_asm!(
         // two words' codes by the four pairs
@@ -197,7 +194,7 @@ unsafe extern "C" fn sums(codes: *const u32, pass: *const Pass, out: *mut i32, p
 
         "push.w {{r4-r11, lr}}",
         "sub sp, #28",
-        "sub.w lr, r0, #64",
+        "sub.w lr, r0, #32",
         "movw r11, #0x3003",
         "movt r11, #0x3003",
         "strd r1, r2, [sp, #16]",
@@ -209,16 +206,11 @@ unsafe extern "C" fn sums(codes: *const u32, pass: *const Pass, out: *mut i32, p
         "strd r0, r0, [sp, #8]",
         "b.w 4f",
 
-        ".rept {run_tiles}",
+        ".rept {half_tiles}",
         "ldm.w r12!, {{r0-r3}}",
-        "ldrd r8, r9, [lr, #64]!",
+        "ldrd r8, r9, [lr, #32]!",
         "flashlm_words r4, r5",
         "ldrd r8, r9, [lr, #8]",
-        "flashlm_words r6, r7",
-        "ldm.w r12!, {{r0-r3}}",
-        "ldrd r8, r9, [lr, #32]",
-        "flashlm_words r4, r5",
-        "ldrd r8, r9, [lr, #40]",
         "flashlm_words r6, r7",
         ".endr",
         // the run's lower halves to the totals, then the next run's bias
@@ -262,6 +254,6 @@ unsafe extern "C" fn sums(codes: *const u32, pass: *const Pass, out: *mut i32, p
         "add sp, #28",
         "pop.w {{r4-r11, pc}}",
         ".purgem flashlm_words",
-        run_tiles = const RUN_TILES,
+        half_tiles = const 2 * RUN_TILES,
     )
 }
