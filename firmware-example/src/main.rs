@@ -1,74 +1,140 @@
-//! Tells a story on a Cortex-M7: the model stays in flash, everything else lives in one static buffer.
+//! Tells stories on a microcontroller, over its serial line.
 //!
-//! The story goes out on the serial port; semihosting only ends the emulation.
+//! The model stays in flash. Everything that changes lives in one static buffer whose size the model itself says at
+//! compile time: what does not fit does not link. There is no heap, and no panic: the handler below refers to a
+//! function that does not exist, so the program links only if the optimiser proved every panic unreachable.
 #![no_std]
 #![no_main]
 
-use core::ptr::write_volatile;
+mod board;
+mod clock;
+mod command;
+mod console;
+mod memory;
+mod story;
+mod uart;
+
+use command::Command;
+use console::{Console, Input};
+use core::fmt::{self, Write};
 use cortex_m_rt::entry;
 use cortex_m_semihosting::debug;
-use flashlm_core::{Kernels, Line, Model, Sampler, SamplerConfig, Session, arena_lines, include_blob};
+use flashlm_core::{Line, arena_lines, include_blob};
+use story::{Error, Storyteller};
+use uart::Uart;
 
 static BLOB: &[u8] = include_blob!("../../runtime-desktop/models/default.flm");
-/// The model's own arithmetic decides the buffer's size, at compile time: what does not fit does not link.
 const ARENA: usize = arena_lines(BLOB, 1);
-const PROMPT: &str = "Once upon a time";
-const TOKENS: usize = 40;
-
-/// Data register of UART0 of the MPS2 boards (Arm CMSDK APB UART).
-const UART0_DATA: *mut u32 = 0x4000_4000 as *mut u32;
-const UART0_CTRL: *mut u32 = 0x4000_4008 as *mut u32;
-
-fn put(byte: u8) {
-    // SAFETY: the board has its UART at this address, and nothing else writes to it.
-    unsafe { write_volatile(UART0_DATA, byte as u32) }
-}
-
-fn print(text: &str) {
-    text.bytes().for_each(put);
-}
-
-/// The prompt and what the model makes of it, or why it cannot.
-fn tell() -> Result<(), &'static str> {
-    let model = Model::from_bytes(BLOB).map_err(|_| "the model in flash is damaged")?;
-    let tokenizer = model.tokenizer().ok_or("the model has no tokenizer")?;
-    let arena = cortex_m::singleton!(: [Line; ARENA] = [Line::ZERO; ARENA]).ok_or("the arena is taken")?;
-    let mut session = Session::new(model, Kernels::detect(), &mut arena[..]).map_err(|_| "the arena is too small")?;
-    let mut sampler = Sampler::new(SamplerConfig { temperature: 0.0, ..Default::default() }).map_err(|_| "sampling")?;
-
-    let mut prompt = [0; 64];
-    let n = tokenizer.encode(PROMPT.as_bytes(), &mut prompt).map_err(|_| "the prompt is too long")?;
-    session.step(tokenizer.eot()).map_err(|_| "no end-of-story token")?;
-    session.prefill(&prompt[..n]).map_err(|_| "a token outside the vocabulary")?;
-    print(PROMPT);
-    for _ in 0..TOKENS {
-        let token = session.sample(&mut sampler).map_err(|_| "no logits")?;
-        if token == tokenizer.eot() {
-            break;
-        }
-        tokenizer.for_each_byte(token, put);
-        session.step(token).map_err(|_| "a token outside the vocabulary")?;
-    }
-    print("\n");
-    Ok(())
-}
 
 #[entry]
 fn main() -> ! {
-    // SAFETY: as in `put`; bit 0 switches the transmitter on.
-    unsafe { write_volatile(UART0_CTRL, 1) }
-    match tell() {
-        Ok(()) => debug::exit(debug::EXIT_SUCCESS),
-        Err(why) => {
-            print(why);
+    static mut MEMORY: [Line; ARENA] = [Line::ZERO; ARENA];
+
+    if let Some(core) = cortex_m::Peripherals::take() {
+        clock::start(core.SYST);
+    }
+    let mut console = Console::new(Uart::start());
+    match Storyteller::new(BLOB, MEMORY) {
+        Ok(mut teller) => {
+            serve(&mut console, &mut teller);
+            debug::exit(debug::EXIT_SUCCESS);
+        }
+        Err(error) => {
+            let _ = writeln!(console, "no model: {error}");
             debug::exit(debug::EXIT_FAILURE);
         }
     }
+    // Only under a debugger or an emulator does exit return no more.
     loop {
         cortex_m::asm::wfi();
     }
 }
 
+/// Does what is typed until it is to end.
+fn serve(console: &mut Console, teller: &mut Storyteller<'_>) {
+    let _ = writeln!(console, "FlashLM {} on {}, kernels {}", teller.name(), board::NAME, teller.level());
+    console.print("Type the beginning of a story, or /help.\n");
+    loop {
+        console.print("> ");
+        let line = match console.read_line() {
+            Input::Line(line) if line.is_empty() => continue,
+            Input::Line(line) => line,
+            Input::TooLong => {
+                let _ = writeln!(console, "the line is too long: at most {} bytes fit", console::LINE);
+                continue;
+            }
+            Input::End => return,
+        };
+        let done = match Command::parse(&line) {
+            Ok(Command::Quit) => return,
+            Ok(command) => obey(command, console, teller),
+            Err(expected) => {
+                let _ = writeln!(console, "{expected}");
+                continue;
+            }
+        };
+        if let Err(error) = done {
+            let _ = writeln!(console, "{error}");
+        }
+    }
+}
+
+fn obey(command: Command<'_>, console: &mut Console, teller: &mut Storyteller<'_>) -> Result<(), Error> {
+    match command {
+        Command::Story(prompt) => teller.tell(prompt, console),
+        Command::Temperature(temperature) => teller.set_temperature(temperature),
+        Command::Seed(seed) => teller.set_seed(seed),
+        Command::Depth(depth) => teller.set_depth(depth),
+        Command::Length(length) => {
+            teller.set_length(length);
+            Ok(())
+        }
+        Command::Reset => teller.reset(),
+        Command::Checksum { tokens, seed, prompt } => {
+            let hash = teller.checksum(tokens, seed, prompt)?;
+            let _ = writeln!(console, "checksum {hash:016x} {tokens}");
+            Ok(())
+        }
+        Command::Stats => {
+            let _ = stats(console, teller);
+            Ok(())
+        }
+        Command::Help => {
+            console.print(command::HELP);
+            Ok(())
+        }
+        Command::Quit => Ok(()),
+    }
+}
+
+/// Prints what the last story took, and what of the memories is used.
+fn stats(console: &mut Console, teller: &Storyteller<'_>) -> fmt::Result {
+    let s = teller.stats;
+    let each = |total: u64, n: u32| total / u64::from(n.max(1));
+    let (prompt, ticks) = (each(s.prompt_ticks, s.prompt_tokens + 1), each(s.ticks, s.tokens));
+    let hundredths = each(u64::from(s.passes) * 100, s.tokens);
+    writeln!(console, "prompt: {} tokens and the story's begin, {prompt} ticks each", s.prompt_tokens)?;
+    writeln!(console, "story: {} tokens, {ticks} ticks each", s.tokens)?;
+    writeln!(console, "passes a token: {}.{:02}", hundredths / 100, hundredths % 100)?;
+    let instructions = ticks * board::INSTRUCTIONS_PER_TICK;
+    writeln!(console, "instructions a token, if counted by qemu -icount shift=0: {instructions}")?;
+    let m = memory::usage();
+    writeln!(console, "flash: {} bytes, {} of them the model", m.flash, BLOB.len())?;
+    writeln!(console, "RAM: {} bytes static, {} of them the model's state and scratch", m.statics, ARENA * 64)?;
+    writeln!(console, "stack: at most {} bytes so far, room for {}", m.stack, m.stack_room)
+}
+
+#[cfg(not(debug_assertions))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    unsafe extern "C" {
+        /// Defined nowhere: linking fails, naming it, if a panic is reachable.
+        safe fn a_panic_is_reachable() -> !;
+    }
+    a_panic_is_reachable()
+}
+
+#[cfg(debug_assertions)]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
     debug::exit(debug::EXIT_FAILURE);
