@@ -117,8 +117,7 @@ impl Sampler {
             best.push(first, rows, max);
         })?;
         let best = best.sort();
-        let likeliest = best.first().map_or(0, |&(_, token)| token);
-        let token = if greedy { likeliest } else { self.pick(best, &all).unwrap_or(likeliest) };
+        let token = if greedy { first(best) } else { self.pick(best, &all) };
         self.observe(token);
         Ok(token)
     }
@@ -145,8 +144,9 @@ impl Sampler {
         }
     }
 
-    /// Draws among the candidates, the likeliest first, that top-p and min-p leave, by their probabilities in the whole vocabulary.
-    fn pick(&mut self, best: &[(f32, u16)], all: &LogSumExp) -> Option<u16> {
+    /// Draws among the candidates, the likeliest first, that top-p and min-p leave, by their probabilities in the whole
+    /// vocabulary.
+    fn pick(&mut self, best: &[(f32, u16)], all: &LogSumExp) -> u16 {
         let normaliser = all.value() as f32;
         let (mut kept, mut total, mut likeliest) = (Vec::<(u16, f32), MAX_CANDIDATES>::new(), 0.0, 0.0);
         for &(logit, token) in best {
@@ -164,12 +164,17 @@ impl Sampler {
         for &(token, probability) in &kept {
             left -= probability;
             if left < 0.0 {
-                return Some(token);
+                return token;
             }
         }
-        // rounding left some: the last takes it; without probabilities (a logit infinite or not a number) nothing does
-        kept.last().filter(|_| !total.is_nan()).map(|&(token, _)| token)
+        // rounding left some: the last takes it. Without probabilities (a logit is infinite or not a number): greedy.
+        kept.last().filter(|_| !total.is_nan()).map_or(first(best), |&(token, _)| token)
     }
+}
+
+/// The first of candidates in order.
+fn first(best: &[(f32, u16)]) -> u16 {
+    best.first().map_or(0, |&(_, token)| token)
 }
 
 /// The last [`PENALTY_WINDOW`] tokens, in no order.
