@@ -9,9 +9,14 @@
 //! made once by the host and passed down.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 #[cfg(arm_dsp)]
 mod dsp;
 mod scalar;
+// a module with one vector instruction is refused by an engine without: they are compiled in only where promised
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -33,11 +38,18 @@ pub enum Level {
     Avx512,
     /// The same with AMX: 16,384 int8 products an instruction where 16 tokens are prefilled together.
     Amx,
+    /// AArch64: 8 int8 products an instruction.
+    Neon,
+    /// AArch64 with the dot-product extension: 16 int8 products an instruction.
+    NeonDot,
+    /// WebAssembly compiled with 128-bit vectors: 16 ternary products an instruction.
+    Simd128,
 }
 
 impl Level {
-    /// Every level, worst first.
-    pub const ALL: [Self; 5] = [Self::Scalar, Self::Dsp, Self::Avx2, Self::Avx512, Self::Amx];
+    /// Every level, each architecture's worst first.
+    pub const ALL: [Self; 8] =
+        [Self::Scalar, Self::Dsp, Self::Avx2, Self::Avx512, Self::Amx, Self::Neon, Self::NeonDot, Self::Simd128];
 
     /// A name to print.
     pub fn name(self) -> &'static str {
@@ -47,6 +59,9 @@ impl Level {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Amx => "amx",
+            Self::Neon => "neon",
+            Self::NeonDot => "neondot",
+            Self::Simd128 => "simd128",
         }
     }
 }
@@ -107,6 +122,21 @@ macro_rules! at_level {
                 type $backend = x86::Amx;
                 $call
             }
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => {
+                type $backend = aarch64::Neon;
+                $call
+            }
+            #[cfg(target_arch = "aarch64")]
+            Level::NeonDot => {
+                type $backend = aarch64::NeonDot;
+                $call
+            }
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Level::Simd128 => {
+                type $backend = wasm::Simd128;
+                $call
+            }
             _ => {
                 type $backend = scalar::Scalar;
                 $call
@@ -131,6 +161,8 @@ impl Kernels {
             Level::Scalar => false,
             Level::Dsp => cfg!(not(arm_dsp)),
             Level::Avx2 | Level::Avx512 | Level::Amx => cfg!(not(target_arch = "x86_64")),
+            Level::Neon | Level::NeonDot => cfg!(not(target_arch = "aarch64")),
+            Level::Simd128 => cfg!(not(all(target_arch = "wasm32", target_feature = "simd128"))),
         };
         let available = at_level!(level, B => B::is_available());
         (available && !foreign).then_some(Self(level))
