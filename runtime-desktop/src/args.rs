@@ -31,6 +31,8 @@ pub enum Command {
     Score(Score),
     /// Tokens per second of decoding and prefill per instruction set and depth, and what their products alone take
     Bench(Bench),
+    /// Hash of every logit of a story, per instruction set: the same number on every machine
+    Fingerprint(Fingerprint),
 }
 
 impl Default for Command {
@@ -152,4 +154,20 @@ pub struct Bench {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Fingerprint {
+    /// Text the story begins with
+    #[arg(short, long, default_value = "Once upon a time")]
+    pub prompt: String,
+    /// Tokens of the story; it goes on over its end
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 200, value_parser = settings::length)]
+    pub length: usize,
+    /// Seed of the tokens drawn
+    #[arg(long, value_name = "N", default_value_t = Settings::default().seed, value_parser = settings::seed)]
+    pub seed: u64,
+    /// Only this instruction set [default: all this processor has]
+    #[arg(long, value_name = "NAME", value_parser = settings::level)]
+    pub level: Option<Kernels>,
 }

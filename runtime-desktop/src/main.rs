@@ -6,6 +6,7 @@ mod bench;
 mod chat;
 mod engine;
 mod evaluate;
+mod fingerprint;
 mod generate;
 mod interrupt;
 mod model;
@@ -39,6 +40,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Eval(eval) => evaluate::run(cli.model, eval),
         Command::Score(score) => score::run(cli.model, score),
         Command::Bench(bench) => bench::run(cli.model, bench),
+        Command::Fingerprint(fingerprint) => fingerprint::run(cli.model, fingerprint),
     }
 }
 

@@ -84,6 +84,14 @@ pub fn length(text: &str) -> Result<usize, String> {
     whole(text, 1..=1_000_000).map(|n| n as usize)
 }
 
+/// The name of an instruction set this processor has.
+pub fn level(text: &str) -> Result<Kernels, String> {
+    Kernels::available().find(|kernels| kernels.level().name() == text).ok_or_else(|| {
+        let names: Vec<_> = Kernels::available().map(|kernels| kernels.level().name()).collect();
+        format!("expected one of this processor's: {}, found {text:?}", names.join(", "))
+    })
+}
+
 /// `auto`, or a number of passes. Whether the model has it is [`check_depth`]'s question.
 pub fn depth(text: &str) -> Result<Depth, String> {
     if text == "auto" {

@@ -76,6 +76,19 @@ fn greedy_text_does_not_depend_on_the_seed() {
 }
 
 #[test]
+fn every_level_of_this_processor_has_the_same_fingerprint() {
+    let fingerprint = |more: &[&str]| stdout(&[&["fingerprint", "-n", "5", "-p", "The cat"], more].concat());
+    let all = fingerprint(&[]);
+    let (levels, hashes): (Vec<_>, Vec<_>) = all.lines().map(|line| line.split_once(' ').unwrap()).unzip();
+    assert_eq!(levels[0], "scalar");
+    assert!(hashes[0].len() == 16 && hashes.iter().all(|&hash| hash == hashes[0]), "{all}");
+    assert_eq!(fingerprint(&["--level", "scalar"]), format!("scalar {}\n", hashes[0]));
+    assert_ne!(fingerprint(&["--level", "scalar", "--seed", "2"]), format!("scalar {}\n", hashes[0]));
+    let error = String::from_utf8(run(&["fingerprint", "--level", "mmx"]).stderr).unwrap();
+    assert!(error.contains("expected one of this processor's: scalar") && error.contains("mmx"), "{error}");
+}
+
+#[test]
 fn generate_reports_as_json() {
     let report = json(&["generate", "-p", "Tim had a", "-n", "12", "--seed", "5", "--json"]);
     assert_eq!(report["prompt"], "Tim had a");

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# The same text everywhere: builds for six targets, lets each tell the same story of 200 tokens on the model built into
+# flashlm, and compares the hashes of all their logits and tokens. Needs the Debian packages qemu-user,
+# gcc-aarch64-linux-gnu and qemu-system-arm, Node.js from version 18 on, and the targets of rust-toolchain.toml.
+#
+# bash tests/targets/run.sh [TARGET...]     all, or some of: x86-64 aarch64 wasm32 cortex-m7 cortex-m4
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tokens=200 seed=1 prompt="Once upon a time"
+model=runtime-desktop/models/default.flm
+out=target/targets
+mkdir -p "$out"
+targets=("$@")
+((${#targets[@]})) || targets=(x86-64 aarch64 wasm32 cortex-m7 cortex-m4)
+
+# Each function prints a line "level fingerprint" for every level that it ran.
+
+x86-64() {
+  cargo build --quiet --release -p runtime-desktop
+  target/release/flashlm fingerprint -n "$tokens" --seed "$seed" -p "$prompt"
+}
+
+aarch64() { # -cpu max has the dot-product extension
+  local triple=aarch64-unknown-linux-gnu
+  CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    cargo build --quiet --release -p runtime-desktop --target "$triple"
+  qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu "target/$triple/release/flashlm" \
+    fingerprint -n "$tokens" --seed "$seed" -p "$prompt"
+}
+
+wasm32() { # the level is the module's: one without vectors, one with
+  local triple=wasm32-unknown-unknown features
+  for features in -simd128 +simd128; do
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-C target-feature=$features" \
+      cargo build --quiet --profile web -p flashlm-web --target "$triple"
+    cp "target/$triple/web/flashlm_web.wasm" "$out/flashlm$features.wasm"
+    node tests/targets/wasm.mjs "$out/flashlm$features.wasm" "$model" "$tokens" "$seed" "$prompt"
+  done
+}
+
+firmware() { # QEMU machine, ELF: what its console says to /checksum
+  printf '/checksum %s %s %s\n/quit\n' "$tokens" "$seed" "$prompt" |
+    timeout 200 qemu-system-arm -machine "$1" -display none -serial stdio -monitor none \
+      -semihosting-config enable=on,target=native -kernel "$2" | tr -d '\r' |
+    sed -n 's/.*checksum \([0-9a-f]\{16\}\).*/dsp \1/p'
+}
+
+cortex-m7() {
+  (cd firmware-example && cargo build --quiet --release)
+  firmware mps2-an500 firmware-example/target/thumbv7em-none-eabihf/release/firmware-example
+}
+
+cortex-m4() {
+  (cd firmware-example && cargo build-m4 --quiet --release)
+  firmware mps2-an386 firmware-example/target/m4/thumbv7em-none-eabihf/release/firmware-example
+}
+
+# What must have run; an x86-64 processor may lack the levels above the first.
+declare -A expected=(
+  [x86-64]="scalar" [aarch64]="scalar neon neondot" [wasm32]="scalar simd128" [cortex-m7]="dsp" [cortex-m4]="dsp"
+)
+
+failed=()
+reference=""
+printf '%-10s %-8s %-16s %s\n' target level fingerprint seconds
+for target in "${targets[@]}"; do
+  if [[ ! ${expected[$target]-} ]]; then
+    printf 'expected targets of: %s, found %s\n' "${!expected[*]}" "$target" >&2
+    exit 2
+  fi
+  begun=$SECONDS
+  # not in a condition, where bash would run on after a command that failed
+  status=0
+  "$target" >"$out/$target" & wait $! || status=$?
+  ((status == 0)) || failed+=("$target: ended with status $status")
+  while read -r level hash; do
+    printf '%-10s %-8s %-16s %s\n' "$target" "$level" "$hash" $((SECONDS - begun))
+    # the first is the specification: x86-64's scalar level, unless left out
+    reference=${reference:-$hash}
+    [[ $hash == "$reference" ]] || failed+=("$target $level: another fingerprint")
+  done <"$out/$target"
+  for level in ${expected[$target]}; do
+    grep -q "^$level [0-9a-f]\{16\}$" "$out/$target" || failed+=("$target $level: no fingerprint")
+  done
+done
+
+if ((${#failed[@]})); then
+  printf 'FAILED: %s\n' "${failed[@]}"
+  exit 1
+fi
+printf 'the same %s tokens and the same bits of every logit on all of them, in %s s\n' "$tokens" "$SECONDS"

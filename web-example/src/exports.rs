@@ -1,0 +1,146 @@
+//! The calls of the module. An instance of it has one model and tells one story at a time.
+//!
+//! Texts travel through the buffer that [`room`] gives. A call that answers with a text returns its length, or -1 less
+//! the length of the reason when it fails; the text lies at the start of the buffer, which may have moved.
+#![expect(unsafe_code, reason = "an exported name is an unsafe attribute; nothing here is an unsafe block")]
+
+use crate::teller::Teller;
+use flashlm_core::{Line, SamplerConfig};
+use std::cell::RefCell;
+
+#[derive(Default)]
+struct Instance {
+    /// What host and module exchange, on a 64-byte boundary as blobs want it.
+    buffer: Vec<Line>,
+    teller: Option<Teller>,
+}
+
+thread_local! {
+    static INSTANCE: RefCell<Instance> = RefCell::default();
+}
+
+impl Instance {
+    fn make_room(&mut self, bytes: usize) {
+        let lines = bytes.div_ceil(64).max(self.buffer.len());
+        self.buffer.resize(lines, Line::ZERO);
+    }
+
+    /// The first `len` bytes of the buffer, or all.
+    fn bytes(&self, len: usize) -> &[u8] {
+        let bytes = bytemuck::must_cast_slice(&self.buffer);
+        &bytes[..len.min(bytes.len())]
+    }
+
+    fn load(&mut self, len: usize) -> Result<String, String> {
+        if self.teller.is_some() {
+            return Err("expected no model yet: an instance has one".into());
+        }
+        let lines: &'static [Line] = core::mem::take(&mut self.buffer).leak();
+        let blob: &[u8] = bytemuck::must_cast_slice(lines);
+        let teller = Teller::new(&blob[..len.min(blob.len())])?;
+        let level = teller.level().into();
+        self.teller = Some(teller);
+        Ok(level)
+    }
+
+    /// Runs `f` on the teller and the first `len` bytes of the buffer.
+    fn tell<R>(&mut self, len: usize, f: impl FnOnce(&mut Teller, &[u8]) -> Result<R, String>) -> Result<R, String> {
+        let prompt = self.bytes(len).to_vec();
+        let teller = self.teller.as_mut().ok_or("expected a model to be loaded first")?;
+        f(teller, &prompt)
+    }
+}
+
+/// Runs `f` and leaves its text in the buffer.
+fn answer(f: impl FnOnce(&mut Instance) -> Result<String, String>) -> i32 {
+    INSTANCE.with_borrow_mut(|instance| {
+        let result = f(instance);
+        let (Ok(text) | Err(text)) = &result;
+        instance.make_room(text.len());
+        bytemuck::must_cast_slice_mut::<_, u8>(&mut instance.buffer)[..text.len()].copy_from_slice(text.as_bytes());
+        if result.is_ok() { text.len() as i32 } else { -1 - text.len() as i32 }
+    })
+}
+
+/// The address of the buffer, after making it at least `bytes` long. What it holds stays.
+#[unsafe(no_mangle)]
+pub extern "C" fn room(bytes: usize) -> *mut u8 {
+    INSTANCE.with_borrow_mut(|instance| {
+        instance.make_room(bytes);
+        instance.buffer.as_mut_ptr().cast()
+    })
+}
+
+/// Takes the first `len` bytes of the buffer as the model, for good. Answers with the name of the instruction set.
+#[unsafe(no_mangle)]
+pub extern "C" fn load(len: usize) -> i32 {
+    answer(|instance| instance.load(len))
+}
+
+/// Begins a story with the `len` bytes of text in the buffer. Answers with nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn begin(len: usize, seed: u64, temperature: f32, top_p: f32) -> i32 {
+    let config = SamplerConfig { seed, temperature, top_p, ..SamplerConfig::default() };
+    answer(|instance| instance.tell(len, |teller, prompt| teller.begin(prompt, config)).map(|()| String::new()))
+}
+
+/// Answers with the story's next characters: none yet where a token ends within one, or where the story has [`ended`].
+#[unsafe(no_mangle)]
+pub extern "C" fn next() -> i32 {
+    answer(|instance| {
+        let mut text = String::new();
+        instance.tell(0, |teller, _| teller.next(&mut text))?;
+        Ok(text)
+    })
+}
+
+/// 1 where the story has ended or none was begun, else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn ended() -> i32 {
+    INSTANCE.with_borrow(|instance| instance.teller.as_ref().is_none_or(Teller::ended).into())
+}
+
+/// Answers with the fingerprint of a story of `tokens` tokens after the `len` bytes of text in the buffer.
+#[unsafe(no_mangle)]
+pub extern "C" fn fingerprint(len: usize, tokens: usize, seed: u64) -> i32 {
+    answer(|instance| instance.tell(len, |teller, prompt| teller.fingerprint(prompt, tokens, seed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(length: i32) -> String {
+        let length = if length < 0 { -1 - length } else { length };
+        INSTANCE.with_borrow(|i| str::from_utf8(i.bytes(length as usize)).unwrap().into())
+    }
+
+    fn put(bytes: &[u8]) -> usize {
+        room(bytes.len());
+        INSTANCE.with_borrow_mut(|i| {
+            bytemuck::must_cast_slice_mut::<_, u8>(&mut i.buffer)[..bytes.len()].copy_from_slice(bytes);
+        });
+        bytes.len()
+    }
+
+    #[test]
+    fn a_host_that_errs_is_told_so_and_one_that_does_not_gets_a_story() {
+        let error = next();
+        assert!(error < 0 && text(error).contains("model to be loaded"), "{}", text(error));
+        assert_eq!(ended(), 1);
+        let error = load(put(b"not a model"));
+        assert!(error < 0 && !text(error).is_empty());
+
+        let blob = include_bytes!("../../runtime-desktop/models/default.flm");
+        let level = load(put(blob));
+        assert_eq!(text(level), flashlm_core::Kernels::detect().level().name());
+        assert!(load(0) < 0);
+        assert_eq!(begin(put(b"The cat"), 1, 0.0, 1.0), 0);
+        assert_eq!(ended(), 0);
+        let first = next();
+        assert!(first > 0, "{}", text(first));
+        assert!(begin(put(b"The cat"), 1, f32::NAN, 1.0) < 0);
+        // longer than the buffer: all of it
+        assert_eq!(fingerprint(usize::MAX, 1, 1), 16);
+    }
+}
