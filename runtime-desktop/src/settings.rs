@@ -103,13 +103,6 @@ pub fn depth(text: &str) -> Result<Depth, String> {
     }
 }
 
-/// The kernels of an instruction set by its name, if this processor has it.
-pub fn level(text: &str) -> Result<Kernels, String> {
-    let names = || Kernels::available().map(|k| k.level().name()).collect::<Vec<_>>().join(", ");
-    let found = Kernels::available().find(|k| k.level().name() == text);
-    found.ok_or_else(|| format!("this processor has {}, found {text:?}", names()))
-}
-
 /// Refuses a depth the model's reasoning loop does not have.
 pub fn check_depth(depth: Depth, rcsm: Option<&RcsmConfig>) -> Result<(), String> {
     match (depth, rcsm) {
