@@ -7,7 +7,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tokens=200 seed=1 prompt="Once upon a time"
-model=runtime-desktop/models/default.flm
 out=target/targets
 mkdir -p "$out"
 targets=("$@")
@@ -28,13 +27,11 @@ aarch64() { # -cpu max has the dot-product extension
     fingerprint -n "$tokens" --seed "$seed" -p "$prompt"
 }
 
-wasm32() { # the level is the module's: one without vectors, one with
-  local triple=wasm32-unknown-unknown features
-  for features in -simd128 +simd128; do
-    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-C target-feature=$features" \
-      cargo build --quiet --profile web -p flashlm-web --target "$triple"
-    cp "target/$triple/web/flashlm_web.wasm" "$out/flashlm$features.wasm"
-    node tests/targets/wasm.mjs "$out/flashlm$features.wasm" "$model" "$tokens" "$seed" "$prompt"
+wasm32() { # the level is the module's: one is built without vectors, one with
+  bash web-example/build.sh
+  local level
+  for level in scalar simd128; do
+    node tests/targets/wasm.mjs "target/web/$level.wasm" target/web/model.flm "$tokens" "$seed" "$prompt"
   done
 }
 
