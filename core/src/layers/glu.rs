@@ -30,18 +30,20 @@ pub(crate) fn glu(w: &Glu<'_>, kernels: Kernels, tokens: usize, s: &mut Scratch<
     kernels.ternary(w.input, q, scale, wide);
     kernels.prefetch(w.output);
     let q = s.q.front_mut(tokens * f);
-    kernels.vectorise(
-        #[inline(always)]
-        || {
-            for ((wide, q), scale) in wide.rows_mut(2 * f).zip(q.rows_mut(f)).zip(scale.iter_mut()) {
+    for ((wide, q), scale) in wide.rows_mut(2 * f).zip(q.rows_mut(f)).zip(scale.iter_mut()) {
+        // One token a call: in a loop over tokens the compiler would ask once whether any token's `hidden` overlaps any
+        // other's `up`, and as rows alternate in memory, not vectorise.
+        *scale = kernels.vectorise(
+            #[inline(always)]
+            || {
                 let (hidden, up) = wide.cut_mut(f);
                 for (hidden, &up) in hidden.iter_mut().zip(up.iter()) {
                     *hidden = math::silu(*hidden) * up;
                 }
-                *scale = math::quantise_int8(hidden, q);
-            }
-        },
-    );
+                math::quantise_int8(hidden, q)
+            },
+        );
+    }
     kernels.ternary(w.output, q, scale, n);
     for (x, &y) in x.iter_mut().zip(n.iter()) {
         *x += y;
