@@ -219,6 +219,7 @@ impl Kernels {
         let e = Embedding { values, scales: e.scales.part(first, y.len()), columns };
         let fit = tiled && fit && e.scales.len() == y.len();
         debug_assert!(fit);
+        debug_assert!(x.iter().all(|&x| x != i16::MIN));
         if !fit {
             return;
         }
@@ -230,6 +231,7 @@ impl Kernels {
     ///
     /// w: K x N, x: K, y: N.
     pub(crate) fn matvec(self, w: &[f32], x: &[f32], y: &mut [f32]) {
+        debug_assert!(w.len() == x.len() * y.len() && !y.is_empty());
         self.vectorise(
             #[inline(always)]
             || scalar::matvec(w, x, y),

@@ -161,44 +161,21 @@ mod x86 {
     }
 
     pub fn has_amx() -> bool {
-        static AMX: LazyLock<bool> = LazyLock::new(|| has_avx512_bf16() && cpu_has_amx() && linux_grants_amx());
+        static AMX: LazyLock<bool> = LazyLock::new(|| has_avx512_bf16() && cpu_has_bf16_tiles() && core_has_tiles());
         *AMX
     }
 
+    /// Whether core found int8 tiles: the processor has them and the operating system grants the registers.
+    fn core_has_tiles() -> bool {
+        flashlm_core::Kernels::new(flashlm_core::Level::Amx).is_some()
+    }
+
     #[allow(unused_unsafe)] // `__cpuid_count` became a safe function after our minimum Rust version
-    fn cpu_has_amx() -> bool {
+    fn cpu_has_bf16_tiles() -> bool {
         use std::arch::x86_64::{__cpuid, __cpuid_count};
-        const BF16_TILE_INT8: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+        const BF16: u32 = 1 << 22;
         // SAFETY: every CPU with AVX-512 has the instruction, and leaf 7 is read only where leaf 0 lists it.
-        unsafe { __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & BF16_TILE_INT8 == BF16_TILE_INT8 }
-    }
-
-    /// Asks Linux to let this process, and every thread of it, use the tile data registers: they are off until
-    /// a process asks, as they grow each thread's saved state by 8 KB (Documentation/arch/x86/xstate.rst).
-    #[cfg(target_os = "linux")]
-    fn linux_grants_amx() -> bool {
-        const SYS_ARCH_PRCTL: i64 = 158;
-        const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
-        const XFEATURE_XTILEDATA: i64 = 18;
-        let result: i64;
-        // SAFETY: the request reads no memory of ours; the `syscall` instruction overwrites rcx and r11.
-        unsafe {
-            std::arch::asm!(
-                "syscall",
-                inlateout("rax") SYS_ARCH_PRCTL => result,
-                in("rdi") ARCH_REQ_XCOMP_PERM,
-                in("rsi") XFEATURE_XTILEDATA,
-                lateout("rcx") _,
-                lateout("r11") _,
-                options(nostack),
-            );
-        }
-        result == 0
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn linux_grants_amx() -> bool {
-        false
+        unsafe { __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & BF16 != 0 }
     }
 }
 
