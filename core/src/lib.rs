@@ -54,6 +54,8 @@
 compile_error!("blobs are little-endian and used where they lie");
 
 mod arena;
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod blob;
 pub mod config;
 mod fingerprint;

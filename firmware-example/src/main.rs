@@ -6,22 +6,18 @@
 #![no_std]
 #![no_main]
 
-mod board;
-mod clock;
 mod command;
-mod console;
-mod memory;
 mod story;
-mod uart;
 
 use command::Command;
-use console::{Console, Input};
 use core::fmt::{self, Write};
 use cortex_m_rt::entry;
 use cortex_m_semihosting::debug;
+use firmware_example::console::{self, Console, Input};
+use firmware_example::uart::Uart;
+use firmware_example::{board, clock, memory};
 use flashlm_core::{Line, arena_lines, include_blob};
 use story::{Error, Storyteller};
-use uart::Uart;
 
 static BLOB: &[u8] = include_blob!("../../runtime-desktop/models/default.flm");
 const ARENA: usize = arena_lines(BLOB, 1);
@@ -117,7 +113,7 @@ fn stats(console: &mut Console, teller: &Storyteller<'_>) -> fmt::Result {
     writeln!(console, "story: {} tokens, {ticks} ticks each", s.tokens)?;
     writeln!(console, "passes a token: {}.{:02}", hundredths / 100, hundredths % 100)?;
     let instructions = ticks * board::INSTRUCTIONS_PER_TICK;
-    writeln!(console, "instructions a token, if counted by qemu -icount shift=0: {instructions}")?;
+    writeln!(console, "instructions a token: {instructions}, if counted by qemu -icount shift=0")?;
     let m = memory::usage();
     writeln!(console, "flash: {} bytes, {} of them the model", m.flash, BLOB.len())?;
     writeln!(console, "RAM: {} bytes static, {} of them the model's state and scratch", m.statics, ARENA * 64)?;

@@ -1,7 +1,7 @@
 //! A model that tells stories, and what it took.
 
-use crate::clock;
-use crate::console::{Console, LINE};
+use firmware_example::clock;
+use firmware_example::console::{Console, LINE};
 use flashlm_core::config::Depth;
 use flashlm_core::{
     BlobError, Kernels, Line, Model, Observer, Sampler, SamplerConfig, SamplerError, Session, SessionError, Tokenizer,
