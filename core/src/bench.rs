@@ -1,9 +1,10 @@
-//! Single products of a model, for benchmarks on targets without a heap.
+//! Single products, for benchmarks and checks on targets without a heap.
 
+use crate::blob::layout::TernaryShape;
 use crate::kernels::Kernels;
-use crate::model::{Model, TernaryMatrix};
+use crate::model::{Embedding, Model, TernaryMatrix};
 
-/// One of a model's ternary matrices, as it lies in the blob.
+/// A ternary matrix as it lies in a blob.
 #[derive(Clone, Copy, Debug)]
 pub struct Product<'m>(TernaryMatrix<'m>);
 
@@ -16,6 +17,13 @@ impl<'m> Product<'m> {
         matrices.into_iter().chain(rcsm.into_iter().flatten()).map(Self)
     }
 
+    /// Codes and, behind them, scales, both in the layout of [`TernaryShape`]; `None` if their length is not the
+    /// shape's or that is not made of tiles.
+    pub fn new(words: &'m [u32], shape: TernaryShape) -> Option<Self> {
+        let tiled = shape.rows.is_multiple_of(16) && shape.columns.is_multiple_of(16);
+        (tiled && words.len() * 4 == shape.bytes()).then(|| Self(TernaryMatrix::new(words, shape)))
+    }
+
     pub fn rows(&self) -> usize {
         self.0.rows()
     }
@@ -24,7 +32,7 @@ impl<'m> Product<'m> {
         self.0.columns
     }
 
-    /// Codes in the layout of [`TernaryShape`](crate::blob::layout::TernaryShape).
+    /// Codes in the layout of [`TernaryShape`].
     pub fn codes(&self) -> &'m [u32] {
         self.0.codes
     }
@@ -38,4 +46,10 @@ impl<'m> Product<'m> {
     pub fn run(&self, kernels: Kernels, q: &[i8], scale: f32, y: &mut [f32]) {
         kernels.ternary(self.0, q, &[scale], y);
     }
+}
+
+/// Rows of a head whose int8 values lie in the layout of [`EmbeddingShape`](crate::blob::layout::EmbeddingShape):
+/// `y[n] = sum_k(values[n][k] x[k]) as f32 * (scales[n] * scale)`; nothing if the lengths disagree.
+pub fn head(kernels: Kernels, values: &[u32], scales: &[f32], x: &[i16], scale: f32, y: &mut [f32]) {
+    kernels.head(Embedding { values, scales, columns: x.len() }, 0, x, scale, y);
 }

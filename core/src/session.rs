@@ -246,9 +246,10 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let end = self.layout.state_lines();
         let lines = self.arena.as_ref().get(end - self.layout.head_lines()..end).ok_or(SessionError::State)?;
         let q = bytemuck::must_cast_slice::<_, i16>(lines).front(d);
+        let scale = f32::from_bits(header.head_scale);
+        // cleared once: every product writes all it gives out
+        let mut rows = [0.0; HEAD_ROWS];
         for first in (0..self.model.config().vocab).step_by(HEAD_ROWS) {
-            let mut rows = [0.0; HEAD_ROWS];
-            let scale = f32::from_bits(header.head_scale);
             each(first, head_rows(&self.model, self.kernels, q, scale, first, &mut rows));
         }
         Ok(())

@@ -1,5 +1,8 @@
 //! Four ways to multiply ternary matrices on a Cortex-M, in instructions a weight on the model's own matrices.
 //!
+//! Before that it checks core's kernels against the plain loop where the model's matrices do not lead: at the extremes
+//! of the values, at odd numbers of tiles and at widths that take several segments.
+//!
 //! Run under `qemu-system-arm -icount shift=0`, where the clock counts instructions. The two that lose are kept here,
 //! so that the choice can be checked again; core has the others.
 #![no_std]
@@ -12,7 +15,8 @@ use cortex_m_semihosting::debug;
 use firmware_example::console::Console;
 use firmware_example::uart::Uart;
 use firmware_example::{board, clock};
-use flashlm_core::bench::Product;
+use flashlm_core::bench::{self, Product};
+use flashlm_core::blob::layout::TernaryShape;
 use flashlm_core::{Kernels, Model, include_blob};
 
 static BLOB: &[u8] = include_blob!("../../../runtime-desktop/models/default.flm");
@@ -25,13 +29,22 @@ const COLUMNS: usize = 704;
 fn main() -> ! {
     static mut Y: [[f32; ROWS]; 2] = [[0.0; ROWS]; 2];
     static mut TABLES: Tables = [[0; 256]; 8];
-    let [want, y] = Y;
+    static mut WORDS: [u32; CHECKED_WORDS] = [0; CHECKED_WORDS];
 
     if let Some(core) = cortex_m::Peripherals::take() {
         clock::start(core.SYST);
     }
     let mut console = Console::new(Uart::start());
     let mut equal = true;
+    let checks = check_ternary(WORDS, Y) + check_head(WORDS, Y);
+    match checks.failed {
+        0 => writeln!(console, "{} products are those of the plain loop", checks.made),
+        n => writeln!(console, "{n} OF {} PRODUCTS DIFFER", checks.made),
+    }
+    .unwrap_or_default();
+    equal &= checks.failed == 0;
+
+    let [want, y] = Y;
     let _ = writeln!(console, "{}: instructions a weight", board::NAME);
     console.print("    shape    loop  tables  smlad, 2 products  smlad, 4 products\n");
     let q = activations();
@@ -65,14 +78,98 @@ fn main() -> ! {
     }
 }
 
+/// Rows and most columns that are checked, and the words they take with their scales.
+const CHECKED_ROWS: usize = 32;
+const CHECKED_COLUMNS: usize = 1600;
+const CHECKED_WORDS: usize = CHECKED_ROWS * CHECKED_COLUMNS / 16 + CHECKED_ROWS;
+
+#[derive(Clone, Copy)]
+struct Checks {
+    made: u32,
+    failed: u32,
+}
+
+impl core::ops::Add for Checks {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { made: self.made + other.made, failed: self.failed + other.failed }
+    }
+}
+
+impl Checks {
+    fn count(&mut self, equal: bool) {
+        self.made += 1;
+        self.failed += u32::from(!equal);
+    }
+}
+
+/// A linear congruential generator's upper half.
+struct Numbers(u32);
+
+impl Numbers {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.0 >> 16
+    }
+}
+
+/// Whether both levels write the same bits, and write all.
+fn same(y: &mut [[f32; ROWS]; 2], mut run: impl FnMut(Kernels, &mut [f32])) -> bool {
+    let [want, got] = y.each_mut().map(|y| &mut y[..CHECKED_ROWS]);
+    want.fill(f32::NAN);
+    got.fill(f32::INFINITY);
+    run(Kernels::scalar(), want);
+    run(Kernels::detect(), got);
+    want.iter().zip(got).all(|(want, got)| want.to_bits() == got.to_bits())
+}
+
+/// Ternary products: random ones, and every code and activation at the same extreme.
+fn check_ternary(words: &mut [u32; CHECKED_WORDS], y: &mut [[f32; ROWS]; 2]) -> Checks {
+    let (mut numbers, mut checks) = (Numbers(7), Checks { made: 0, failed: 0 });
+    for columns in [16, 32, 48, 112, 128, 144, 256, 272, 704, 752, 768, 784, 1040, CHECKED_COLUMNS] {
+        let shape = TernaryShape { rows: CHECKED_ROWS, columns };
+        let words = &mut words[..shape.bytes() / 4];
+        let code_words = shape.code_bytes() / 4;
+        for (row, scale) in words[code_words..].iter_mut().enumerate() {
+            *scale = (0.01 + row as f32 * 0.003).to_bits();
+        }
+        let ranges = [(-127, 127), (-127, -127), (127, 127), (-12, 12), (0, 0), (-127, 3)];
+        for ((low, high), code) in
+            ranges.into_iter().flat_map(|range| [None, Some(0), Some(2)].map(|code| (range, code)))
+        {
+            let mut random = || (0..16).fold(0, |word, _| word << 2 | code.unwrap_or(numbers.next() % 3));
+            words[..code_words].iter_mut().for_each(|word| *word = random());
+            let span = (high - low + 1) as u32;
+            let q = [(); CHECKED_COLUMNS].map(|()| (low + (numbers.next() % span) as i32) as i8);
+            let product = Product::new(words, shape);
+            checks.count(product.is_some_and(|p| same(y, |kernels, y| p.run(kernels, &q[..columns], 0.02, y))));
+        }
+    }
+    checks
+}
+
+/// Rows of a head, likewise.
+fn check_head(words: &mut [u32; CHECKED_WORDS], y: &mut [[f32; ROWS]; 2]) -> Checks {
+    let (mut numbers, mut checks) = (Numbers(9), Checks { made: 0, failed: 0 });
+    let scales = [0.25; CHECKED_ROWS];
+    // a word holds four values
+    for columns in (16..=CHECKED_WORDS * 4 / CHECKED_ROWS).step_by(16) {
+        let values = &mut words[..CHECKED_ROWS * columns / 4];
+        for (value, x) in [(None, None), (Some(0x8080_8080), Some(-32767)), (Some(0x7F7F_7F7F), Some(32767))] {
+            values.iter_mut().for_each(|v| *v = value.unwrap_or_else(|| numbers.next() << 16 | numbers.next()));
+            let x = [(); CHECKED_COLUMNS].map(|()| x.unwrap_or_else(|| (numbers.next() as i16).max(-32767)));
+            checks.count(same(y, |kernels, y| bench::head(kernels, values, &scales, &x[..columns], 0.001, y)));
+        }
+    }
+    checks
+}
+
 /// Made-up activations whose magnitudes are spread as a normalised vector's are: the sum of four uniform numbers.
 fn activations() -> [i8; COLUMNS] {
-    let mut state = 1u32;
+    let mut numbers = Numbers(1);
     [(); COLUMNS].map(|()| {
-        let mut uniform = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as i32 - 128
-        };
+        let mut uniform = || (numbers.next() >> 8) as i32 - 128;
         ((uniform() + uniform() + uniform() + uniform()) / 4).clamp(-127, 127) as i8
     })
 }

@@ -16,6 +16,7 @@ const BLOCK_CODE: usize = 296;
 /// What every pass over four rows starts from, in the order in which the registers are loaded.
 #[repr(C)]
 struct Pass {
+    sums: [i32; 4],
     /// Jump to the block the first round starts with.
     jump: usize,
     /// How often the unrolled blocks are run.
@@ -33,7 +34,8 @@ pub(super) fn product(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     }
     let blocks = columns / 16;
     let rounds = blocks.div_ceil(BLOCKS);
-    let pass = Pass { jump: (rounds * BLOCKS - blocks) * BLOCK_CODE, rounds, pairs: pairs.as_ptr().cast() };
+    let pass =
+        Pass { sums: [0; 4], jump: (rounds * BLOCKS - blocks) * BLOCK_CODE, rounds, pairs: pairs.as_ptr().cast() };
     if rounds == 0 {
         return y.fill(0.0);
     }
@@ -74,11 +76,7 @@ unsafe extern "C" fn group(values: *const u32, pass: *const Pass, out: *mut i32)
         "stm.w sp, {{r0-r3}}",
         "2:",
         "mov lr, r0",
-        "ldm.w r1, {{r10, r11, r12}}",
-        "mov.w r4, #0",
-        "mov.w r5, #0",
-        "mov.w r6, #0",
-        "mov.w r7, #0",
+        "ldm.w r1, {{r4-r7, r10, r11, r12}}",
         "add pc, r10",
         "nop",
         "3:",

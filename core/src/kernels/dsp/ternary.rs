@@ -240,7 +240,6 @@ unsafe extern "C" fn sums(codes: *const u32, pass: *const Pass, out: *mut i32, p
         "ldr r10, [sp, #24]",
         "subs.w r10, r10, #1",
         "beq 9f",
-        "str.w r10, [sp, #24]",
         // an odd number is left after a group's first pass
         "tst.w r10, #1",
         "ldrd r0, r1, [r8, #28]",
@@ -248,7 +247,7 @@ unsafe extern "C" fn sums(codes: *const u32, pass: *const Pass, out: *mut i32, p
         "addne lr, r0",
         "addeq lr, r1",
         "addeq.w r9, r9, #32",
-        "str.w r9, [sp, #20]",
+        "strd r9, r10, [sp, #20]",
         "b.w 2b",
         "9:",
         "add sp, #28",
