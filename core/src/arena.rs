@@ -4,7 +4,8 @@
 //! then scratch that grows with the tokens prefilled together. All lengths are in lines, so every region starts
 //! on a cache line and a whole-program budget is one constant.
 
-use crate::config::{ModelConfig, RcsmConfig};
+use crate::blob::layout::input_rows;
+use crate::config::{AttentionConfig, ChannelMixer, Mixer, ModelConfig, RcsmConfig};
 use bytemuck::{Pod, Zeroable};
 
 /// The most tokens a session prefills together.
@@ -32,14 +33,24 @@ pub(crate) const fn padded(rows: usize) -> usize {
 /// Sizes of an arena's regions, in lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// The recurrent state and the token before, 2 x D floats a layer.
-    recurrent: usize,
+    /// What a block's mixer carries from token to token, and what its channel mixer does; see [`mixer_bytes`].
+    mixer: usize,
+    ffn: usize,
+    layers: usize,
+    /// Steps of the rotary positions a token, in 2^-32 turns: half a head's width of them, u32.
+    rotary: usize,
     /// RCSM memory, S x R floats.
     memory: usize,
     /// The head's int16 activations, D of them.
     head: usize,
     /// Working vectors of one RCSM pass.
     rcsm: usize,
+    /// Weights of one head's window, window floats for every softmax.
+    scores: usize,
+    /// Cosines and sines of the rotary positions, per token.
+    rotation: usize,
+    /// The residual stream before a block that tokens are routed around, D floats, per token.
+    kept: usize,
     /// D floats, per token: the residual stream; and again: the normalised vector.
     width: usize,
     /// int8 activations, per token.
@@ -56,9 +67,36 @@ pub(crate) const fn rcsm_floats(r: &RcsmConfig) -> usize {
     5 * width + slots + if pass > write { pass } else { write }
 }
 
+/// Bytes of one block's mixer state. Gated recurrence: h, then the normalised input of the token before, D floats each.
+/// Parallel recurrence: the same with W floats of h. Attention: a ring of `window` slots, each the keys of every
+/// softmax (W each) and the values (W) in half precision.
+const fn mixer_bytes(c: &ModelConfig) -> usize {
+    let (d, w) = (c.d_model as usize, c.inner());
+    match c.mixer {
+        Mixer::GatedRecurrence | Mixer::ParallelRecurrence(_) => (w + d) * 4,
+        Mixer::Attention(a) => a.window as usize * slot_channels(&a) * 2,
+    }
+}
+
+/// Channels of one slot of the attention's ring.
+pub(crate) const fn slot_channels(a: &AttentionConfig) -> usize {
+    (a.map.softmaxes() + 1) * a.heads.inner()
+}
+
 impl Layout {
     pub(crate) const fn new(c: &ModelConfig) -> Self {
         let (d, f) = (c.d_model as usize, c.d_ffn as usize);
+        let ffn_bytes = match c.ffn {
+            ChannelMixer::Glu | ChannelMixer::Relu2 => 0,
+            // the normalised input of the token before
+            ChannelMixer::ShiftedRelu2 => d * 4,
+        };
+        let rotary = c.rotary_pairs();
+        let scores = match c.mixer {
+            Mixer::GatedRecurrence | Mixer::ParallelRecurrence(_) => 0,
+            Mixer::Attention(a) => a.map.softmaxes() * a.window as usize,
+        };
+        let routed = c.routed(c.layers as usize - 1);
         let (mut memory, mut rcsm, mut width) = (0, 0, 0);
         if let Some(r) = &c.rcsm {
             width = r.width as usize;
@@ -68,13 +106,22 @@ impl Layout {
         }
         let widest_input = if d > f { d } else { f };
         let widest_input = if widest_input > width { widest_input } else { width };
-        let widest_output = if 3 * d > 2 * f { 3 * d } else { 2 * f };
+        let widest_input = if widest_input > c.inner() { widest_input } else { c.inner() };
+        let (mixer_rows, ffn_rows) = input_rows(c);
+        let widest_output = if mixer_rows > ffn_rows { mixer_rows } else { ffn_rows };
+        let widest_output = if widest_output > d { widest_output } else { d };
         let widest_output = if widest_output > width { widest_output } else { width };
         Self {
-            recurrent: c.layers as usize * lines(2 * d * 4),
+            mixer: lines(mixer_bytes(c)),
+            ffn: lines(ffn_bytes),
+            layers: c.layers as usize,
+            rotary: lines(rotary * 4),
             memory,
             head: lines(d * 2),
             rcsm,
+            scores: lines(scores * 4),
+            rotation: lines(2 * rotary * 4),
+            kept: if routed { lines(d * 4) } else { 0 },
             width: lines(d * 4),
             quantised: lines(widest_input),
             wide: lines(widest_output * 4),
@@ -83,7 +130,7 @@ impl Layout {
 
     /// Lines that [`State`] takes.
     pub(crate) const fn state_lines(&self) -> usize {
-        1 + self.recurrent + self.memory + self.head
+        1 + self.layers * (self.mixer + self.ffn) + self.rotary + self.memory + self.head
     }
 
     /// Lines of the head's activations, the last of the state.
@@ -93,12 +140,12 @@ impl Layout {
 
     /// Lines needed however few tokens are prefilled together.
     pub(crate) const fn fixed_lines(&self) -> usize {
-        self.state_lines() + self.rcsm
+        self.state_lines() + self.rcsm + self.scores
     }
 
     /// Lines needed for every token prefilled together.
     pub(crate) const fn token_lines(&self) -> usize {
-        2 * self.width + self.quantised + self.wide
+        2 * self.width + self.quantised + self.wide + self.rotation + self.kept
     }
 
     /// Cuts `arena` into its regions for chunks of `chunk` tokens; `None` if it is too short.
@@ -111,12 +158,17 @@ impl Layout {
         };
         let state = State {
             header: take(1)?.first_mut()?,
-            recurrent: floats(take(self.recurrent)?),
+            mixers: take(self.layers * self.mixer)?,
+            ffns: floats(take(self.layers * self.ffn)?),
+            rotary: bytemuck::must_cast_slice_mut(take(self.rotary)?),
             memory: floats(take(self.memory)?),
             head: bytemuck::must_cast_slice_mut(take(self.head)?),
         };
         let scratch = Scratch {
             rcsm: take(self.rcsm)?,
+            scores: floats(take(self.scores)?),
+            rotation: floats(take(chunk * self.rotation)?),
+            kept: floats(take(chunk * self.kept)?),
             x: floats(take(chunk * self.width)?),
             n: floats(take(chunk * self.width)?),
             q: bytemuck::must_cast_slice_mut(take(chunk * self.quantised)?),
@@ -133,8 +185,12 @@ fn floats(lines: &mut [Line]) -> &mut [f32] {
 /// What generation carries from one token to the next.
 pub(crate) struct State<'a> {
     pub header: &'a mut Line,
-    /// Per layer: h (D), then the normalised input of the token before (D).
-    pub recurrent: &'a mut [f32],
+    /// Every block's mixer state, [`mixer_bytes`] each in whole lines.
+    pub mixers: &'a mut [Line],
+    /// Every block's normalised input of the token before, where the channel mixer is shifted.
+    pub ffns: &'a mut [f32],
+    /// Steps of the rotary positions a token.
+    pub rotary: &'a mut [u32],
     /// RCSM memory, S x R.
     pub memory: &'a mut [f32],
     /// The last token's final activations, quantised for the head.
@@ -144,6 +200,12 @@ pub(crate) struct State<'a> {
 /// Working memory of one pass over the layers; nothing in it outlives a call.
 pub(crate) struct Scratch<'a> {
     pub rcsm: &'a mut [Line],
+    /// Weights of one head's window.
+    pub scores: &'a mut [f32],
+    /// Per token the rotary positions' cosines, then their sines.
+    pub rotation: &'a mut [f32],
+    /// The residual stream before a block, T x D.
+    pub kept: &'a mut [f32],
     /// Residual stream, T x D.
     pub x: &'a mut [f32],
     /// Normalised vectors, T x D.
@@ -164,6 +226,8 @@ pub(crate) struct StateHeader {
     pub model: u32,
     /// Scale of the head's activations, f32 bits.
     pub head_scale: u32,
+    /// Tokens since the state was last reset, by [`reset`](crate::Session::reset) or a story's end.
+    pub story: u64,
 }
 
 impl StateHeader {

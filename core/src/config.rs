@@ -9,6 +9,59 @@ pub enum Mixer {
     /// `h_t = decay * h_{t-1} + sqrt(1 - decay^2) * gate_t * value_t`.
     #[serde(rename = "gated")]
     GatedRecurrence,
+    /// `h_t = forget_t * h_{t-1} + (1 - forget_t) * value_t`, forget bounded below by a floor that rises with depth
+    /// (after Qin et al., 2023, "HGRN", and Ma et al., 2025, "MatMul-free LM").
+    #[serde(rename = "parallel")]
+    ParallelRecurrence(Heads),
+    /// Causal softmax attention over the last tokens.
+    #[serde(rename = "attention")]
+    Attention(AttentionConfig),
+}
+
+/// How an inner vector is cut into heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heads {
+    /// Number of heads H.
+    pub count: u16,
+    /// Channels of each.
+    pub width: u16,
+}
+
+impl Heads {
+    /// Channels of all heads together, H x width.
+    pub const fn inner(self) -> usize {
+        self.count as usize * self.width as usize
+    }
+}
+
+/// Dimensions of an attention mixer: normalised queries and keys, rotary positions (Su et al., 2021), a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttentionConfig {
+    pub heads: Heads,
+    /// Tokens attended to, the token itself included.
+    pub window: u16,
+    pub map: AttentionMap,
+}
+
+/// What weighs the values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttentionMap {
+    /// `softmax(q k)`.
+    #[serde(rename = "softmax")]
+    Softmax,
+    /// `softmax(q1 k1) - lambda * softmax(q2 k2)` (Ye et al., 2024, "Differential Transformer").
+    #[serde(rename = "difference")]
+    Difference,
+}
+
+impl AttentionMap {
+    /// Softmaxes, each with queries and keys of its own.
+    pub const fn softmaxes(self) -> usize {
+        match self {
+            Self::Softmax => 1,
+            Self::Difference => 2,
+        }
+    }
 }
 
 /// How channels exchange information within a token.
@@ -18,6 +71,30 @@ pub enum ChannelMixer {
     /// `down(silu(gate(u)) * up(u))` (Shazeer, 2020, "GLU Variants Improve Transformer").
     #[serde(rename = "glu")]
     Glu,
+    /// `down(relu(up(u))^2)` (So et al., 2021, "Primer").
+    #[serde(rename = "relu2")]
+    Relu2,
+    /// The same, u mixed with the token before's (Peng et al., 2023, "RWKV").
+    #[serde(rename = "shifted_relu2")]
+    ShiftedRelu2,
+}
+
+/// Mixture of depths (Raposo et al., 2024): a block's change reaches only the tokens its router picks. In training
+/// those of the largest logits in each sequence's chunk; at inference, causally, those of a positive logit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MixtureOfDepths {
+    /// Tokens picked in training, percent.
+    pub capacity: u8,
+    /// The first block with a router.
+    pub from: u16,
+}
+
+impl MixtureOfDepths {
+    /// Tokens picked of a chunk of `tokens`.
+    pub const fn picked(self, tokens: usize) -> usize {
+        let picked = tokens * self.capacity as usize / 100;
+        if picked == 0 { 1 } else { picked }
+    }
 }
 
 /// How many passes the reasoning loop takes.
@@ -65,6 +142,8 @@ pub struct ModelConfig {
     pub rcsm: Option<RcsmConfig>,
     /// The token that ends a story and, as input, resets all state. `None`: state never resets.
     pub eot: Option<u32>,
+    /// `None`: every token goes through every block.
+    pub mixture_of_depths: Option<MixtureOfDepths>,
 }
 
 impl RcsmConfig {
@@ -84,6 +163,49 @@ impl ModelConfig {
         ffn: ChannelMixer::Glu,
         rcsm: Some(RcsmConfig::DEFAULT),
         eot: Some(0),
+        mixture_of_depths: None,
+    };
+
+    /// 29.7 M parameters, 89 % ternary: parallel gated recurrence and token-shifted relu².
+    pub const THUNDERBOLT: Self = Self {
+        vocab: 8192,
+        d_model: 384,
+        layers: 18,
+        d_ffn: 1152,
+        mixer: Mixer::ParallelRecurrence(Heads { count: 8, width: 48 }),
+        ffn: ChannelMixer::ShiftedRelu2,
+        rcsm: None,
+        ..Self::SUPERNOVA
+    };
+
+    /// 4.99 M parameters, 79 % ternary: differential attention, relu² and mixture of depths.
+    pub const NOVA_IGNITION: Self = Self {
+        layers: 6,
+        d_ffn: 512,
+        mixer: Mixer::Attention(AttentionConfig {
+            heads: Heads { count: 4, width: 64 },
+            window: 256,
+            map: AttentionMap::Difference,
+        }),
+        ffn: ChannelMixer::Relu2,
+        rcsm: None,
+        mixture_of_depths: Some(MixtureOfDepths { capacity: 70, from: 2 }),
+        ..Self::SUPERNOVA
+    };
+
+    /// 4.36 M parameters, 56 % ternary: supernova's blocks, smaller, without the reasoning loop.
+    pub const BOLT: Self = Self { vocab: 10_000, d_model: 192, layers: 6, d_ffn: 448, rcsm: None, ..Self::SUPERNOVA };
+
+    /// 7.67 M parameters, 86 % ternary: plain causal attention and GLU at supernova's size, to compare with.
+    pub const TRANSFORMER: Self = Self {
+        d_ffn: 736,
+        mixer: Mixer::Attention(AttentionConfig {
+            heads: Heads { count: 4, width: 64 },
+            window: 256,
+            map: AttentionMap::Softmax,
+        }),
+        rcsm: None,
+        ..Self::SUPERNOVA
     };
     /// `supernova` for chips of 2 MB of flash: 3.67 M parameters, 1.36 MB packed.
     pub const SUPERNOVA_MINI: Self = Self {
@@ -124,6 +246,14 @@ pub const MAX_D_FFN: u16 = 8192;
 pub const MAX_VOCAB: u32 = 65536;
 /// The widest RCSM.
 pub const MAX_RCSM_WIDTH: u16 = 256;
+/// The most heads of a mixer.
+pub const MAX_HEADS: u16 = 64;
+/// The widest head.
+pub const MAX_HEAD_WIDTH: u16 = 256;
+/// The most channels of all heads together.
+pub const MAX_INNER: usize = 1024;
+/// The longest attention window.
+pub const MAX_WINDOW: u16 = 4096;
 /// The most RCSM operations, slots and passes.
 pub const MAX_RCSM_PARTS: u8 = 64;
 
@@ -139,6 +269,13 @@ pub enum ConfigError {
     Layers,
     /// `d_ffn` is not a multiple of 16 within 16..=[`MAX_D_FFN`].
     FeedForward,
+    /// The mixer's heads are not within 1..=[`MAX_HEADS`], of a width that is a multiple of 16 within
+    /// 16..=[`MAX_HEAD_WIDTH`], or have more than [`MAX_INNER`] channels together.
+    Heads,
+    /// The attention's window is not within 1..=[`MAX_WINDOW`].
+    Window,
+    /// `mixture_of_depths.capacity` is not within 1..=99.
+    Capacity,
     /// `eot` is not a token of the vocabulary.
     EndOfStory,
     /// `rcsm.width` is not a multiple of 16 within 16..=[`MAX_RCSM_WIDTH`].
@@ -160,6 +297,9 @@ impl core::fmt::Display for ConfigError {
             Self::Width => "d_model must be a multiple of 16 within 16..=512",
             Self::Layers => "layers must be within 1..=64",
             Self::FeedForward => "d_ffn must be a multiple of 16 within 16..=8192",
+            Self::Heads => "heads must be within 1..=64, each a multiple of 16 within 16..=256 wide, 1024 together",
+            Self::Window => "window must be within 1..=4096",
+            Self::Capacity => "mixture_of_depths.capacity must be within 1..=99",
             Self::EndOfStory => "eot must be less than vocab",
             Self::RcsmWidth => "rcsm.width must be a multiple of 16 within 16..=256",
             Self::RcsmOps => "rcsm.ops must be within 2..=64",
@@ -182,6 +322,14 @@ impl ModelConfig {
         check((1..=MAX_LAYERS).contains(&self.layers), ConfigError::Layers)?;
         check(multiple(self.d_ffn, MAX_D_FFN), ConfigError::FeedForward)?;
         check(self.eot.is_none_or(|eot| eot < self.vocab), ConfigError::EndOfStory)?;
+        if let Some(heads) = self.heads() {
+            let fits = (1..=MAX_HEADS).contains(&heads.count) && multiple(heads.width, MAX_HEAD_WIDTH);
+            check(fits && heads.inner() <= MAX_INNER, ConfigError::Heads)?;
+        }
+        if let Mixer::Attention(attention) = &self.mixer {
+            check((1..=MAX_WINDOW).contains(&attention.window), ConfigError::Window)?;
+        }
+        check(self.mixture_of_depths.is_none_or(|m| (1..=99).contains(&m.capacity)), ConfigError::Capacity)?;
         let Some(r) = &self.rcsm else { return Ok(()) };
         let [first, second, deepest] = r.depths;
         check(multiple(r.width, MAX_RCSM_WIDTH), ConfigError::RcsmWidth)?;
@@ -189,6 +337,45 @@ impl ModelConfig {
         check((1..=MAX_RCSM_PARTS).contains(&r.slots), ConfigError::RcsmSlots)?;
         check(1 <= first && first < second && second < deepest && deepest <= MAX_RCSM_PARTS, ConfigError::RcsmDepths)?;
         check(r.allows(r.default_depth), ConfigError::RcsmDefaultDepth)
+    }
+
+    /// The mixer's heads; `None` for a mixer without.
+    pub const fn heads(&self) -> Option<Heads> {
+        match self.mixer {
+            Mixer::GatedRecurrence => None,
+            Mixer::ParallelRecurrence(heads) | Mixer::Attention(AttentionConfig { heads, .. }) => Some(heads),
+        }
+    }
+
+    /// Channels the mixer works on: all heads', or D where there are none.
+    pub const fn inner(&self) -> usize {
+        match self.heads() {
+            Some(heads) => heads.inner(),
+            None => self.d_model as usize,
+        }
+    }
+
+    /// Pairs of a head's channels that rotary positions turn, 0 for a mixer without.
+    pub(crate) const fn rotary_pairs(&self) -> usize {
+        match self.mixer {
+            Mixer::GatedRecurrence | Mixer::ParallelRecurrence(_) => 0,
+            Mixer::Attention(a) => a.heads.width as usize / 2,
+        }
+    }
+
+    /// Whether block `layer` has a router.
+    pub const fn routed(&self, layer: usize) -> bool {
+        match self.mixture_of_depths {
+            Some(m) => layer >= m.from as usize,
+            None => false,
+        }
+    }
+
+    /// The least share of its state that the parallel recurrence of block `layer` keeps: 0 in the first, 0.9 in the
+    /// last.
+    pub const fn forget_floor(&self, layer: usize) -> f32 {
+        let last = if self.layers > 1 { self.layers - 1 } else { 1 };
+        0.9 * layer as f32 / last as f32
     }
 }
 

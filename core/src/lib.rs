@@ -77,7 +77,9 @@ pub mod tokenizer;
 
 pub use arena::{Line, MAX_CHUNK};
 pub use blob::{BlobError, Facts, arena_lines};
-pub use config::{Depth, ModelConfig, RcsmConfig};
+pub use config::{
+    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig,
+};
 pub use fingerprint::fingerprint;
 pub use kernels::{Kernels, Level};
 pub use model::{Aligned, Model, Section};

@@ -247,9 +247,120 @@ pub fn layer_norm(x: &[f32], gain: &[f32], bias: &[f32], y: &mut [f32]) -> (f32,
     (mean, r)
 }
 
+/// Sum of products in [`LANES`] partial sums, element i going to lane i mod [`LANES`].
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut acc = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..LANES {
+            acc[i] += a[i] * b[i];
+        }
+    }
+    for ((acc, a), b) in acc.iter_mut().zip(a_rest).zip(b_rest) {
+        *acc += a * b;
+    }
+    fold_lanes(acc)
+}
+
+/// The largest finite half-precision value.
+const F16_MAX: f32 = 65504.0;
+/// The least normal one, 2^-14: anything smaller is stored as zero, so that no denormal ever meets the arithmetic.
+const F16_MIN: f32 = 6.103_515_6e-5;
+
+/// `x` in half precision (IEEE 754 binary16), ties to even; clamped to the finite range, NaN to its upper end, and zero
+/// below the normal one.
+#[inline(always)]
+pub fn to_f16(x: f32) -> u16 {
+    // a NaN's sign is the processor's affair, and must not be the model's
+    let sign = if x < 0.0 { 0x8000 } else { 0 };
+    let size = x.abs();
+    let size = if size < F16_MAX { size } else { F16_MAX };
+    let bits = size.to_bits();
+    // the bits that go are rounded, then the exponent's bias falls from 127 to 15
+    let rounded = bits + 0xFFF + (bits >> 13 & 1);
+    let half = (rounded.wrapping_sub(112 << 23) >> 13) as u16;
+    sign | if size < F16_MIN { 0 } else { half }
+}
+
+/// A value of [`to_f16`], exactly.
+#[inline(always)]
+pub fn from_f16(half: u16) -> f32 {
+    let bits = u32::from(half);
+    // 2^112 mends the exponent's bias, and zero stays zero
+    let size = f32::from_bits((bits & 0x7FFF) << 13) * f32::from_bits(0x7780_0000);
+    f32::from_bits(size.to_bits() | (bits & 0x8000) << 16)
+}
+
+/// The step that pair `index` of a rotary embedding (Su et al., 2021) over `width` channels turns a token, in 2^-32
+/// turns: `10000^(-2 index / width) / 2 pi`. As an integer it stays exact however far a story goes.
+pub fn rotary_step(index: usize, width: usize) -> u32 {
+    const LOG2_10000: f64 = 13.287_712_379_549_449;
+    let turns = libm::exp2(-2.0 * index as f64 / width as f64 * LOG2_10000) / core::f64::consts::TAU;
+    libm::rint(turns * 4_294_967_296.0) as u32
+}
+
+/// Cosine and sine of an angle in 2^-32 turns, each within 2e-7.
+#[inline(always)]
+pub fn cos_sin(angle: u32) -> (f32, f32) {
+    // the nearest quarter turn, and what is left, within an eighth
+    let quarter = angle.wrapping_add(1 << 29) >> 30;
+    let x = angle.wrapping_sub(quarter << 30) as i32 as f32 * (core::f32::consts::TAU / 4_294_967_296.0);
+    let z = x * x;
+    // Cephes' polynomials (Moshier, 1992)
+    let sin = x + x * z * (-1.666_665_5e-1 + z * (8.332_161e-3 + z * -1.951_529_6e-4));
+    let cos = 1.0 - 0.5 * z + z * z * (4.166_664_6e-2 + z * (-1.388_731_6e-3 + z * 2.443_315_7e-5));
+    let (cos, sin) = if quarter & 1 == 1 { (-sin, cos) } else { (cos, sin) };
+    if quarter & 2 == 2 { (-cos, -sin) } else { (cos, sin) }
+}
+
+/// Turns every pair of neighbours (a, b) of `x` by its angle: (a cos - b sin, a sin + b cos).
+#[inline(always)]
+pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
+    for ((pair, &c), &s) in x.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
+        let [a, b] = *pair;
+        *pair = [a * c - b * s, a * s + b * c];
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_precision_is_what_the_standard_says() {
+        for (x, bits) in
+            [(1.0, 0x3C00), (-2.0, 0xC000), (65504.0, 0x7BFF), (1e9, 0x7BFF), (-1e9, 0xFBFF), (f32::NAN, 0x7BFF)]
+        {
+            assert_eq!(to_f16(x), bits, "{x}");
+        }
+        assert_eq!((to_f16(-f32::NAN), to_f16(f32::NEG_INFINITY)), (0x7BFF, 0xFBFF));
+        // ties go to even: 1 + 2^-11 lies between 1 and 1 + 2^-10
+        assert_eq!(to_f16(1.0 + 1.0 / 2048.0), 0x3C00);
+        assert_eq!(to_f16(1.0 + 3.0 / 2048.0), 0x3C02);
+        assert_eq!((to_f16(F16_MIN), to_f16(6e-5), to_f16(-6e-5), to_f16(0.0)), (0x0400, 0, 0x8000, 0));
+        // every normal value goes there and back
+        for half in (0..=u16::MAX).filter(|h| (0x0400..0x7C00).contains(&(h & 0x7FFF))) {
+            assert_eq!(to_f16(from_f16(half)), half);
+            let (exponent, fraction) = (i32::from(half >> 10 & 31), f64::from(half & 0x3FF));
+            let want = (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15);
+            assert_eq!(f64::from(from_f16(half & 0x7FFF)), want);
+        }
+    }
+
+    #[test]
+    fn rotary_angles_are_those_of_the_formula() {
+        for position in [0u32, 1, 2, 17, 255, 256, 1000, 65_537] {
+            for index in 0..32 {
+                let angle = f64::from(position) * 10000f64.powf(-2.0 * index as f64 / 64.0);
+                let (cos, sin) = cos_sin(position.wrapping_mul(rotary_step(index, 64)));
+                // the step is rounded to 2^-33 turns
+                let tolerance = 3e-7 + f64::from(position) * 8e-10;
+                assert!((f64::from(cos) - angle.cos()).abs() < tolerance, "{position} {index}");
+                assert!((f64::from(sin) - angle.sin()).abs() < tolerance, "{position} {index}");
+            }
+        }
+    }
 
     #[test]
     fn exp_is_within_two_ulp() {

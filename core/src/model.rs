@@ -1,9 +1,9 @@
 //! A model: a checked blob, and views of what lies in it.
 
 use crate::arena::padded;
-use crate::blob::layout::{BLOCK_VECTORS, Contents, EmbeddingShape, TernaryShape};
+use crate::blob::layout::{Contents, EmbeddingShape, TernaryShape, block_floats};
 use crate::blob::{BlobError, Facts, Role, check};
-use crate::config::{Depth, ModelConfig, RcsmConfig};
+use crate::config::{AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, ModelConfig, RcsmConfig};
 use crate::parts::Parts;
 use crate::tokenizer::Tokenizer;
 
@@ -129,24 +129,63 @@ impl<'a> Model<'a> {
 
     /// The views of block `index`, which must be less than the configuration's layers.
     pub(crate) fn block(&self, index: usize) -> Block<'a> {
-        let d: usize = self.config.d_model.into();
-        let mut vectors = Floats(self.floats(Role::BlockVectors).0.cut(index * BLOCK_VECTORS * d).1);
-        Block {
-            mixer: GatedRecurrence {
+        let c = &self.config;
+        let d: usize = c.d_model.into();
+        let before: usize = (0..index).map(|i| block_floats(c, i)).sum();
+        let mut vectors = Floats(self.floats(Role::BlockVectors).0.cut(before).1);
+        let (input, output) = (self.ternary(Role::MixerIn, index), self.ternary(Role::MixerOut, index));
+        let mixer = match c.mixer {
+            Mixer::GatedRecurrence => BlockMixer::Gated(GatedRecurrence {
                 gain: vectors.take(d),
                 shift: vectors.take(d),
                 decay: vectors.take(d),
                 drive: vectors.take(d),
                 state_gain: vectors.take(d),
-                input: self.ternary(Role::MixerIn, index),
-                output: self.ternary(Role::MixerOut, index),
-            },
-            ffn: Glu {
+                input,
+                output,
+            }),
+            Mixer::ParallelRecurrence(heads) => BlockMixer::Parallel(ParallelRecurrence {
+                heads,
+                floor: c.forget_floor(index),
                 gain: vectors.take(d),
-                input: self.ternary(Role::FfnIn, index),
-                output: self.ternary(Role::FfnOut, index),
-            },
-        }
+                shift: vectors.take(d),
+                forget_bias: vectors.take(heads.inner()),
+                group_gain: vectors.take(heads.inner()),
+                group_bias: vectors.take(heads.inner()),
+                input,
+                output,
+            }),
+            Mixer::Attention(config) => {
+                let width = config.heads.width.into();
+                BlockMixer::Attention(Attention {
+                    config,
+                    gain: vectors.take(d),
+                    q_gain: vectors.take(width),
+                    k_gain: vectors.take(width),
+                    head_gain: vectors.take(width),
+                    lambda: match config.map {
+                        AttentionMap::Softmax => &[],
+                        AttentionMap::Difference => vectors.take(config.heads.count.into()),
+                    },
+                    input,
+                    output,
+                })
+            }
+        };
+        let (input, output) = (self.ternary(Role::FfnIn, index), self.ternary(Role::FfnOut, index));
+        let gain = vectors.take(d);
+        let ffn = match c.ffn {
+            ChannelMixer::Glu => BlockFfn::Glu(Glu { gain, input, output }),
+            ChannelMixer::Relu2 => BlockFfn::Relu2(Relu2 { gain, shift: None, input, output }),
+            ChannelMixer::ShiftedRelu2 => BlockFfn::Relu2(Relu2 { gain, shift: Some(vectors.take(d)), input, output }),
+        };
+        Block { mixer, ffn, router: c.routed(index).then(|| vectors.take(d)) }
+    }
+
+    /// The ternary matrices of block `index`, in the order they are multiplied by.
+    #[cfg(any(test, feature = "std"))]
+    pub(crate) fn block_matrices(&self, index: usize) -> [TernaryMatrix<'a>; 4] {
+        [Role::MixerIn, Role::MixerOut, Role::FfnIn, Role::FfnOut].map(|role| self.ternary(role, index))
     }
 
     pub(crate) fn rcsm(&self) -> Option<Rcsm<'a>> {
@@ -234,8 +273,59 @@ pub(crate) struct Embedding<'a> {
 
 /// One block's parameters.
 pub(crate) struct Block<'a> {
-    pub mixer: GatedRecurrence<'a>,
-    pub ffn: Glu<'a>,
+    pub mixer: BlockMixer<'a>,
+    pub ffn: BlockFfn<'a>,
+    /// D floats, where tokens are routed around the block.
+    pub router: Option<&'a [f32]>,
+}
+
+/// A block's mixer.
+pub(crate) enum BlockMixer<'a> {
+    Gated(GatedRecurrence<'a>),
+    Parallel(ParallelRecurrence<'a>),
+    Attention(Attention<'a>),
+}
+
+/// A block's channel mixer.
+pub(crate) enum BlockFfn<'a> {
+    Glu(Glu<'a>),
+    Relu2(Relu2<'a>),
+}
+
+/// Parameters of the parallel gated recurrence; W channels in heads.
+pub(crate) struct ParallelRecurrence<'a> {
+    pub heads: Heads,
+    /// The least forget gate.
+    pub floor: f32,
+    /// D.
+    pub gain: &'a [f32],
+    /// sigmoid of the trained shift, D.
+    pub shift: &'a [f32],
+    /// W each.
+    pub forget_bias: &'a [f32],
+    pub group_gain: &'a [f32],
+    pub group_bias: &'a [f32],
+    /// [forget; value; out_gate], 3W x D.
+    pub input: TernaryMatrix<'a>,
+    /// proj, D x W.
+    pub output: TernaryMatrix<'a>,
+}
+
+/// Parameters of attention; W channels in heads.
+pub(crate) struct Attention<'a> {
+    pub config: AttentionConfig,
+    /// D.
+    pub gain: &'a [f32],
+    /// A head's width each.
+    pub q_gain: &'a [f32],
+    pub k_gain: &'a [f32],
+    pub head_gain: &'a [f32],
+    /// sigmoid of the trained lambda, H; empty with one softmax.
+    pub lambda: &'a [f32],
+    /// [q; k; v], q and k once for every softmax.
+    pub input: TernaryMatrix<'a>,
+    /// proj, D x W.
+    pub output: TernaryMatrix<'a>,
 }
 
 /// Parameters of the gated recurrence; vectors of D floats.
@@ -258,6 +348,17 @@ pub(crate) struct GatedRecurrence<'a> {
 pub(crate) struct Glu<'a> {
     pub gain: &'a [f32],
     /// [gate; up], 2F x D.
+    pub input: TernaryMatrix<'a>,
+    /// down, D x F.
+    pub output: TernaryMatrix<'a>,
+}
+
+/// Parameters of the squared rectifier.
+pub(crate) struct Relu2<'a> {
+    pub gain: &'a [f32],
+    /// sigmoid of the trained shift, where the token before is mixed in.
+    pub shift: Option<&'a [f32]>,
+    /// up, F x D.
     pub input: TernaryMatrix<'a>,
     /// down, D x F.
     pub output: TernaryMatrix<'a>,

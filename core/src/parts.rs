@@ -78,6 +78,14 @@ impl<T> Parts<T> for [T] {
     }
 }
 
+/// Cuts the first `n` elements off `rest`.
+#[inline(always)]
+pub(crate) fn take<'a, T>(rest: &mut &'a mut [T], n: usize) -> &'a mut [T] {
+    let (head, tail) = core::mem::take(rest).cut_mut(n);
+    *rest = tail;
+    head
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +101,9 @@ mod tests {
         x.rows_mut(3).for_each(|row| row[0] = 0);
         x.front_mut(2)[1] = 7;
         assert_eq!(x, [0, 7, 3, 0, 9, 8]);
+        let mut rest = &mut x[..];
+        assert_eq!(take(&mut rest, 0), []);
+        assert_eq!((take(&mut rest, 2), rest), (&mut [0, 7][..], &mut [3, 0, 9, 8][..]));
     }
 
     #[test]

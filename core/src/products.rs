@@ -28,8 +28,7 @@ impl<'m> Products<'m> {
     pub fn new(model: &Model<'m>, kernels: Kernels, passes: u8) -> Self {
         let (mut ternary, mut float) = (Vec::new(), Vec::new());
         for i in 0..model.config().layers.into() {
-            let block = model.block(i);
-            ternary.extend([block.mixer.input, block.mixer.output, block.ffn.input, block.ffn.output]);
+            ternary.extend(model.block_matrices(i));
         }
         if let Some(rcsm) = model.rcsm() {
             let r = rcsm.out_gain.len();

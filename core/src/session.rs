@@ -3,10 +3,11 @@
 use crate::arena::{Layout, Line, MAX_CHUNK, Scratch, State, StateHeader};
 use crate::config::Depth;
 use crate::kernels::Kernels;
-use crate::layers::{self, Resets};
+use crate::layers::{self, Positions, Resets};
+use crate::math;
 use crate::model::Model;
 use crate::observer::Observer;
-use crate::parts::Parts;
+use crate::parts::{Parts, take};
 use crate::sampler::Sampler;
 
 /// Rows of the head that are computed at a time.
@@ -132,15 +133,20 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
     /// Forgets everything: recurrent state and the token before are zero, the memory holds its learned slots.
     pub fn reset(&mut self) {
         let (model, checksum) = (self.model, self.model.checksum());
+        let width = model.config().heads().map_or(1, |heads| heads.width.into());
         let Some((state, _)) = self.layout.carve(self.arena.as_mut(), self.chunk) else { return };
-        state.recurrent.fill(0.0);
+        state.mixers.fill(Line::ZERO);
+        state.ffns.fill(0.0);
+        for (i, step) in state.rotary.iter_mut().enumerate() {
+            *step = math::rotary_step(i, width);
+        }
         state.head.fill(0);
         if let Some(rcsm) = model.rcsm() {
             for (m, &slot) in state.memory.iter_mut().zip(rcsm.slots) {
                 *m = slot;
             }
         }
-        StateHeader { position: 0, model: checksum, head_scale: 0 }.write(state.header);
+        StateHeader { position: 0, model: checksum, head_scale: 0, story: 0 }.write(state.header);
     }
 
     /// All that the session remembers, to be kept and [restored](Self::restore): to branch, or to go back.
@@ -285,10 +291,16 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let n = tokens.len();
 
         layers::embed(model.embedding(), tokens, s.x.front_mut(n * d));
-        for (i, state) in state.recurrent.rows_mut(2 * d).enumerate() {
-            let block = model.block(i);
-            layers::gated_recurrence(&block.mixer, kernels, n, resets, state, &mut s);
-            layers::glu(&block.ffn, kernels, n, &mut s);
+        let before = StateHeader::read(state.header);
+        let (positions, story) = Positions::new(n, before.story, resets);
+        positions.rotations(n, state.rotary.front(model.config().rotary_pairs()), s.rotation);
+        let layers = usize::from(model.config().layers);
+        let per_layer = |all: usize| all.checked_div(layers).unwrap_or(0);
+        let (mixer, ffn) = (per_layer(state.mixers.len()), per_layer(state.ffns.len()));
+        let (mut mixers, mut ffns) = (state.mixers, state.ffns);
+        for i in 0..layers {
+            let (mixer, ffn) = (take(&mut mixers, mixer), take(&mut ffns, ffn));
+            layers::block(&model.block(i), kernels, n, resets, &positions, mixer, ffn, &mut s);
         }
         if let Some(rcsm) = model.rcsm() {
             let memory = state.memory.front_mut(rcsm.slots.len());
@@ -296,8 +308,8 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         }
         let (x, norm) = (s.x.part(n.saturating_sub(1) * d, d), s.n.front_mut(d));
         let head_scale = layers::final_norm(model.norm_gain(), kernels, x, norm, state.head.front_mut(d)).to_bits();
-        let position = StateHeader::read(state.header).position.saturating_add(n as u64);
-        StateHeader { position, model: model.checksum(), head_scale }.write(state.header);
+        let position = before.position.saturating_add(n as u64);
+        StateHeader { position, model: model.checksum(), head_scale, story }.write(state.header);
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ pub const SMALL: ModelConfig = ModelConfig {
         memory_writes: true,
     }),
     eot: Some(0),
+    mixture_of_depths: None,
 };
 
 /// Bytes on a 64-byte boundary.

@@ -33,15 +33,22 @@ pub enum Role {
     Tokenizer,
     /// int8 rows in tiles, then a f32 scale a row. Both the input embedding and the output head.
     Embedding,
-    /// Per layer the ternary matrix [gate; value; out_gate], 3D x D.
+    /// Per layer the ternary matrix that reads the mixer's input, W the channels of all heads: gated recurrence
+    /// [gate; value; out_gate], 3D x D; parallel recurrence [forget; value; out_gate], 3W x D; attention [q; k; v],
+    /// 3W x D, or where there are two softmaxes [q1; q2; k1; k2; v], 5W x D.
     MixerIn,
-    /// Per layer the ternary matrix proj, D x D.
+    /// Per layer the ternary matrix proj, D x W.
     MixerOut,
-    /// Per layer the ternary matrix [gate; up], 2F x D.
+    /// Per layer the ternary matrix [gate; up], 2F x D, or up alone, F x D.
     FfnIn,
     /// Per layer the ternary matrix down, D x F.
     FfnOut,
-    /// Per layer six vectors of D floats: mixer gain, shift, decay, drive, state gain, ffn gain.
+    /// Per layer the mixer's floats, the channel mixer's and the router's (D, in blocks that have one).
+    ///
+    /// Gated recurrence: gain, shift, decay, drive, state gain (D each). Parallel recurrence: gain, shift (D each),
+    /// forget bias, group gain, group bias (W each). Attention: gain (D), query gain, key gain, head gain (a head's
+    /// width each), lambda (H, where there are two softmaxes). Channel mixers: gain, and where it is shifted the
+    /// shift (D each). Shifts, decays and lambdas are sigmoids of the trained values.
     BlockVectors,
     /// The ternary matrix down, R x D.
     RcsmIn,

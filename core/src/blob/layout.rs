@@ -2,7 +2,7 @@
 
 use super::header::Role;
 use crate::arena::padded;
-use crate::config::ModelConfig;
+use crate::config::{AttentionMap, ChannelMixer, Mixer, ModelConfig};
 
 /// Shape of a ternary matrix as stored.
 ///
@@ -100,8 +100,40 @@ pub enum Contents {
     Floats(usize),
 }
 
-/// Vectors of D floats a block has in [`Role::BlockVectors`].
-pub(crate) const BLOCK_VECTORS: usize = 6;
+/// Floats that block `layer` has in [`Role::BlockVectors`], in the order that [`Role::BlockVectors`] tells.
+pub(crate) const fn block_floats(config: &ModelConfig, layer: usize) -> usize {
+    let (d, w) = (config.d_model as usize, config.inner());
+    let mixer = match config.mixer {
+        Mixer::GatedRecurrence => 5 * d,
+        Mixer::ParallelRecurrence(_) => 2 * d + 3 * w,
+        Mixer::Attention(a) => {
+            let lambdas = match a.map {
+                AttentionMap::Softmax => 0,
+                AttentionMap::Difference => a.heads.count as usize,
+            };
+            d + 3 * a.heads.width as usize + lambdas
+        }
+    };
+    let ffn = match config.ffn {
+        ChannelMixer::Glu | ChannelMixer::Relu2 => d,
+        ChannelMixer::ShiftedRelu2 => 2 * d,
+    };
+    mixer + ffn + if config.routed(layer) { d } else { 0 }
+}
+
+/// Rows of a block's first mixer and channel mixer matrices.
+pub(crate) const fn input_rows(config: &ModelConfig) -> (usize, usize) {
+    let (w, f) = (config.inner(), config.d_ffn as usize);
+    let mixer = match config.mixer {
+        Mixer::GatedRecurrence | Mixer::ParallelRecurrence(_) => 3 * w,
+        Mixer::Attention(a) => (2 * a.map.softmaxes() + 1) * w,
+    };
+    let ffn = match config.ffn {
+        ChannelMixer::Glu => 2 * f,
+        ChannelMixer::Relu2 | ChannelMixer::ShiftedRelu2 => f,
+    };
+    (mixer, ffn)
+}
 
 impl Contents {
     /// What the section of `role` holds in a model of `config`.
@@ -112,15 +144,16 @@ impl Contents {
             Some(r) => (r.width.into(), r.ops.into(), r.slots.into()),
             None => (0, 0, 0),
         };
+        let (mixer_rows, ffn_rows) = input_rows(config);
         let present = usize::from(config.rcsm.is_some());
         match role {
             Role::Tokenizer => Self::Bytes,
             Role::Embedding => Self::Embedding(EmbeddingShape { rows: padded(config.vocab as usize), columns: d }),
-            Role::MixerIn => ternary(3 * d, d, layers),
-            Role::MixerOut => ternary(d, d, layers),
-            Role::FfnIn => ternary(2 * f, d, layers),
+            Role::MixerIn => ternary(mixer_rows, d, layers),
+            Role::MixerOut => ternary(d, config.inner(), layers),
+            Role::FfnIn => ternary(ffn_rows, d, layers),
             Role::FfnOut => ternary(d, f, layers),
-            Role::BlockVectors => Self::Floats(layers * BLOCK_VECTORS * d),
+            Role::BlockVectors => Self::Floats((0..layers).map(|i| block_floats(config, i)).sum()),
             Role::RcsmIn => ternary(r, d, present),
             Role::RcsmPass => ternary(padded(o) + padded(s) + padded(3), r, present),
             Role::RcsmOps => ternary(o * r, r, present),

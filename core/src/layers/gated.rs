@@ -1,7 +1,7 @@
 //! Gated linear recurrence with a learned decay a channel (after Qin et al., 2023, "HGRN", and token shift from
 //! Peng et al., 2023, "RWKV").
 
-use super::Resets;
+use super::{Reach, Resets};
 use crate::arena::{MAX_CHUNK, Scratch};
 use crate::kernels::Kernels;
 use crate::math;
@@ -15,6 +15,7 @@ pub(crate) fn gated_recurrence(
     kernels: Kernels,
     tokens: usize,
     resets: Resets,
+    reach: Reach,
     state: &mut [f32],
     s: &mut Scratch<'_>,
 ) {
@@ -64,6 +65,9 @@ pub(crate) fn gated_recurrence(
             }
         },
     );
+    if reach == Reach::State {
+        return;
+    }
     let y = wide.front_mut(tokens * d);
     kernels.ternary(w.output, q, scale, y);
     for (x, &y) in x.iter_mut().zip(y.iter()) {
@@ -73,7 +77,7 @@ pub(crate) fn gated_recurrence(
 
 /// `u = m n + (1 - m) n_before` in the place of n, which becomes the next token's n_before.
 #[inline(always)]
-fn shift(u: &mut [f32], before: &mut [f32], keep: &[f32]) {
+pub(super) fn shift(u: &mut [f32], before: &mut [f32], keep: &[f32]) {
     for ((u, before), &m) in u.iter_mut().zip(before).zip(keep) {
         let n = *u;
         *u = m * n + (1.0 - m) * *before;

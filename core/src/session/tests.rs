@@ -214,7 +214,7 @@ proptest! {
             };
         }
         if ours {
-            let header = StateHeader { position: seed, model: model.checksum(), head_scale: numbers.next() };
+            let header = StateHeader { position: seed, model: model.checksum(), head_scale: numbers.next(), story: !seed };
             header.write(&mut state[0]);
         }
         let got = crate::testing::exercise::state(model, &state);

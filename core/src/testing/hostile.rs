@@ -3,7 +3,9 @@
 use super::{Numbers, random_sections};
 use crate::blob::header::Header;
 use crate::blob::{Facts, MAGIC, VERSION, prelude, write};
-use crate::config::{ChannelMixer, Depth, Mixer, ModelConfig, RcsmConfig};
+use crate::config::{
+    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig,
+};
 use crate::tokenizer;
 use std::vec::Vec;
 
@@ -29,15 +31,28 @@ pub fn config(numbers: &mut Numbers) -> ModelConfig {
             memory_writes: numbers.below(3) > 0,
         }
     });
+    let heads = Heads { count: 1 + numbers.below(3) as u16, width: 16 * (1 + numbers.below(2)) as u16 };
+    let window = 1 + numbers.below(30) as u16;
     ModelConfig {
         vocab,
         d_model,
         layers: 1 + numbers.below(2) as u16,
         d_ffn,
-        mixer: Mixer::GatedRecurrence,
-        ffn: ChannelMixer::Glu,
+        mixer: match numbers.below(4) {
+            0 => Mixer::GatedRecurrence,
+            1 => Mixer::ParallelRecurrence(heads),
+            2 => Mixer::Attention(AttentionConfig { heads, window, map: AttentionMap::Softmax }),
+            _ => Mixer::Attention(AttentionConfig { heads, window, map: AttentionMap::Difference }),
+        },
+        ffn: match numbers.below(3) {
+            0 => ChannelMixer::Glu,
+            1 => ChannelMixer::Relu2,
+            _ => ChannelMixer::ShiftedRelu2,
+        },
         rcsm,
         eot: (numbers.below(3) > 0).then(|| numbers.below(vocab)),
+        mixture_of_depths: (numbers.below(3) == 0)
+            .then(|| MixtureOfDepths { capacity: 1 + numbers.below(99) as u8, from: numbers.below(3) as u16 }),
     }
 }
 

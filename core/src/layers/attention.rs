@@ -1,0 +1,145 @@
+//! Causal attention over the last tokens, plain or differential (Ye et al., 2024, "Differential Transformer"): queries
+//! and keys normalised, rotary positions counted from the story's start, keys and values kept in a ring in half
+//! precision.
+
+use super::{Positions, Reach};
+use crate::arena::{MAX_CHUNK, Scratch, slot_channels};
+use crate::kernels::Kernels;
+use crate::math::{self, LANES};
+use crate::model::Attention;
+use crate::parts::Parts;
+
+/// Adds the mixer's output to the residual stream `s.x` (T x D) and puts the tokens' keys and values into `ring`
+/// (window slots, each the keys, W for every softmax, and W values).
+pub(crate) fn attention(
+    m: &Attention<'_>,
+    kernels: Kernels,
+    tokens: usize,
+    positions: &Positions,
+    reach: Reach,
+    ring: &mut [u16],
+    s: &mut Scratch<'_>,
+) {
+    let (d, w, window) = (m.gain.len(), m.config.heads.inner(), usize::from(m.config.window));
+    let maps = m.config.map.softmaxes();
+    let (width, slot) = (usize::from(m.config.heads.width), slot_channels(&m.config));
+    let rows = maps * w + slot;
+    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && ring.len() >= window * slot && w.is_multiple_of(width));
+    debug_assert!([m.q_gain, m.k_gain, m.head_gain].iter().all(|v| v.len() == width));
+    debug_assert!([m.input.rows(), m.output.rows()] == [rows, d] && [m.input.columns, m.output.columns] == [d, w]);
+    let ring = ring.front_mut(window * slot);
+    let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
+    let wide = s.wide.front_mut(tokens * rows);
+    let mut scale = [0.0; MAX_CHUNK];
+    let scale = scale.front_mut(tokens);
+
+    kernels.prefetch(m.input);
+    let q = s.q.front_mut(tokens * d);
+    kernels.vectorise(
+        #[inline(always)]
+        || {
+            for (((x, u), q), scale) in x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scale.iter_mut()) {
+                math::rms_norm(x, m.gain, u);
+                *scale = math::quantise_int8(u, q);
+            }
+        },
+    );
+    kernels.ternary(m.input, q, scale, wide);
+    kernels.prefetch(m.output);
+    let q = s.q.front_mut(tokens * w);
+    let (first, second) = s.scores.cut_mut(window);
+    // a power of two where heads are 16, 64 or 256 wide
+    let temperature = 1.0 / math::sqrt(width as f32);
+    kernels.vectorise(
+        #[inline(always)]
+        || {
+            let rows = wide.rows_mut(rows).zip(s.rotation.rows(width)).zip(q.rows_mut(w)).zip(scale.iter_mut());
+            for (t, (((wide, rotation), q), scale)) in rows.enumerate() {
+                let (queries, rest) = wide.cut_mut(maps * w);
+                let (keys, values) = rest.cut_mut(maps * w);
+                let (cos, sin) = rotation.cut(width / 2);
+                let position = positions.at(t);
+                let at = position.checked_rem(window as u64).unwrap_or(0) as usize;
+
+                for key in keys.rows_mut(width) {
+                    normalise(key, m.k_gain);
+                    math::rotate(key, cos, sin);
+                }
+                let kept = ring.cut_mut(at * slot).1.front_mut(slot);
+                for (kept, &new) in kept.iter_mut().zip(keys.iter().chain(values.iter())) {
+                    *kept = math::to_f16(new);
+                }
+                if reach == Reach::State {
+                    continue;
+                }
+                for query in queries.rows_mut(width) {
+                    normalise(query, m.q_gain);
+                    math::rotate(query, cos, sin);
+                    query.iter_mut().for_each(|q| *q *= temperature);
+                }
+                // slots from the oldest token's on; in the first lap those behind this one belong to no token
+                let (newer, older) = ring.cut((at + 1) * slot);
+                let older = if position < window as u64 { &[] } else { older };
+                let held = || older.rows(slot).chain(newer.rows(slot));
+                let (first, second) = (first.front_mut(held().count()), &mut *second);
+                let (queries, other_queries) = queries.cut(w);
+                for (h, (y, query)) in values.rows_mut(width).zip(queries.rows(width)).enumerate() {
+                    let channel = h * width;
+                    weights(query, held(), channel, first);
+                    if let Some(&lambda) = m.lambda.get(h) {
+                        let second = second.front_mut(first.len());
+                        weights(other_queries.part(channel, width), held(), w + channel, second);
+                        for (a, &b) in first.iter_mut().zip(second.iter()) {
+                            *a -= lambda * b;
+                        }
+                    }
+                    y.fill(0.0);
+                    for (&weight, slot) in first.iter().zip(held()) {
+                        for (y, &v) in y.iter_mut().zip(slot.part(maps * w + channel, width)) {
+                            *y += weight * math::from_f16(v);
+                        }
+                    }
+                    normalise(y, m.head_gain);
+                }
+                *scale = math::quantise_int8(values, q);
+            }
+        },
+    );
+    if reach == Reach::State {
+        return;
+    }
+    kernels.ternary(m.output, q, scale, n);
+    for (x, &y) in x.iter_mut().zip(n.iter()) {
+        *x += y;
+    }
+}
+
+/// `x = rms_norm(x)`.
+#[inline(always)]
+fn normalise(x: &mut [f32], gain: &[f32]) {
+    let r = 1.0 / math::sqrt(math::sum_by(x, |v| v * v) / x.len() as f32 + math::EPS);
+    for (v, &g) in x.iter_mut().zip(gain) {
+        *v = *v * r * g;
+    }
+}
+
+/// One query's softmax over `slots`, whose channels from `channel` on are the head's keys.
+#[inline(always)]
+fn weights<'a>(query: &[f32], slots: impl Iterator<Item = &'a [u16]>, channel: usize, out: &mut [f32]) {
+    for (score, slot) in out.iter_mut().zip(slots) {
+        let key = slot.part(channel, query.len());
+        let mut acc = [0.0; LANES];
+        for (q, k) in query.as_chunks::<LANES>().0.iter().zip(key.as_chunks::<LANES>().0) {
+            for lane in 0..LANES {
+                acc[lane] += q[lane] * math::from_f16(k[lane]);
+            }
+        }
+        *score = math::fold_lanes(acc);
+    }
+    let most = math::max(out);
+    for score in out.iter_mut() {
+        *score = math::exp(*score - most);
+    }
+    let total = 1.0 / math::sum_by(out, |v| v);
+    out.iter_mut().for_each(|v| *v *= total);
+}
