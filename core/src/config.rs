@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 /// How tokens exchange information over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub enum Mixer {
     /// `h_t = decay * h_{t-1} + sqrt(1 - decay^2) * gate_t * value_t`.
     #[serde(rename = "gated")]
@@ -66,7 +65,6 @@ impl AttentionMap {
 
 /// How channels exchange information within a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub enum ChannelMixer {
     /// `down(silu(gate(u)) * up(u))` (Shazeer, 2020, "GLU Variants Improve Transformer").
     #[serde(rename = "glu")]

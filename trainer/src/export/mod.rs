@@ -8,6 +8,7 @@ mod pack;
 mod tests;
 
 use flashlm_core::blob::{self, Role, WriteError, layout::Contents};
+use flashlm_core::config::{AttentionMap, ChannelMixer, Mixer};
 use flashlm_core::{BlobError, Facts, Model, ModelConfig, TokenizerError, math};
 use pack::{SectionWriter, int8_rows};
 
@@ -98,20 +99,31 @@ impl<'t> Source<'_, 't> {
             Role::Tokenizer => {}
             Role::Embedding => return Ok(int8_rows(self.get("embed", c.vocab as usize, d)?, d)),
             Role::MixerIn => {
+                let inner = c.inner();
+                let parts = match c.mixer {
+                    Mixer::GatedRecurrence => [("gate", 1), ("value", 1), ("out_gate", 1)],
+                    Mixer::ParallelRecurrence(_) => [("forget", 1), ("value", 1), ("out_gate", 1)],
+                    Mixer::Attention(a) => [("q", a.map.softmaxes()), ("k", a.map.softmaxes()), ("v", 1)],
+                };
                 for block in blocks {
-                    let part = |name| self.get(&format!("{block}.mixer.{name}.weight"), d, d);
-                    w.ternary(&[part("gate")?, part("value")?, part("out_gate")?]);
+                    let part =
+                        |(name, n): (&str, usize)| self.get(&format!("{block}.mixer.{name}.weight"), n * inner, d);
+                    let [first, second, third] = parts;
+                    w.ternary(&[part(first)?, part(second)?, part(third)?]);
                 }
             }
             Role::MixerOut => {
                 for block in blocks {
-                    w.ternary(&[self.get(&format!("{block}.mixer.proj.weight"), d, d)?]);
+                    w.ternary(&[self.get(&format!("{block}.mixer.proj.weight"), d, c.inner())?]);
                 }
             }
             Role::FfnIn => {
                 for block in blocks {
                     let part = |name| self.get(&format!("{block}.ffn.{name}.weight"), f, d);
-                    w.ternary(&[part("gate")?, part("up")?]);
+                    match c.ffn {
+                        ChannelMixer::Glu => w.ternary(&[part("gate")?, part("up")?]),
+                        ChannelMixer::Relu2 | ChannelMixer::ShiftedRelu2 => w.ternary(&[part("up")?]),
+                    }
                 }
             }
             Role::FfnOut => {
@@ -120,24 +132,57 @@ impl<'t> Source<'_, 't> {
                 }
             }
             Role::BlockVectors => {
-                for block in blocks {
-                    let part = |name| self.get(&format!("{block}.{name}"), 1, d);
-                    w.floats(part("mixer.norm.gain")?);
-                    let sigmoid = |name| Ok::<_, ExportError>(part(name)?.iter().map(|&v| math::sigmoid(v)).collect());
-                    let shift: Vec<f32> = sigmoid("mixer.shift")?;
-                    let decay: Vec<f32> = sigmoid("mixer.decay")?;
-                    let drive: Vec<f32> = decay.iter().map(|&a| math::sqrt(1.0 - a * a)).collect();
-                    w.floats(&shift);
-                    w.floats(&decay);
-                    w.floats(&drive);
-                    w.floats(part("mixer.state_norm.gain")?);
-                    w.floats(part("ffn.norm.gain")?);
+                for layer in 0..c.layers {
+                    self.block_vectors(layer.into(), &mut w)?;
                 }
             }
             Role::Norm => w.floats(self.get("norm.gain", 1, d)?),
             _ => self.rcsm_section(role, &mut w)?,
         }
         Ok(w.finish())
+    }
+
+    /// One block's floats, in the order [`Role::BlockVectors`] documents.
+    fn block_vectors(&self, layer: usize, w: &mut SectionWriter) -> Result<(), ExportError> {
+        let c = self.config;
+        let (d, inner) = (usize::from(c.d_model), c.inner());
+        let get = |name: &str, n| self.get(&format!("blocks.{layer}.{name}"), 1, n);
+        let sigmoid = |name: &str, n| -> Result<Vec<f32>, ExportError> {
+            Ok(get(name, n)?.iter().map(|&v| math::sigmoid(v)).collect())
+        };
+        w.floats(get("mixer.norm.gain", d)?);
+        match c.mixer {
+            Mixer::GatedRecurrence => {
+                let decay = sigmoid("mixer.decay", d)?;
+                let drive: Vec<f32> = decay.iter().map(|&a| math::sqrt(1.0 - a * a)).collect();
+                w.floats(&sigmoid("mixer.shift", d)?);
+                w.floats(&decay);
+                w.floats(&drive);
+                w.floats(get("mixer.state_norm.gain", d)?);
+            }
+            Mixer::ParallelRecurrence(_) => {
+                w.floats(&sigmoid("mixer.shift", d)?);
+                for name in ["mixer.forget_bias", "mixer.group_gain", "mixer.group_bias"] {
+                    w.floats(get(name, inner)?);
+                }
+            }
+            Mixer::Attention(a) => {
+                for name in ["mixer.q_norm.gain", "mixer.k_norm.gain", "mixer.head_norm.gain"] {
+                    w.floats(get(name, a.heads.width.into())?);
+                }
+                if a.map == AttentionMap::Difference {
+                    w.floats(&sigmoid("mixer.lam", a.heads.count.into())?);
+                }
+            }
+        }
+        w.floats(get("ffn.norm.gain", d)?);
+        if c.ffn == ChannelMixer::ShiftedRelu2 {
+            w.floats(&sigmoid("ffn.shift", d)?);
+        }
+        if c.routed(layer) {
+            w.floats(get("router", d)?);
+        }
+        Ok(())
     }
 
     fn rcsm_section(&self, role: Role, w: &mut SectionWriter) -> Result<(), ExportError> {

@@ -18,6 +18,7 @@ fn config() -> ModelConfig {
         ffn: ChannelMixer::Glu,
         rcsm: Some(RcsmConfig { width: 32, ops: 7, slots: 5, ..RcsmConfig::DEFAULT }),
         eot: None,
+        mixture_of_depths: None,
     }
 }
 

@@ -23,6 +23,7 @@ mod operands;
 mod peak;
 mod portable;
 mod small;
+mod strided;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
@@ -33,6 +34,7 @@ pub use memory::zeros;
 pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace, ternarise};
 pub use peak::{Macs, Multiply};
 pub use small::{Rounding, SmallTernary, rows_times_matrix};
+pub use strided::{Strided, strided_product};
 
 /// What a product does to its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use super::params::{Layout, Params};
 use super::profile::{Part, PartProfile, Profile, StepProfile};
 use super::rcsm::{Losses, Passes};
 use super::replica::{ForwardOptions, PackedModel, Replica};
+use super::routing::Routing;
 use super::shape::{Shape, add};
 use crate::kernels::{Kernels, zeros};
 use flashlm_core::config::{Depth, ModelConfig};
@@ -61,6 +62,8 @@ pub struct StepStats {
     pub tokens: usize,
     /// Passes per token a hard choice would take.
     pub mean_passes: f64,
+    /// Binary cross-entropy of the mixture of depths' routers, summed over the blocks, nats per token.
+    pub routing_loss: f64,
 }
 
 /// What an evaluation measured.
@@ -109,7 +112,9 @@ impl Engine {
         let ops = config.rcsm.map_or(0, |c| c.ops as usize);
         Self {
             packed,
-            replicas: (0..shape.threads).map(|_| Replica::new(&config, kernels, &params.layout, replica)).collect(),
+            replicas: (0..shape.threads)
+                .map(|_| Replica::new(&config, kernels, &params.layout, mode, replica))
+                .collect(),
             grads: zeros(params.layout.len),
             op_counts: vec![0; ops],
             op_usage: vec![0.0; ops],
@@ -213,6 +218,7 @@ impl Engine {
             for replica in &self.replicas {
                 stats.loss += replica.nats;
                 stats.tokens += replica.scored;
+                stats.routing_loss += replica.routing_loss / f64::from(micro_batches);
                 passes += replica.passes;
                 for (total, &n) in self.op_counts.iter_mut().zip(replica.op_counts()) {
                     *total += n as u64;
@@ -252,7 +258,8 @@ impl Engine {
     }
 
     /// Logits (T B, V) of the chunk `ids`, time-major for the sequences and tokens of one replica, from the initial
-    /// state, with the head in f32. Training's state is kept.
+    /// state, with the head in f32: as training computes them where `passes` blends, else as inference does. Training's
+    /// state is kept.
     pub fn logits(&mut self, ids: &[u16], passes: Passes, memory_writes: bool) -> Vec<f32> {
         let kept = self.states();
         self.packed.embed.pack_exact();
@@ -262,7 +269,9 @@ impl Engine {
             replica.start_afresh();
             replica.ids.copy_from_slice(ids);
             replica.targets.fill(IGNORE);
-            let options = ForwardOptions { passes, memory_writes };
+            let training = matches!(passes, Passes::Blend { .. });
+            let routing = if training { Routing::TopShare } else { Routing::PositiveLogit };
+            let options = ForwardOptions { passes, memory_writes, routing };
             replica.score(packed, params, options, |_, logits| out.extend_from_slice(logits));
         }
         let restored = self.set_states(&kept);
@@ -334,6 +343,7 @@ impl Engine {
                 Depth::Adaptive => Passes::Hard,
             },
             memory_writes: self.packed.config.rcsm.is_some_and(|c| c.memory_writes),
+            routing: Routing::PositiveLogit,
         };
         let eot = self.packed.config.eot.unwrap_or(0) as u16;
         for replica in &mut self.replicas {

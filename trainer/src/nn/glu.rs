@@ -1,22 +1,37 @@
 //! Gated linear unit: `down(silu(gate(u)) * up(u))`, u = rms_norm(x) (Shazeer, 2020).
 
+use super::block::Projections;
 use super::norm::{rms_norm_backward, silu_slope};
-use super::params::BlockSpans;
+use super::params::Layout;
 use super::profile::Part;
 use super::recurrence::Scratch;
 use super::shape::{Activations, Shape, add, blocks, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows, TernaryMatrix, Write};
+use crate::kernels::{Kernels, QuantisedRows, Write};
 use flashlm_core::math::{rms_norm, sigmoid};
+use std::ops::Range;
 
-/// The packed ternary weights of one layer.
-pub struct Weights {
+/// Where one layer's tensors lie, neighbours joined.
+#[derive(Clone, Debug)]
+pub struct Spans {
+    norm: Range<usize>,
     /// `[gate; up]`, (2F, D).
-    pub gate_up: TernaryMatrix,
-    pub down: TernaryMatrix,
+    input: Range<usize>,
+    down: Range<usize>,
+}
+
+impl Spans {
+    pub fn new(layout: &Layout, layer: usize) -> Self {
+        let span = |first: &str, last: &str| {
+            layout.span(&format!("blocks.{layer}.ffn.{first}"), &format!("blocks.{layer}.ffn.{last}"))
+        };
+        let one = |name: &str| span(name, name);
+        Self { norm: one("norm.gain"), input: span("gate.weight", "up.weight"), down: one("down.weight") }
+    }
 }
 
 /// What one layer of one replica keeps between forward and backward.
 pub struct Glu {
+    spans: Spans,
     d: usize,
     f: usize,
     shape: Shape,
@@ -31,9 +46,10 @@ pub struct Glu {
 }
 
 impl Glu {
-    pub fn new(kernels: Kernels, d: usize, f: usize, shape: Shape) -> Self {
+    pub fn new(kernels: Kernels, spans: Spans, d: usize, f: usize, shape: Shape) -> Self {
         let m = shape.rows();
         Self {
+            spans,
             d,
             f,
             shape,
@@ -48,15 +64,14 @@ impl Glu {
     pub fn forward(
         &mut self,
         kernels: Kernels,
-        weights: &Weights,
+        weights: &Projections,
         params: &[f32],
-        spans: &BlockSpans,
         x: &[f32],
         y: &mut [f32],
         scratch: &mut Scratch,
     ) {
         let (d, f) = (self.d, self.f);
-        let gain = &params[spans.ffn_norm.clone()];
+        let gain = &params[self.spans.norm.clone()];
         for (block, rows) in blocks(self.shape.rows()).enumerate() {
             let (q, q_hidden) = (&mut self.q[block], &mut self.q_hidden[block]);
             let x = &x[rows.start * d..rows.end * d];
@@ -75,7 +90,7 @@ impl Glu {
             );
             scratch.profile.lap(Part::ChannelMixer);
             let gate_up = self.gate_up.block_mut(&rows);
-            kernels.ternary_forward(q, &weights.gate_up, gate_up, &mut scratch.workspace);
+            kernels.ternary_forward(q, &weights.input, gate_up, &mut scratch.workspace);
             scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             kernels.vectorise(
                 #[inline(always)]
@@ -92,7 +107,7 @@ impl Glu {
                 },
             );
             scratch.profile.lap(Part::ChannelMixer);
-            kernels.ternary_forward(q_hidden, &weights.down, y, &mut scratch.workspace);
+            kernels.ternary_forward(q_hidden, &weights.output, y, &mut scratch.workspace);
             scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             kernels.vectorise(
                 #[inline(always)]
@@ -106,9 +121,8 @@ impl Glu {
     pub fn backward(
         &mut self,
         kernels: Kernels,
-        weights: &Weights,
+        weights: &Projections,
         params: &[f32],
-        spans: &BlockSpans,
         x: &[f32],
         dx: &mut [f32],
         grads: &mut [f32],
@@ -122,11 +136,11 @@ impl Glu {
             let dx = &mut dx[rows.start * d..rows.end * d];
             let (dgate_up, rest) = scratch.wide.split_at_mut(m * 2 * f);
             let dhidden = &mut rest[..m * f];
-            kernels.backward_input(dx, m, &weights.down, dhidden, Write::Set, &mut scratch.workspace);
+            kernels.backward_input(dx, m, &weights.output, dhidden, Write::Set, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
-            kernels.backward_weight(dx, q_hidden, d, &mut grads[spans.down.clone()], &mut scratch.workspace);
+            kernels.backward_weight(dx, q_hidden, d, &mut grads[self.spans.down.clone()], &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
-            let again = |y: &mut [f32]| kernels.ternary_forward(q, &weights.gate_up, y, &mut scratch.workspace);
+            let again = |y: &mut [f32]| kernels.ternary_forward(q, &weights.input, y, &mut scratch.workspace);
             let gate_up = self.gate_up.block(&rows, again);
             scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             kernels.vectorise(
@@ -146,13 +160,13 @@ impl Glu {
             );
             scratch.profile.lap(Part::ChannelMixer);
             let dnormed = &mut scratch.block[..m * d];
-            kernels.backward_input(dgate_up, m, &weights.gate_up, dnormed, Write::Set, &mut scratch.workspace);
+            kernels.backward_input(dgate_up, m, &weights.input, dnormed, Write::Set, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
-            let dw = &mut grads[spans.gate_up.clone()];
+            let dw = &mut grads[self.spans.input.clone()];
             kernels.backward_weight(dgate_up, q, 2 * f, dw, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
-            let gain = &params[spans.ffn_norm.clone()];
-            let dgain = &mut grads[spans.ffn_norm.clone()];
+            let gain = &params[self.spans.norm.clone()];
+            let dgain = &mut grads[self.spans.norm.clone()];
             kernels.vectorise(
                 #[inline(always)]
                 || {

@@ -3,15 +3,21 @@
 //! Rows are time-major throughout: row `t * B + b` is token t of sequence b, so that the rows of one token are
 //! neighbours, which the RCSM loop wants, and the row before in the same sequence is B rows up.
 
+mod attention;
+mod block;
 mod engine;
 mod glu;
 mod head;
+mod input;
 mod norm;
+mod parallel;
 mod params;
 mod profile;
 mod rcsm;
 mod recurrence;
+mod relu2;
 mod replica;
+mod routing;
 mod shape;
 
 pub use engine::{BatchShape, Engine, Evaluation, StepOptions, StepStats, Story, TrainDepth};
@@ -19,3 +25,4 @@ pub use head::{EmbeddingMode, IGNORE};
 pub use params::{Layout, ParamKind, Params, Rng, TensorSpec};
 pub use profile::{Part, PartProfile, StepProfile};
 pub use rcsm::Passes;
+pub use routing::ROUTING_LOSS;

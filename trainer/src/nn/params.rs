@@ -1,6 +1,6 @@
 //! The parameters: one flat buffer, and where in it each tensor lies.
 
-use flashlm_core::config::{ModelConfig, RcsmConfig};
+use flashlm_core::config::{AttentionMap, ChannelMixer, Mixer, ModelConfig, RcsmConfig};
 use std::ops::Range;
 
 /// What a tensor is to the optimiser and to quantisation.
@@ -43,7 +43,7 @@ impl TensorSpec {
 /// Every tensor of a model, named as in the reference, in the order of the flat buffer.
 ///
 /// Matrices that read the same vector are neighbours, so that one product serves them: `gate`, `value`, `out_gate`;
-/// `gate`, `up`; `router`, `read_key`; `write_key`, `write_value`.
+/// `forget`, `value`, `out_gate`; `q`, `k`, `v`; `gate`, `up`; `router`, `read_key`; `write_key`, `write_value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub tensors: Vec<TensorSpec>,
@@ -60,17 +60,57 @@ impl Layout {
         for i in 0..config.layers {
             let mut block = |name: &str, shape: &[usize], kind| layout.push(&format!("blocks.{i}.{name}"), shape, kind);
             block("mixer.norm.gain", &[d], Float);
-            block("mixer.shift", &[d], Float);
-            block("mixer.gate.weight", &[d, d], Ternary);
-            block("mixer.value.weight", &[d, d], Ternary);
-            block("mixer.out_gate.weight", &[d, d], Ternary);
-            block("mixer.proj.weight", &[d, d], Ternary);
-            block("mixer.state_norm.gain", &[d], Float);
-            block("mixer.decay", &[d], Float);
+            match config.mixer {
+                Mixer::GatedRecurrence => {
+                    block("mixer.shift", &[d], Float);
+                    block("mixer.gate.weight", &[d, d], Ternary);
+                    block("mixer.value.weight", &[d, d], Ternary);
+                    block("mixer.out_gate.weight", &[d, d], Ternary);
+                    block("mixer.proj.weight", &[d, d], Ternary);
+                    block("mixer.state_norm.gain", &[d], Float);
+                    block("mixer.decay", &[d], Float);
+                }
+                Mixer::ParallelRecurrence(heads) => {
+                    let w = heads.inner();
+                    block("mixer.shift", &[d], Float);
+                    block("mixer.forget.weight", &[w, d], Ternary);
+                    block("mixer.value.weight", &[w, d], Ternary);
+                    block("mixer.out_gate.weight", &[w, d], Ternary);
+                    block("mixer.proj.weight", &[d, w], Ternary);
+                    block("mixer.forget_bias", &[w], Float);
+                    block("mixer.group_gain", &[w], Float);
+                    block("mixer.group_bias", &[w], Float);
+                }
+                Mixer::Attention(a) => {
+                    let (w, head, maps) = (a.heads.inner(), a.heads.width as usize, a.map.softmaxes());
+                    block("mixer.q.weight", &[maps * w, d], Ternary);
+                    block("mixer.k.weight", &[maps * w, d], Ternary);
+                    block("mixer.v.weight", &[w, d], Ternary);
+                    block("mixer.proj.weight", &[d, w], Ternary);
+                    block("mixer.q_norm.gain", &[head], Float);
+                    block("mixer.k_norm.gain", &[head], Float);
+                    if a.map == AttentionMap::Difference {
+                        block("mixer.lam", &[a.heads.count as usize], Float);
+                    }
+                    block("mixer.head_norm.gain", &[head], Float);
+                }
+            }
             block("ffn.norm.gain", &[d], Float);
-            block("ffn.gate.weight", &[f, d], Ternary);
-            block("ffn.up.weight", &[f, d], Ternary);
+            match config.ffn {
+                ChannelMixer::Glu => {
+                    block("ffn.gate.weight", &[f, d], Ternary);
+                    block("ffn.up.weight", &[f, d], Ternary);
+                }
+                ChannelMixer::Relu2 => block("ffn.up.weight", &[f, d], Ternary),
+                ChannelMixer::ShiftedRelu2 => {
+                    block("ffn.shift", &[d], Float);
+                    block("ffn.up.weight", &[f, d], Ternary);
+                }
+            }
             block("ffn.down.weight", &[d, f], Ternary);
+            if config.routed(i.into()) {
+                block("router", &[d], Float);
+            }
         }
         if let Some(RcsmConfig { width, ops, slots, depths, .. }) = config.rcsm {
             let (r, o, s) = (width as usize, ops as usize, slots as usize);
@@ -107,7 +147,7 @@ impl Layout {
     }
 
     /// From the start of tensor `first` to the end of tensor `last`.
-    fn span(&self, first: &str, last: &str) -> Range<usize> {
+    pub(super) fn span(&self, first: &str, last: &str) -> Range<usize> {
         let find = |name: &str| self.get(name).unwrap_or_else(|| panic!("the layout has no tensor {name}"));
         find(first).offset..find(last).range().end
     }
@@ -137,17 +177,18 @@ impl Params {
         for t in &layout.tensors {
             let out = &mut data[t.range()];
             let fan_in = *t.shape.last().unwrap_or(&1) as f32;
-            let name = t.name.rsplit_once("mixer.").or(t.name.rsplit_once("ffn.")).map_or(t.name.as_str(), |(_, n)| n);
+            // of a block's tensors, what follows its number
+            let name = t.name.strip_prefix("blocks.").and_then(|n| n.split_once('.')).map_or(&t.name[..], |(_, n)| n);
             match name {
                 "embed" => out.fill_with(|| rng.normal() * 0.02),
-                "norm.gain"
-                | "state_norm.gain"
-                | "rcsm.in_norm.gain"
-                | "rcsm.pass_norm.gain"
-                | "rcsm.out_norm.gain" => out.fill(1.0),
-                "rcsm.pass_norm.bias" | "rcsm.out_norm.bias" | "rcsm.slots" => out.fill(0.0),
-                "shift" => out.fill(1.0),
-                "decay" => {
+                "router" => out.fill_with(|| rng.normal() * 0.02),
+                _ if name.ends_with("gain") => out.fill(1.0),
+                _ if name.ends_with("bias") || name == "rcsm.slots" => out.fill(0.0),
+                "mixer.shift" if config.mixer == Mixer::GatedRecurrence => out.fill(1.0),
+                "mixer.shift" | "ffn.shift" => out.fill(0.0),
+                // lambda is its sigmoid
+                "mixer.lam" => out.fill(-0.5),
+                "mixer.decay" => {
                     // time constants spread log-uniformly over 2 .. 256 tokens
                     let last = (out.len() - 1).max(1) as f64;
                     for (i, v) in out.iter_mut().enumerate() {
@@ -158,8 +199,7 @@ impl Params {
                 "rcsm.mix.weight" | "rcsm.write_gate.weight" => {
                     out.fill_with(|| (2.0 * rng.uniform() - 1.0) * fan_in.sqrt().recip())
                 }
-                "rcsm.write_gate.bias" => out.fill(0.0),
-                "proj.weight" | "down.weight" | "rcsm.up.weight" => {
+                "mixer.proj.weight" | "ffn.down.weight" | "rcsm.up.weight" => {
                     out.fill_with(|| rng.normal() * fan_in.sqrt().recip() * residual)
                 }
                 _ => out.fill_with(|| rng.normal() * fan_in.sqrt().recip()),
@@ -171,42 +211,6 @@ impl Params {
     /// The tensor of this name, row-major.
     pub fn tensor(&self, name: &str) -> Option<&[f32]> {
         self.layout.get(name).map(|t| &self.data[t.range()])
-    }
-}
-
-/// Where one block's tensors lie, neighbours joined.
-#[derive(Clone, Debug)]
-pub struct BlockSpans {
-    pub norm: Range<usize>,
-    pub shift: Range<usize>,
-    /// `[gate; value; out_gate]`, (3D, D).
-    pub gate_value_out: Range<usize>,
-    pub proj: Range<usize>,
-    pub state_norm: Range<usize>,
-    pub decay: Range<usize>,
-    pub ffn_norm: Range<usize>,
-    /// `[gate; up]`, (2F, D).
-    pub gate_up: Range<usize>,
-    pub down: Range<usize>,
-}
-
-impl BlockSpans {
-    pub fn new(layout: &Layout, layer: usize) -> Self {
-        let span = |first: &str, last: &str| {
-            layout.span(&format!("blocks.{layer}.{first}"), &format!("blocks.{layer}.{last}"))
-        };
-        let one = |name: &str| span(name, name);
-        Self {
-            norm: one("mixer.norm.gain"),
-            shift: one("mixer.shift"),
-            gate_value_out: span("mixer.gate.weight", "mixer.out_gate.weight"),
-            proj: one("mixer.proj.weight"),
-            state_norm: one("mixer.state_norm.gain"),
-            decay: one("mixer.decay"),
-            ffn_norm: one("ffn.norm.gain"),
-            gate_up: span("ffn.gate.weight", "ffn.up.weight"),
-            down: one("ffn.down.weight"),
-        }
     }
 }
 
@@ -288,10 +292,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn supernova_has_the_parameters_of_the_design() {
-        let (total, ternary) = Layout::new(&ModelConfig::SUPERNOVA).counts();
-        assert_eq!((total as f64 / 1e4).round() / 100.0, 7.71);
-        assert_eq!((100.0 * ternary as f64 / total as f64).round(), 86.0);
+    fn every_preset_has_the_parameters_of_the_design() {
+        for (config, millions, ternary_percent) in [
+            (ModelConfig::SUPERNOVA, 7.71, 86.0),
+            (ModelConfig::THUNDERBOLT, 29.7, 89.0),
+            (ModelConfig::NOVA_IGNITION, 4.99, 79.0),
+            (ModelConfig::BOLT, 4.36, 56.0),
+            (ModelConfig::TRANSFORMER, 7.67, 86.0),
+        ] {
+            let (total, ternary) = Layout::new(&config).counts();
+            // as many digits as the design gives
+            let digits: f64 = if millions < 10.0 { 100.0 } else { 10.0 };
+            assert_eq!((total as f64 * digits / 1e6).round() / digits, millions);
+            assert_eq!((100.0 * ternary as f64 / total as f64).round(), ternary_percent);
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Part {
     BackwardWeight,
     /// Norms, token shift, gates and scan of the recurrence.
     Recurrence,
+    /// Norms, rotations and products of attention.
+    Attention,
     /// Norms and gates of the channel mixer.
     ChannelMixer,
     /// The RCSM loop forward.
@@ -36,13 +38,14 @@ pub enum Part {
 }
 
 impl Part {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Head,
         Self::HeadProducts,
         Self::Forward,
         Self::BackwardInput,
         Self::BackwardWeight,
         Self::Recurrence,
+        Self::Attention,
         Self::ChannelMixer,
         Self::RcsmForward,
         Self::RcsmBackward,
@@ -61,6 +64,7 @@ impl Part {
             Self::BackwardInput => "dX",
             Self::BackwardWeight => "dW",
             Self::Recurrence => "recurrence",
+            Self::Attention => "attention",
             Self::ChannelMixer => "channel mixer",
             Self::RcsmForward => "rcsm loop forward",
             Self::RcsmBackward => "rcsm loop backward",

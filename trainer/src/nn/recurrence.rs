@@ -1,21 +1,47 @@
 //! Gated recurrence: `h_t = decay * h_{t-1} + sqrt(1 - decay^2) * gate_t * value_t`, read through an output gate.
 
+use super::attention;
+use super::block::Projections;
 use super::norm::{rms_norm_backward, silu_slope};
-use super::params::BlockSpans;
+use super::params::Layout;
 use super::profile::{Part, Profile};
 use super::shape::{Activations, Shape, add, blocks, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows, TernaryMatrix, Workspace, Write, zeros};
+use crate::kernels::{Kernels, QuantisedRows, Workspace, Write, zeros};
 use flashlm_core::math::{rms_norm, sigmoid, sqrt};
+use std::ops::Range;
 
-/// The packed ternary weights of one layer.
-pub struct Weights {
+/// Where one layer's tensors lie, neighbours joined.
+#[derive(Clone, Debug)]
+pub struct Spans {
+    norm: Range<usize>,
+    shift: Range<usize>,
     /// `[gate; value; out_gate]`, (3D, D).
-    pub gate_value_out: TernaryMatrix,
-    pub proj: TernaryMatrix,
+    input: Range<usize>,
+    proj: Range<usize>,
+    state_norm: Range<usize>,
+    decay: Range<usize>,
+}
+
+impl Spans {
+    pub fn new(layout: &Layout, layer: usize) -> Self {
+        let span = |first: &str, last: &str| {
+            layout.span(&format!("blocks.{layer}.mixer.{first}"), &format!("blocks.{layer}.mixer.{last}"))
+        };
+        let one = |name: &str| span(name, name);
+        Self {
+            norm: one("norm.gain"),
+            shift: one("shift"),
+            input: span("gate.weight", "out_gate.weight"),
+            proj: one("proj.weight"),
+            state_norm: one("state_norm.gain"),
+            decay: one("decay"),
+        }
+    }
 }
 
 /// What one layer of one replica keeps between forward and backward, and between chunks.
 pub struct GatedRecurrence {
+    spans: Spans,
     d: usize,
     shape: Shape,
     /// 1 / rms of every row of the input, (M).
@@ -32,34 +58,38 @@ pub struct GatedRecurrence {
     q_out: Vec<QuantisedRows>,
     /// State before the chunk (B, D), and after it.
     h_before: Vec<f32>,
-    pub h_carry: Vec<f32>,
+    h_carry: Vec<f32>,
     /// Normalised input of the token before the chunk (B, D), and of its last token.
     n_before: Vec<f32>,
-    pub n_carry: Vec<f32>,
+    n_carry: Vec<f32>,
 }
 
 /// Buffers a replica lends to every layer in turn.
 pub struct Scratch {
-    /// (M, D).
+    /// (M, max(D, W)), W the mixer's inner width.
     pub all: Vec<f32>,
-    /// (BLOCK_ROWS, D).
+    /// (BLOCK_ROWS, max(D, W)).
     pub block: Vec<f32>,
-    /// (BLOCK_ROWS, 3 max(D, F)).
+    /// (BLOCK_ROWS, the widest a layer asks for).
     pub wide: Vec<f32>,
-    /// (B, D).
+    /// (B, max(D, W)).
     pub carry: Vec<f32>,
     /// Single rows.
     pub narrow: Vec<f32>,
+    /// A gradient that passes a routed block by, (M, D); empty without routers.
+    pub kept: Vec<f32>,
+    pub attention: attention::Workspace,
     pub workspace: Workspace,
     pub profile: Profile,
 }
 
 impl GatedRecurrence {
-    pub fn new(kernels: Kernels, d: usize, shape: Shape) -> Self {
+    pub fn new(kernels: Kernels, spans: Spans, d: usize, shape: Shape) -> Self {
         let m = shape.rows();
         let state = || vec![0.0; shape.sequences * d];
         let quantised = || blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), d)).collect();
         Self {
+            spans,
             d,
             shape,
             norm_r: vec![0.0; m],
@@ -75,13 +105,22 @@ impl GatedRecurrence {
         }
     }
 
+    /// What every sequence carries into the next chunk: states, then token shifts.
+    pub fn carried(&self) -> [&[f32]; 2] {
+        [&self.h_carry, &self.n_carry]
+    }
+
+    /// The same, to be restored.
+    pub fn carried_mut(&mut self) -> [&mut [f32]; 2] {
+        [&mut self.h_carry, &mut self.n_carry]
+    }
+
     /// `y = x + mixer(x)`, x and y (M, D). `reset[row]` says that the row's token starts from the zero state.
     pub fn forward(
         &mut self,
         kernels: Kernels,
-        weights: &Weights,
+        weights: &Projections,
         params: &[f32],
-        spans: &BlockSpans,
         x: &[f32],
         y: &mut [f32],
         reset: &[bool],
@@ -90,7 +129,7 @@ impl GatedRecurrence {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         self.h_before.copy_from_slice(&self.h_carry);
         self.n_before.copy_from_slice(&self.n_carry);
-        let (gain, state_gain) = (&params[spans.norm.clone()], &params[spans.state_norm.clone()]);
+        let (gain, state_gain) = (&params[self.spans.norm.clone()], &params[self.spans.state_norm.clone()]);
         let (keep, rest) = scratch.narrow.split_at_mut(d);
         let (decay, rest) = rest.split_at_mut(d);
         let (drive_scale, rest) = rest.split_at_mut(d);
@@ -98,8 +137,8 @@ impl GatedRecurrence {
         kernels.vectorise(
             #[inline(always)]
             || {
-                decay_and_drive(&params[spans.decay.clone()], decay, drive_scale);
-                sigmoids(&params[spans.shift.clone()], keep);
+                decay_and_drive(&params[self.spans.decay.clone()], decay, drive_scale);
+                sigmoids(&params[self.spans.shift.clone()], keep);
             },
         );
         for (block, rows) in blocks(m).enumerate() {
@@ -129,7 +168,7 @@ impl GatedRecurrence {
             );
             scratch.profile.lap(Part::Recurrence);
             let gates = self.gate_value_out.block_mut(&rows);
-            kernels.ternary_forward(q, &weights.gate_value_out, gates, &mut scratch.workspace);
+            kernels.ternary_forward(q, &weights.input, gates, &mut scratch.workspace);
             scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             kernels.vectorise(
                 #[inline(always)]
@@ -156,7 +195,7 @@ impl GatedRecurrence {
             );
             scratch.profile.lap(Part::Recurrence);
             let y = &mut y[rows.start * d..rows.end * d];
-            kernels.ternary_forward(q_out, &weights.proj, y, &mut scratch.workspace);
+            kernels.ternary_forward(q_out, &weights.output, y, &mut scratch.workspace);
             scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             let x = &x[rows.start * d..rows.end * d];
             kernels.vectorise(
@@ -173,9 +212,8 @@ impl GatedRecurrence {
     pub fn backward(
         &mut self,
         kernels: Kernels,
-        weights: &Weights,
+        weights: &Projections,
         params: &[f32],
-        spans: &BlockSpans,
         x: &[f32],
         dx: &mut [f32],
         grads: &mut [f32],
@@ -193,24 +231,23 @@ impl GatedRecurrence {
         ddecay.fill(0.0);
         kernels.vectorise(
             #[inline(always)]
-            || decay_and_drive(&params[spans.decay.clone()], decay, drive_scale),
+            || decay_and_drive(&params[self.spans.decay.clone()], decay, drive_scale),
         );
         for (block, rows) in blocks(m).enumerate().rev() {
             let dy = &mut scratch.block[..rows.len() * d];
             let dx = &dx[rows.start * d..rows.end * d];
-            kernels.backward_input(dx, rows.len(), &weights.proj, dy, Write::Set, &mut scratch.workspace);
+            kernels.backward_input(dx, rows.len(), &weights.output, dy, Write::Set, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
-            let dw = &mut grads[spans.proj.clone()];
+            let dw = &mut grads[self.spans.proj.clone()];
             kernels.backward_weight(dx, &self.q_out[block], d, dw, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
-            let again = |y: &mut [f32]| {
-                kernels.ternary_forward(&self.q[block], &weights.gate_value_out, y, &mut scratch.workspace)
-            };
+            let again =
+                |y: &mut [f32]| kernels.ternary_forward(&self.q[block], &weights.input, y, &mut scratch.workspace);
             let gates = self.gate_value_out.block(&rows, again);
             scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             let dgates = &mut scratch.wide[..rows.len() * 3 * d];
-            let gain = &params[spans.state_norm.clone()];
-            let dgain = &mut grads[spans.state_norm.clone()];
+            let gain = &params[self.spans.state_norm.clone()];
+            let dgain = &mut grads[self.spans.state_norm.clone()];
             kernels.vectorise(
                 #[inline(always)]
                 || {
@@ -241,10 +278,10 @@ impl GatedRecurrence {
             );
             scratch.profile.lap(Part::Recurrence);
             let du = &mut scratch.all[rows.start * d..rows.end * d];
-            let weights = &weights.gate_value_out;
+            let weights = &weights.input;
             kernels.backward_input(dgates, rows.len(), weights, du, Write::Set, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
-            let dw = &mut grads[spans.gate_value_out.clone()];
+            let dw = &mut grads[self.spans.input.clone()];
             kernels.backward_weight(dgates, &self.q[block], 3 * d, dw, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
         }
@@ -253,14 +290,14 @@ impl GatedRecurrence {
         kernels.vectorise(
             #[inline(always)]
             || {
-                for ((g, &dd), &a) in grads[spans.decay.clone()].iter_mut().zip(&*ddecay).zip(&*decay) {
+                for ((g, &dd), &a) in grads[self.spans.decay.clone()].iter_mut().zip(&*ddecay).zip(&*decay) {
                     *g += dd * a * (1.0 - a);
                 }
                 let (keep, dmix) = (decay, ddecay);
-                sigmoids(&params[spans.shift.clone()], keep);
+                sigmoids(&params[self.spans.shift.clone()], keep);
                 dmix.fill(0.0);
-                let gain = &params[spans.norm.clone()];
-                let dgain = &mut grads[spans.norm.clone()];
+                let gain = &params[self.spans.norm.clone()];
+                let dgain = &mut grads[self.spans.norm.clone()];
                 for i in 0..m {
                     let (x, r) = (row(x, i, d), self.norm_r[i]);
                     for ((n, &x), &g) in normed.iter_mut().zip(x).zip(gain) {
@@ -287,7 +324,7 @@ impl GatedRecurrence {
                     }
                     rms_norm_backward(x, gain, r, dnormed, row_mut(dx, i, d), dgain);
                 }
-                for ((g, &dm), &k) in grads[spans.shift.clone()].iter_mut().zip(&*dmix).zip(&*keep) {
+                for ((g, &dm), &k) in grads[self.spans.shift.clone()].iter_mut().zip(&*dmix).zip(&*keep) {
                     *g += dm * k * (1.0 - k);
                 }
             },

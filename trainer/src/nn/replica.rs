@@ -1,13 +1,15 @@
 //! One thread's copy of everything that depends on the micro-batch: activations, carried state, gradients.
 
-use super::glu::{self, Glu};
+use super::attention;
+use super::block::{self, Block};
 use super::head::{self, EmbeddingMode, Head, IGNORE, LossScale};
-use super::params::{BlockSpans, Layout, RcsmSpans};
+use super::params::{Layout, RcsmSpans};
 use super::profile::{Part, Profile};
 use super::rcsm::{self, Losses, Passes, Rcsm};
-use super::recurrence::{self, GatedRecurrence, Scratch};
+use super::recurrence::Scratch;
+use super::routing::Routing;
 use super::shape::{BLOCK_ROWS, Shape};
-use crate::kernels::{Kernels, TernaryMatrix, Workspace, zeros};
+use crate::kernels::{Kernels, Workspace, zeros};
 use flashlm_core::config::ModelConfig;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -17,10 +19,8 @@ pub struct PackedModel {
     pub kernels: Kernels,
     pub config: ModelConfig,
     pub embed: head::Weights,
-    mixers: Vec<recurrence::Weights>,
-    ffns: Vec<glu::Weights>,
+    blocks: Vec<block::Weights>,
     rcsm: Option<rcsm::Weights>,
-    blocks: Vec<BlockSpans>,
     rcsm_spans: Option<RcsmSpans>,
     embed_span: Range<usize>,
     norm_span: Range<usize>,
@@ -28,21 +28,15 @@ pub struct PackedModel {
 
 impl PackedModel {
     pub fn new(config: ModelConfig, kernels: Kernels, layout: &Layout, mode: EmbeddingMode) -> Self {
-        let (d, f) = (config.d_model as usize, config.d_ffn as usize);
+        let d = config.d_model as usize;
         let layers = 0..config.layers as usize;
-        let ternary = |n, k| TernaryMatrix::new(kernels, n, k);
         let range = |name: &str| layout.get(name).map_or(0..0, |t| t.range());
         Self {
             kernels,
             config,
             embed: head::Weights::new(kernels, mode, config.vocab as usize, d),
-            mixers: layers
-                .clone()
-                .map(|_| recurrence::Weights { gate_value_out: ternary(3 * d, d), proj: ternary(d, d) })
-                .collect(),
-            ffns: layers.clone().map(|_| glu::Weights { gate_up: ternary(2 * f, d), down: ternary(d, f) }).collect(),
+            blocks: layers.map(|i| block::Weights::new(kernels, &config, layout, i)).collect(),
             rcsm: config.rcsm.map(|c| rcsm::Weights::new(kernels, &c, d)),
-            blocks: layers.map(|i| BlockSpans::new(layout, i)).collect(),
             rcsm_spans: config.rcsm.map(|_| RcsmSpans::new(layout)),
             embed_span: range("embed"),
             norm_span: range("norm.gain"),
@@ -51,23 +45,15 @@ impl PackedModel {
 
     /// Quantises every matrix of `params`; the work is split over the current rayon pool.
     pub fn pack(&mut self, params: &[f32]) {
-        let Self { embed, mixers, ffns, rcsm, blocks, rcsm_spans, kernels, embed_span, .. } = self;
-        let layers = || {
-            let layers = mixers.par_iter_mut().zip(ffns.par_iter_mut()).zip(blocks.par_iter()).with_max_len(1);
-            layers.for_each(|((mixer, ffn), spans)| {
-                mixer.gate_value_out.pack(&params[spans.gate_value_out.clone()]);
-                mixer.proj.pack(&params[spans.proj.clone()]);
-                ffn.gate_up.pack(&params[spans.gate_up.clone()]);
-                ffn.down.pack(&params[spans.down.clone()]);
-            });
-        };
+        let Self { embed, blocks, rcsm, rcsm_spans, kernels, embed_span, .. } = self;
+        let blocks = || blocks.par_iter_mut().with_max_len(1).for_each(|block| block.pack(params));
         let rcsm = || {
             if let (Some(rcsm), Some(spans)) = (rcsm, rcsm_spans) {
                 rcsm.pack(params, spans);
             }
         };
         // `join` and not `scope`, whose tasks are boxed: a step allocates nothing
-        rayon::join(|| embed.pack(*kernels, &params[embed_span.clone()]), || rayon::join(layers, rcsm));
+        rayon::join(|| embed.pack(*kernels, &params[embed_span.clone()]), || rayon::join(blocks, rcsm));
     }
 }
 
@@ -76,13 +62,13 @@ impl PackedModel {
 pub struct ForwardOptions {
     pub passes: Passes,
     pub memory_writes: bool,
+    pub routing: Routing,
 }
 
 /// One replica.
 pub struct Replica {
     shape: Shape,
-    mixers: Vec<GatedRecurrence>,
-    ffns: Vec<Glu>,
+    blocks: Vec<Block>,
     rcsm: Option<Rcsm>,
     head: Head,
     /// The residual stream before every layer and at the end, (M, D) each.
@@ -100,29 +86,34 @@ pub struct Replica {
     pub nats: f64,
     pub passes: u64,
     pub scored: usize,
+    /// Losses of all routers of the last forward, nats.
+    pub routing_loss: f64,
 }
 
 impl Replica {
-    pub fn new(config: &ModelConfig, kernels: Kernels, layout: &Layout, shape: Shape) -> Self {
+    pub fn new(config: &ModelConfig, kernels: Kernels, layout: &Layout, mode: EmbeddingMode, shape: Shape) -> Self {
         let (d, f, m) = (config.d_model as usize, config.d_ffn as usize, shape.rows());
         let layers = config.layers as usize;
         let rcsm = config.rcsm.map(|c| Rcsm::new(c, d, shape));
         let points = 2 * layers + 1 + usize::from(rcsm.is_some());
         let (r, s, o) = config.rcsm.map_or((0, 0, 0), |c| (c.width as usize, c.slots as usize, c.ops as usize));
-        let narrow = (5 * d).max(f).max(shape.sequences * r + 3 * r + s + o);
+        let widest = d.max(config.inner());
+        let routed = config.routed(layers - 1);
+        let narrow = (5 * widest).max(f).max(shape.sequences * r + 3 * r + s + o);
         Self {
             shape,
-            mixers: (0..layers).map(|_| GatedRecurrence::new(kernels, d, shape)).collect(),
-            ffns: (0..layers).map(|_| Glu::new(kernels, d, f, shape)).collect(),
+            blocks: (0..layers).map(|i| Block::new(kernels, config, layout, i, mode, shape)).collect(),
             rcsm,
             head: Head::new(config.vocab as usize, d),
             x: (0..points).map(|_| zeros(m * d)).collect(),
             dx: zeros(m * d),
             scratch: Scratch {
-                all: zeros(m * d),
-                block: zeros(BLOCK_ROWS * d),
-                carry: vec![0.0; shape.sequences * d],
-                wide: zeros(BLOCK_ROWS * 3 * f.max(d)),
+                all: zeros(m * widest),
+                block: zeros(BLOCK_ROWS * widest),
+                carry: vec![0.0; shape.sequences * widest],
+                wide: zeros(BLOCK_ROWS * Block::widest(config)),
+                kept: zeros(if routed { m * d } else { 0 }),
+                attention: attention::Workspace::new(config, shape),
                 narrow: vec![0.0; narrow],
                 workspace: Workspace::new(),
                 profile: Profile::new(config.rcsm.map_or(0, |c| c.depths[c.depths.len() - 1] as usize)),
@@ -135,25 +126,31 @@ impl Replica {
             nats: 0.0,
             passes: 0,
             scored: 0,
+            routing_loss: 0.0,
         }
     }
 
-    /// The state every sequence carries into the next chunk, appended to `out`: recurrent states, token shifts, memory.
+    /// The state every sequence carries into the next chunk, appended to `out`: recurrent
+    /// states, token shifts, the attention's window, memory, positions.
     pub fn save_state(&self, out: &mut Vec<f32>) {
         out.push(if self.fresh { 1.0 } else { 0.0 });
-        for mixer in &self.mixers {
-            out.extend_from_slice(&mixer.h_carry);
-            out.extend_from_slice(&mixer.n_carry);
+        for block in &self.blocks {
+            block.carried(|piece| out.extend_from_slice(piece));
         }
         if let Some(rcsm) = &self.rcsm {
             out.extend_from_slice(&rcsm.memory_carry);
         }
+        self.scratch.attention.save(out);
     }
 
     /// Numbers that [`Self::save_state`] appends.
     pub fn state_len(&self) -> usize {
-        let mixers: usize = self.mixers.iter().map(|m| m.h_carry.len() + m.n_carry.len()).sum();
-        1 + mixers + self.rcsm.as_ref().map_or(0, |r| r.memory_carry.len())
+        let mut blocks = 0;
+        for block in &self.blocks {
+            block.carried(|piece| blocks += piece.len());
+        }
+        let memory = self.rcsm.as_ref().map_or(0, |r| r.memory_carry.len());
+        1 + blocks + memory + self.scratch.attention.saved_len()
     }
 
     /// Time by part since it was cleared.
@@ -174,13 +171,13 @@ impl Replica {
             to.copy_from_slice(&state[at..at + to.len()]);
             at += to.len();
         };
-        for mixer in &mut self.mixers {
-            take(&mut mixer.h_carry);
-            take(&mut mixer.n_carry);
+        for block in &mut self.blocks {
+            block.carried_mut(&mut take);
         }
         if let Some(rcsm) = &mut self.rcsm {
             take(&mut rcsm.memory_carry);
         }
+        self.scratch.attention.load(&state[at..]);
     }
 
     /// Makes the next chunk start every sequence from the initial state.
@@ -196,16 +193,16 @@ impl Replica {
         self.fresh = false;
         let (k, scratch, reset) = (model.kernels, &mut self.scratch, &self.reset);
         scratch.profile.start();
+        scratch.attention.begin(reset);
         model.embed.embed(&self.ids, &mut self.x[0]);
         scratch.profile.lap(Part::Head);
         let mut at = 0;
-        for (layer, spans) in model.blocks.iter().enumerate() {
-            let [x, y] = neighbours(&mut self.x, at);
-            self.mixers[layer].forward(k, &model.mixers[layer], params, spans, x, y, reset, scratch);
-            let [x, y] = neighbours(&mut self.x, at + 1);
-            self.ffns[layer].forward(k, &model.ffns[layer], params, spans, x, y, scratch);
+        for (block, weights) in self.blocks.iter_mut().zip(&model.blocks) {
+            let points = neighbours(&mut self.x, at);
+            block.forward(k, weights, params, options.routing, points, reset, scratch);
             at += 2;
         }
+        self.routing_loss = self.blocks.iter().map(Block::routing_loss).sum();
         if let (Some(rcsm), Some(w), Some(spans)) = (&mut self.rcsm, &model.rcsm, &model.rcsm_spans) {
             let [x, y] = neighbours(&mut self.x, at);
             rcsm.forward(k, w, params, spans, x, y, reset, options.passes, options.memory_writes, scratch);
@@ -227,9 +224,10 @@ impl Replica {
 
     /// Forward and backward of the micro-batch in `self.ids` and `self.targets`: adds to `self.grads`, sets `self.nats`.
     pub fn forward_backward(&mut self, model: &PackedModel, params: &[f32], losses: Losses, scale: LossScale) {
-        self.forward(model, params, ForwardOptions { passes: losses.passes, memory_writes: losses.memory_writes });
+        let (passes, memory_writes) = (losses.passes, losses.memory_writes);
+        self.forward(model, params, ForwardOptions { passes, memory_writes, routing: Routing::TopShare });
         self.count();
-        let Self { mixers, ffns, rcsm, head, x, dx, scratch, reset, grads, .. } = self;
+        let Self { blocks, rcsm, head, x, dx, scratch, reset, grads, .. } = self;
         let k = model.kernels;
         let mut at = x.len() - 1;
         let spans = (model.norm_span.clone(), model.embed_span.clone());
@@ -240,9 +238,9 @@ impl Replica {
             at -= 1;
             rcsm.backward(k, w, params, spans, &x[at], dx, grads, reset, losses, scratch);
         }
-        for (layer, spans) in model.blocks.iter().enumerate().rev() {
-            ffns[layer].backward(k, &model.ffns[layer], params, spans, &x[at - 1], dx, grads, scratch);
-            mixers[layer].backward(k, &model.mixers[layer], params, spans, &x[at - 2], dx, grads, reset, scratch);
+        for (block, weights) in blocks.iter_mut().zip(&model.blocks).rev() {
+            let points = [&x[at - 2][..], &x[at - 1], &x[at]];
+            block.backward(k, weights, params, scale, points, dx, grads, reset, scratch);
             at -= 2;
         }
         model.embed.embed_backward(&self.ids, dx, &mut grads[model.embed_span.clone()]);
@@ -266,8 +264,8 @@ impl Replica {
     }
 }
 
-/// Points `i` and `i + 1` of the residual stream, the first to read and the second to write.
-fn neighbours(x: &mut [Vec<f32>], i: usize) -> [&mut [f32]; 2] {
-    let (left, right) = x.split_at_mut(i + 1);
-    [&mut left[i], &mut right[0]]
+/// Points of the residual stream from `i` on.
+fn neighbours<const N: usize>(x: &mut [Vec<f32>], i: usize) -> [&mut [f32]; N] {
+    let mut points = x[i..].iter_mut();
+    std::array::from_fn(|_| points.next().map_or(&mut [][..], |point| &mut point[..]))
 }

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use flashlm_core::config::{ModelConfig, RcsmConfig};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flashlm_core::config::{
+    AttentionConfig, AttentionMap, ChannelMixer, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig,
+};
 
 use crate::kernels;
 use crate::optim;
@@ -31,6 +33,30 @@ pub enum Command {
     Bench(BenchArgs),
 }
 
+/// Mixers by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MixerKind {
+    /// Gated recurrence with a decay a channel.
+    Gated,
+    /// Parallel recurrence with a projected forget gate.
+    Parallel,
+    /// Differential attention.
+    DiffAttention,
+    /// Plain attention.
+    Attention,
+}
+
+/// Channel mixers by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FfnKind {
+    /// Gated linear unit.
+    Glu,
+    /// Squared rectifier.
+    Relu2,
+    /// Squared rectifier with token shift.
+    ShiftedRelu2,
+}
+
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
@@ -52,6 +78,30 @@ pub struct ModelArgs {
     /// Vocabulary [tokens, the end-of-story token and 256 bytes included]
     #[arg(long, value_parser = clap::value_parser!(u32).range(257..=65_535))]
     pub vocab: Option<u32>,
+    /// Heads of the mixer, where the preset's has heads
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub heads: Option<u16>,
+    /// Width of a head [channels; a multiple of 16]
+    #[arg(long, value_parser = multiple_of_16(16, 256))]
+    pub d_head: Option<u16>,
+    /// Tokens that attention looks back over, the token itself included
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub window: Option<u16>,
+    /// How tokens exchange information over time [default: the preset's]
+    #[arg(long, value_enum)]
+    pub mixer: Option<MixerKind>,
+    /// How channels exchange information within a token [default: the preset's]
+    #[arg(long, value_enum)]
+    pub ffn: Option<FfnKind>,
+    /// Mixture of depths: tokens a routed block takes in training [percent; 100: no routing]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub mod_capacity: Option<u8>,
+    /// Mixture of depths: the first routed block, counted from 0
+    #[arg(long, value_name = "BLOCK", value_parser = clap::value_parser!(u16).range(0..=63))]
+    pub mod_from: Option<u16>,
+    /// Add the RCSM engine to a preset without it
+    #[arg(long, conflicts_with = "no_rcsm")]
+    pub rcsm: bool,
     /// RCSM reasoning width [channels; a multiple of 16]
     #[arg(long, value_parser = multiple_of_16(16, 256), conflicts_with = "no_rcsm")]
     pub rcsm_width: Option<u16>,
@@ -75,20 +125,59 @@ impl ModelArgs {
     /// The preset at its size, with what the command line overrides.
     pub fn config(&self) -> Result<ModelConfig, SizeError> {
         let base = self.named()?.config;
-        let rcsm = base.rcsm.filter(|_| !self.no_rcsm).map(|r| RcsmConfig {
+        let engine = base.rcsm.or(self.adds_rcsm().then_some(RcsmConfig::DEFAULT));
+        let rcsm = engine.filter(|_| !self.no_rcsm).map(|r| RcsmConfig {
             width: self.rcsm_width.unwrap_or(r.width),
             ops: self.rcsm_ops.unwrap_or(r.ops),
             slots: self.rcsm_slots.unwrap_or(r.slots),
             ..r
         });
+        let routing = base.mixture_of_depths.unwrap_or(MixtureOfDepths { capacity: 100, from: 0 });
+        let routing = MixtureOfDepths {
+            capacity: self.mod_capacity.unwrap_or(routing.capacity),
+            from: self.mod_from.unwrap_or(routing.from),
+        };
+        let ffn = match self.ffn {
+            None => base.ffn,
+            Some(FfnKind::Glu) => ChannelMixer::Glu,
+            Some(FfnKind::Relu2) => ChannelMixer::Relu2,
+            Some(FfnKind::ShiftedRelu2) => ChannelMixer::ShiftedRelu2,
+        };
         Ok(ModelConfig {
             vocab: self.vocab.unwrap_or(base.vocab),
             d_model: self.d_model.unwrap_or(base.d_model),
             layers: self.layers.unwrap_or(base.layers),
             d_ffn: self.d_ffn.unwrap_or(base.d_ffn),
+            mixer: self.mixer(&base),
+            ffn,
             rcsm,
+            mixture_of_depths: Some(routing).filter(|m| m.capacity < 100),
             ..base
         })
+    }
+
+    /// Whether the RCSM engine is asked for where the preset has none.
+    fn adds_rcsm(&self) -> bool {
+        self.rcsm || self.rcsm_width.is_some() || self.rcsm_ops.is_some() || self.rcsm_slots.is_some()
+    }
+
+    /// The preset's mixer, or another, with what the command line overrides.
+    fn mixer(&self, base: &ModelConfig) -> Mixer {
+        let usual = Heads { count: 4, width: 64 };
+        let heads = base.heads().unwrap_or(usual);
+        let heads = Heads { count: self.heads.unwrap_or(heads.count), width: self.d_head.unwrap_or(heads.width) };
+        let window = match base.mixer {
+            Mixer::Attention(a) => a.window,
+            _ => 256,
+        };
+        let attention = |map| Mixer::Attention(AttentionConfig { heads, window: self.window.unwrap_or(window), map });
+        match (self.mixer, base.mixer) {
+            (Some(MixerKind::Gated), _) | (None, Mixer::GatedRecurrence) => Mixer::GatedRecurrence,
+            (Some(MixerKind::Parallel), _) | (None, Mixer::ParallelRecurrence(_)) => Mixer::ParallelRecurrence(heads),
+            (Some(MixerKind::DiffAttention), _) => attention(AttentionMap::Difference),
+            (Some(MixerKind::Attention), _) => attention(AttentionMap::Softmax),
+            (None, Mixer::Attention(a)) => attention(a.map),
+        }
     }
 }
 
@@ -421,6 +510,25 @@ mod tests {
         let Some(Command::Bench(bench)) = bench else { panic!("{bench:?}") };
         assert_eq!(bench.model.config().unwrap(), ModelConfig::SUPERNOVA_MINI);
         assert!(parse("trainer --size tiny").unwrap_err().contains("nano, micro, mini, full"));
+    }
+
+    #[test]
+    fn any_mix_of_layers_can_be_asked_for() {
+        let config = |line: &str| parse(line).unwrap().train.model.config();
+        for preset in Preset::value_variants() {
+            assert_eq!(config(&format!("trainer --preset {}", preset.name())), preset.config());
+            assert_eq!(preset.config().validate(), Ok(()));
+        }
+        let nova =
+            config("trainer --preset nova-ignition --heads 2 --d-head 32 --window 40 --mod-capacity 50 --mod-from 1");
+        let heads = Heads { count: 2, width: 32 };
+        let attention = AttentionConfig { heads, window: 40, map: AttentionMap::Difference };
+        assert_eq!(nova.mixer, Mixer::Attention(attention));
+        assert_eq!(nova.mixture_of_depths, Some(MixtureOfDepths { capacity: 50, from: 1 }));
+        assert_eq!(config("trainer --preset nova-ignition --mod-capacity 100").mixture_of_depths, None);
+        let mixed = config("trainer --preset bolt --mixer diff-attention --ffn shifted-relu2 --rcsm-width 64");
+        assert!(matches!(mixed.mixer, Mixer::Attention(a) if a.map == AttentionMap::Difference));
+        assert_eq!((mixed.ffn, mixed.rcsm.unwrap().width), (ChannelMixer::ShiftedRelu2, 64));
     }
 
     #[test]

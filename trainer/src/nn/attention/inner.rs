@@ -1,0 +1,254 @@
+//! What lies between the projections: weights from queries and keys, and what they read of the values.
+
+use super::window::Workspace;
+use crate::kernels::{Kernels, Strided, Write, strided_product};
+use crate::nn::norm::dot;
+use crate::nn::shape::{Shape, row, row_mut};
+use flashlm_core::config::{AttentionConfig, MAX_HEADS};
+use flashlm_core::math;
+
+/// Queries whose weights exist at once: with a window of 256 they and their gradients stay in L2.
+pub const QUERIES: usize = 64;
+
+/// The layer's numbers, as everything here reads them.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    /// Heads H, channels of each, and softmaxes.
+    pub count: usize,
+    pub width: usize,
+    pub maps: usize,
+    /// Tokens carried into a chunk, C: one less than the window.
+    pub carried: usize,
+    /// Tokens of a chunk T, and sequences B.
+    pub tokens: usize,
+    pub sequences: usize,
+}
+
+impl Heads {
+    pub fn new(config: AttentionConfig, shape: Shape) -> Self {
+        Self {
+            count: config.heads.count.into(),
+            width: config.heads.width.into(),
+            maps: config.map.softmaxes(),
+            carried: usize::from(config.window) - 1,
+            tokens: shape.tokens,
+            sequences: shape.sequences,
+        }
+    }
+
+    /// Channels of all heads, W.
+    pub fn inner(&self) -> usize {
+        self.count * self.width
+    }
+
+    /// Tokens whose keys a chunk sees, C + T.
+    pub fn seen(&self) -> usize {
+        self.carried + self.tokens
+    }
+
+    /// What products of queries and keys are multiplied by.
+    pub fn temperature(&self) -> f32 {
+        1.0 / math::sqrt(self.width as f32)
+    }
+
+    /// Blocks of queries: sequence, head, first token, tokens.
+    fn blocks(self) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+        let (sequences, count, tokens) = (self.sequences, self.count, self.tokens);
+        (0..sequences).flat_map(move |b| {
+            (0..count).flat_map(move |h| {
+                (0..tokens).step_by(QUERIES).map(move |first| (b, h, first, QUERIES.min(tokens - first)))
+            })
+        })
+    }
+}
+
+/// Queries, keys and values: (B, T, maps W), (B, C + T, maps W), (B, C + T, W).
+pub type Factors<'a> = (&'a [f32], &'a [f32], &'a [f32]);
+
+/// One block of queries of one head against all keys any of them sees.
+struct Block<'a> {
+    h: &'a Heads,
+    sequence: usize,
+    head: usize,
+    /// First query and their number.
+    first: usize,
+    queries: usize,
+    /// First key, of those seen, and their number.
+    from: usize,
+    keys: usize,
+}
+
+impl<'a> Block<'a> {
+    fn new(h: &'a Heads, (sequence, head, first, queries): (usize, usize, usize, usize), starts: &[u32]) -> Self {
+        // later queries see nothing earlier
+        let from = starts[first * h.sequences + sequence] as usize;
+        Self { h, sequence, head, first, queries, from, keys: first + queries + h.carried - from }
+    }
+
+    /// Where the head's channels of map `map` begin in the queries, keys and values.
+    fn query_at(&self, map: usize) -> usize {
+        (self.sequence * self.h.tokens + self.first) * self.h.maps * self.h.inner() + self.channel(map)
+    }
+
+    fn key_at(&self, map: usize) -> usize {
+        (self.sequence * self.h.seen() + self.from) * self.h.maps * self.h.inner() + self.channel(map)
+    }
+
+    fn value_at(&self) -> usize {
+        (self.sequence * self.h.seen() + self.from) * self.h.inner() + self.head * self.h.width
+    }
+
+    /// Where the head's channels begin in rows that are time-major, (M, W).
+    fn row_at(&self) -> usize {
+        (self.first * self.h.sequences + self.sequence) * self.h.inner() + self.head * self.h.width
+    }
+
+    fn channel(&self, map: usize) -> usize {
+        map * self.h.inner() + self.head * self.h.width
+    }
+
+    fn query<'x>(&self, q: &'x [f32], map: usize) -> Strided<'x> {
+        Strided::new(&q[self.query_at(map)..], self.queries, self.h.width, self.h.maps * self.h.inner())
+    }
+
+    fn key<'x>(&self, k: &'x [f32], map: usize) -> Strided<'x> {
+        Strided::new(&k[self.key_at(map)..], self.keys, self.h.width, self.h.maps * self.h.inner())
+    }
+
+    fn value<'x>(&self, v: &'x [f32]) -> Strided<'x> {
+        Strided::new(&v[self.value_at()..], self.keys, self.h.width, self.h.inner())
+    }
+
+    /// Softmax weights of map `map`, (queries, keys), zero where a query does not see.
+    fn weights(&self, kernels: Kernels, (q, k, _): Factors, starts: &[u32], map: usize, out: &mut [f32]) {
+        let n = self.keys;
+        strided_product(self.query(q, map), self.key(k, map).transposed(), out, n, Write::Set);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                for i in 0..self.queries {
+                    let t = self.first + i;
+                    let from = starts[t * self.h.sequences + self.sequence] as usize - self.from;
+                    let to = t + self.h.carried + 1 - self.from;
+                    let scores = row_mut(out, i, n);
+                    scores[..from].fill(0.0);
+                    scores[to..].fill(0.0);
+                    softmax(&mut scores[from..to]);
+                }
+            },
+        );
+    }
+}
+
+#[inline(always)]
+fn softmax(scores: &mut [f32]) {
+    let most = math::max(scores);
+    for score in scores.iter_mut() {
+        *score = math::exp(*score - most);
+    }
+    let total = 1.0
+        / math::sum_by(
+            scores,
+            #[inline(always)]
+            |v| v,
+        );
+    scores.iter_mut().for_each(|v| *v *= total);
+}
+
+/// What attention reads, `y` (M, W), time-major.
+pub fn forward(
+    kernels: Kernels,
+    h: &Heads,
+    lambda: Option<&[f32; MAX_HEADS as usize]>,
+    factors: Factors,
+    y: &mut [f32],
+    workspace: &mut Workspace,
+) {
+    let Workspace { starts, weights: [first, second], .. } = workspace;
+    for at in h.blocks() {
+        let block = Block::new(h, at, starts);
+        let len = block.queries * block.keys;
+        block.weights(kernels, factors, starts, 0, &mut first[..len]);
+        if let Some(lambda) = lambda {
+            block.weights(kernels, factors, starts, 1, &mut second[..len]);
+            subtract(kernels, lambda[block.head], &second[..len], &mut first[..len]);
+        }
+        let weights = Strided::new(&first[..len], block.queries, block.keys, block.keys);
+        let row_stride = h.sequences * h.inner();
+        strided_product(weights, block.value(factors.2), &mut y[block.row_at()..], row_stride, Write::Set);
+    }
+}
+
+/// `a -= lambda * b`.
+fn subtract(kernels: Kernels, lambda: f32, b: &[f32], a: &mut [f32]) {
+    kernels.vectorise(
+        #[inline(always)]
+        || {
+            for (a, &b) in a.iter_mut().zip(b) {
+                *a -= lambda * b;
+            }
+        },
+    );
+}
+
+/// Gradients of queries, keys and values into the workspace, laid out as those, by `dy`, that of [`forward`]'s output.
+/// Adds to `dlambda` (H).
+pub fn backward(
+    kernels: Kernels,
+    h: &Heads,
+    lambda: Option<&[f32; MAX_HEADS as usize]>,
+    factors: Factors,
+    dy: &[f32],
+    dlambda: &mut [f32],
+    workspace: &mut Workspace,
+) {
+    let (q, k, v) = factors;
+    let Workspace { starts, weights: [first, second], combined, dweights, dq, dk, dv, .. } = workspace;
+    dk.fill(0.0);
+    dv.fill(0.0);
+    let row_stride = h.sequences * h.inner();
+    for at in h.blocks() {
+        let block = Block::new(h, at, starts);
+        let (queries, n) = (block.queries, block.keys);
+        let len = queries * n;
+        let (first, second) = (&mut first[..len], &mut second[..len]);
+        let dweights = &mut dweights[..len];
+        let dread = Strided::new(&dy[block.row_at()..], queries, h.width, row_stride);
+        strided_product(dread, block.value(v).transposed(), dweights, n, Write::Set);
+
+        block.weights(kernels, factors, starts, 0, first);
+        let combined = &mut combined[..len];
+        combined.copy_from_slice(first);
+        if let Some(lambda) = lambda {
+            block.weights(kernels, factors, starts, 1, second);
+            subtract(kernels, lambda[block.head], second, combined);
+            dlambda[block.head] -= kernels.vectorise(
+                #[inline(always)]
+                || dot(dweights, second),
+            );
+        }
+        let into_values = Strided::new(combined, queries, n, n).transposed();
+        strided_product(into_values, dread, &mut dv[block.value_at()..], h.inner(), Write::Add);
+
+        for (map, weights) in [first, second].into_iter().enumerate().take(h.maps) {
+            let sign = lambda.filter(|_| map == 1).map_or(1.0, |lambda| -lambda[block.head]);
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    for i in 0..queries {
+                        let (weights, dweights) = (row_mut(weights, i, n), row(dweights, i, n));
+                        let mean = dot(weights, dweights);
+                        for (w, &d) in weights.iter_mut().zip(dweights) {
+                            *w *= sign * (d - mean);
+                        }
+                    }
+                },
+            );
+            let dscores = Strided::new(weights, queries, n, n);
+            let row = h.maps * h.inner();
+            strided_product(dscores, block.key(k, map), &mut dq[block.query_at(map)..], row, Write::Set);
+            let into_keys = dscores.transposed();
+            strided_product(into_keys, block.query(q, map), &mut dk[block.key_at(map)..], row, Write::Add);
+        }
+    }
+}

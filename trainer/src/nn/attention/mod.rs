@@ -1,0 +1,235 @@
+//! Causal attention over a window, plain or differential: `softmax(q1 k1) v - lambda * softmax(q2 k2) v`, queries and keys
+//! normalised, rotary positions counted from the story's start (Ye et al., 2024; Su et al., 2021).
+//!
+//! The keys and values of the window before a chunk are carried into it, as inference carries them in its ring, but
+//! gradients stop at the chunk's start, as they do for every state. The products run in f32, block by block of
+//! queries against the keys any of them sees; backward makes the weights again instead of keeping them.
+
+mod backward;
+mod inner;
+mod window;
+
+pub use window::Workspace;
+
+use self::inner::Heads;
+use super::block::Projections;
+use super::head::EmbeddingMode;
+use super::input::Input;
+use super::params::Layout;
+use super::profile::Part;
+use super::recurrence::Scratch;
+use super::shape::{Activations, Shape, add, blocks, row, row_mut};
+use crate::kernels::{Kernels, QuantisedRows, zeros};
+use flashlm_core::config::{AttentionConfig, MAX_HEADS};
+use flashlm_core::math::{from_f16, rms_norm, rotate, sigmoid, to_f16};
+use std::ops::Range;
+
+/// Where one layer's tensors lie, neighbours joined.
+#[derive(Clone, Debug)]
+struct Spans {
+    /// `[q; k; v]`, ((2 maps + 1) W, D).
+    input: Range<usize>,
+    proj: Range<usize>,
+    q_norm: Range<usize>,
+    k_norm: Range<usize>,
+    head_norm: Range<usize>,
+    /// (H), of the differential kind only.
+    lambda: Option<Range<usize>>,
+}
+
+/// What one layer of one replica keeps between forward and backward, and between chunks. W: channels of all heads H,
+/// maps: softmaxes, C: tokens carried, one less than the window.
+pub struct Attention {
+    spans: Spans,
+    d: usize,
+    heads: Heads,
+    shape: Shape,
+    /// Whether keys and values are rounded to half precision, as the packed model keeps them.
+    mode: EmbeddingMode,
+    input: Input,
+    /// Outputs of the projections, (M, (2 maps + 1) W).
+    projected: Activations,
+    /// Queries as they meet the keys, (B, T, maps W).
+    q: Vec<f32>,
+    /// Keys and values, those carried first, (B, C + T, maps W) and (B, C + T, W).
+    k: Vec<f32>,
+    v: Vec<f32>,
+    /// 1 / rms of every query head, key head and read-out head, (M, maps H), (M, maps H), (M, H).
+    q_r: Vec<f32>,
+    k_r: Vec<f32>,
+    y_r: Vec<f32>,
+    /// What attention reads, before the norm, (M, W).
+    y: Vec<f32>,
+    /// The normalised read-out, quantised, (M, W) in blocks of rows.
+    q_out: Vec<QuantisedRows>,
+}
+
+impl Attention {
+    pub fn new(
+        kernels: Kernels,
+        layout: &Layout,
+        layer: usize,
+        config: AttentionConfig,
+        mode: EmbeddingMode,
+        d: usize,
+        shape: Shape,
+    ) -> Self {
+        let heads = Heads::new(config, shape);
+        let (m, w, maps, h) = (shape.rows(), heads.inner(), heads.maps, heads.count);
+        let span = |first: &str, last: &str| {
+            layout.span(&format!("blocks.{layer}.mixer.{first}"), &format!("blocks.{layer}.mixer.{last}"))
+        };
+        let one = |name: &str| span(name, name);
+        Self {
+            spans: Spans {
+                input: span("q.weight", "v.weight"),
+                proj: one("proj.weight"),
+                q_norm: one("q_norm.gain"),
+                k_norm: one("k_norm.gain"),
+                head_norm: one("head_norm.gain"),
+                lambda: (maps > 1).then(|| one("lam")),
+            },
+            d,
+            shape,
+            mode,
+            input: Input::new(one("norm.gain"), None, d, shape),
+            projected: Activations::new(kernels, m, (2 * maps + 1) * w),
+            q: zeros(m * maps * w),
+            k: zeros(shape.sequences * heads.seen() * maps * w),
+            v: zeros(shape.sequences * heads.seen() * w),
+            q_r: vec![0.0; m * maps * h],
+            k_r: vec![0.0; m * maps * h],
+            y_r: vec![0.0; m * h],
+            y: zeros(m * w),
+            q_out: blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), w)).collect(),
+            heads,
+        }
+    }
+
+    /// What every sequence carries into the next chunk: for each its last C keys, then its last C values.
+    pub fn carried(&self) -> impl Iterator<Item = &[f32]> {
+        let (heads, w) = (&self.heads, self.heads.inner());
+        let (key_row, skipped) = (heads.maps * w, heads.tokens);
+        let each = self.k.chunks_exact(heads.seen() * key_row).zip(self.v.chunks_exact(heads.seen() * w));
+        each.flat_map(move |(k, v)| [&k[skipped * key_row..], &v[skipped * w..]])
+    }
+
+    /// The same, to be restored.
+    pub fn carried_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        let (heads, w) = (&self.heads, self.heads.inner());
+        let (key_row, skipped) = (heads.maps * w, heads.tokens);
+        let seen = heads.seen();
+        let each = self.k.chunks_exact_mut(seen * key_row).zip(self.v.chunks_exact_mut(seen * w));
+        each.flat_map(move |(k, v)| [&mut k[skipped * key_row..], &mut v[skipped * w..]])
+    }
+
+    /// `y = x + mixer(x)`, x and y (M, D). Where stories start is in `scratch.attention`.
+    pub fn forward(
+        &mut self,
+        kernels: Kernels,
+        weights: &Projections,
+        params: &[f32],
+        x: &[f32],
+        y: &mut [f32],
+        reset: &[bool],
+        scratch: &mut Scratch,
+    ) {
+        let (d, m, b) = (self.d, self.shape.rows(), self.shape.sequences);
+        let heads = self.heads;
+        let (w, maps, h, width) = (heads.inner(), heads.maps, heads.count, heads.width);
+        let (q_gain, k_gain) = (&params[self.spans.q_norm.clone()], &params[self.spans.k_norm.clone()]);
+        let head_gain = &params[self.spans.head_norm.clone()];
+        let lambda = self.lambda(params);
+        let temperature = heads.temperature();
+        // the last chunk's end is carried to before this one
+        for (buffer, row) in [(&mut self.k, maps * w), (&mut self.v, w)] {
+            for sequence in buffer.chunks_exact_mut(heads.seen() * row) {
+                sequence.copy_within(heads.tokens * row.., 0);
+            }
+        }
+        for (block, rows) in blocks(m).enumerate() {
+            self.input.forward(kernels, (block, rows.clone()), params, x, reset, scratch);
+            scratch.profile.lap(Part::Attention);
+            let projected = self.projected.block_mut(&rows);
+            kernels.ternary_forward(self.input.q(block), &weights.input, projected, &mut scratch.workspace);
+            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            let (all_q, all_k, all_v, q_r, k_r) = (&mut self.q, &mut self.k, &mut self.v, &mut self.q_r, &mut self.k_r);
+            let (rotation, mode) = (&scratch.attention.rotation, self.mode);
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    for (p, i) in rows.clone().enumerate() {
+                        let (t, sequence) = (i / b, i % b);
+                        let (cos, sin) = row(rotation, i, width).split_at(width / 2);
+                        let (query, rest) = row(projected, p, (2 * maps + 1) * w).split_at(maps * w);
+                        let (key, value) = rest.split_at(maps * w);
+                        let q = row_mut(all_q, sequence * heads.tokens + t, maps * w);
+                        let seen = sequence * heads.seen() + heads.carried + t;
+                        let k = row_mut(all_k, seen, maps * w);
+                        let v = row_mut(all_v, seen, w);
+                        for j in 0..maps * h {
+                            let at = j * width..(j + 1) * width;
+                            q_r[i * maps * h + j] = rms_norm(&query[at.clone()], q_gain, &mut q[at.clone()]);
+                            rotate(&mut q[at.clone()], cos, sin);
+                            k_r[i * maps * h + j] = rms_norm(&key[at.clone()], k_gain, &mut k[at.clone()]);
+                            rotate(&mut k[at], cos, sin);
+                        }
+                        q.iter_mut().for_each(|q| *q *= temperature);
+                        v.copy_from_slice(value);
+                        if mode == EmbeddingMode::Int8 {
+                            k.iter_mut().chain(v).for_each(|x| *x = from_f16(to_f16(*x)));
+                        }
+                    }
+                },
+            );
+            scratch.profile.lap(Part::Attention);
+        }
+        inner::forward(
+            kernels,
+            &heads,
+            lambda.as_ref(),
+            (&self.q, &self.k, &self.v),
+            &mut self.y,
+            &mut scratch.attention,
+        );
+        scratch.profile.lap(Part::Attention);
+        for (block, rows) in blocks(m).enumerate() {
+            let (q_out, read, y_r) = (&mut self.q_out[block], &self.y, &mut self.y_r);
+            let normed = &mut scratch.narrow[..w];
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    q_out.begin(rows.len());
+                    for (p, i) in rows.clone().enumerate() {
+                        let read = row(read, i, w);
+                        for j in 0..h {
+                            let at = j * width..(j + 1) * width;
+                            y_r[i * h + j] = rms_norm(&read[at.clone()], head_gain, &mut normed[at]);
+                        }
+                        q_out.quantise_row(p, normed);
+                    }
+                },
+            );
+            scratch.profile.lap(Part::Attention);
+            let y = &mut y[rows.start * d..rows.end * d];
+            kernels.ternary_forward(q_out, &weights.output, y, &mut scratch.workspace);
+            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            let x = &x[rows.start * d..rows.end * d];
+            kernels.vectorise(
+                #[inline(always)]
+                || add(y, x),
+            );
+            scratch.profile.lap(Part::Attention);
+        }
+    }
+
+    /// sigmoid(lambda) of every head; `None` for one softmax.
+    fn lambda(&self, params: &[f32]) -> Option<[f32; MAX_HEADS as usize]> {
+        let span = self.spans.lambda.clone()?;
+        let mut lambda = [0.0; MAX_HEADS as usize];
+        for (l, &p) in lambda.iter_mut().zip(&params[span]) {
+            *l = sigmoid(p);
+        }
+        Some(lambda)
+    }
+}

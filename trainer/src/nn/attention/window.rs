@@ -1,0 +1,88 @@
+//! What all attention layers of a replica share: where every token's window and story begin, its rotation, and working
+//! memory.
+
+use super::inner::{Heads, QUERIES};
+use crate::kernels::zeros;
+use crate::nn::shape::Shape;
+use flashlm_core::config::{Mixer, ModelConfig};
+use flashlm_core::math::{cos_sin, rotary_step};
+
+/// Empty for models without attention.
+#[derive(Default)]
+pub struct Workspace {
+    heads: Option<Heads>,
+    /// Tokens of its story that every sequence has behind it, (B).
+    position: Vec<u32>,
+    /// Steps of the rotary positions, a pair of channels each.
+    steps: Vec<u32>,
+    /// The first key, of those carried and the chunk's, that every row sees, (M).
+    pub starts: Vec<u32>,
+    /// Cosines, then sines of every row's rotary position, (M, width).
+    pub rotation: Vec<f32>,
+    /// Weights of a block of queries by every softmax, what is left of them, and their gradients.
+    pub weights: [Vec<f32>; 2],
+    pub combined: Vec<f32>,
+    pub dweights: Vec<f32>,
+    /// Gradients of queries, keys and values, laid out as these.
+    pub dq: Vec<f32>,
+    pub dk: Vec<f32>,
+    pub dv: Vec<f32>,
+}
+
+impl Workspace {
+    pub fn new(config: &ModelConfig, shape: Shape) -> Self {
+        let Mixer::Attention(attention) = config.mixer else { return Self::default() };
+        let heads = Heads::new(attention, shape);
+        let (m, b, w) = (shape.rows(), shape.sequences, heads.inner());
+        let block = || zeros(QUERIES.min(heads.tokens) * (QUERIES.min(heads.tokens) + heads.carried));
+        Self {
+            position: vec![0; b],
+            steps: (0..heads.width / 2).map(|i| rotary_step(i, heads.width)).collect(),
+            starts: vec![0; m],
+            rotation: zeros(m * heads.width),
+            weights: [block(), if heads.maps > 1 { block() } else { Vec::new() }],
+            combined: block(),
+            dweights: block(),
+            dq: zeros(m * heads.maps * w),
+            dk: zeros(b * heads.seen() * heads.maps * w),
+            dv: zeros(b * heads.seen() * w),
+            heads: Some(heads),
+        }
+    }
+
+    /// Follows a chunk whose rows start a story where `reset` says so.
+    pub fn begin(&mut self, reset: &[bool]) {
+        let Some(heads) = self.heads else { return };
+        let b = heads.sequences;
+        for (i, (&reset, start)) in reset.iter().zip(&mut self.starts).enumerate() {
+            let (t, position) = (i / b, &mut self.position[i % b]);
+            if reset {
+                *position = 0;
+            }
+            *start = (t + heads.carried - (*position as usize).min(heads.carried)) as u32;
+            let (cos, sin) = self.rotation[i * heads.width..][..heads.width].split_at_mut(heads.width / 2);
+            for ((cos, sin), step) in cos.iter_mut().zip(sin).zip(&self.steps) {
+                (*cos, *sin) = cos_sin(position.wrapping_mul(*step));
+            }
+            // no story is this long
+            *position = position.saturating_add(1);
+        }
+    }
+
+    /// The positions of all sequences as floats that hold them exactly, two each, appended to `out`.
+    pub fn save(&self, out: &mut Vec<f32>) {
+        out.extend(self.position.iter().flat_map(|p| [(p >> 16) as f32, (p & 0xFFFF) as f32]));
+    }
+
+    /// Numbers that [`Self::save`] appends.
+    pub fn saved_len(&self) -> usize {
+        2 * self.position.len()
+    }
+
+    /// Restores what [`Self::save`] saved.
+    pub fn load(&mut self, saved: &[f32]) {
+        for (position, halves) in self.position.iter_mut().zip(saved.chunks_exact(2)) {
+            *position = (halves[0] as u32) << 16 | halves[1] as u32;
+        }
+    }
+}

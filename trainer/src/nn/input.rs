@@ -1,0 +1,192 @@
+//! A layer's input: normalised, mixed with the token before's where the layer shifts tokens, and quantised.
+
+use super::norm::rms_norm_backward;
+use super::recurrence::Scratch;
+use super::shape::{Shape, blocks, row, row_mut};
+use crate::kernels::{Kernels, QuantisedRows};
+use flashlm_core::math::{rms_norm, sigmoid};
+use std::ops::Range;
+
+/// `u_t = rms_norm(x_t)`, or with a shift m: `u_t = sigmoid(m) n_t + (1 - sigmoid(m)) n_{t-1}`, n = rms_norm(x).
+pub struct Input {
+    d: usize,
+    shape: Shape,
+    norm: Range<usize>,
+    shift: Option<Range<usize>>,
+    /// 1 / rms of every row, (M).
+    norm_r: Vec<f32>,
+    /// u, quantised, (M, D) in blocks of rows.
+    q: Vec<QuantisedRows>,
+    /// n of the token before the chunk (B, D), and of its last token; empty without a shift.
+    n_before: Vec<f32>,
+    n_carry: Vec<f32>,
+}
+
+impl Input {
+    /// For rows of width `d`, by the tensors at `norm` and `shift`.
+    pub fn new(norm: Range<usize>, shift: Option<Range<usize>>, d: usize, shape: Shape) -> Self {
+        let m = shape.rows();
+        let carried = if shift.is_some() { shape.sequences * d } else { 0 };
+        Self {
+            d,
+            shape,
+            norm,
+            shift,
+            norm_r: vec![0.0; m],
+            q: blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), d)).collect(),
+            n_before: vec![0.0; carried],
+            n_carry: vec![0.0; carried],
+        }
+    }
+
+    /// What every sequence carries into the next chunk.
+    pub fn carried(&self) -> &[f32] {
+        &self.n_carry
+    }
+
+    /// The same, to be restored.
+    pub fn carried_mut(&mut self) -> &mut [f32] {
+        &mut self.n_carry
+    }
+
+    /// The quantised rows of a block.
+    pub fn q(&self, block: usize) -> &QuantisedRows {
+        &self.q[block]
+    }
+
+    /// Makes the rows of one block of x (M, D); blocks come in order, and `scratch.all` keeps n between them.
+    pub fn forward(
+        &mut self,
+        kernels: Kernels,
+        (block, rows): (usize, Range<usize>),
+        params: &[f32],
+        x: &[f32],
+        reset: &[bool],
+        scratch: &mut Scratch,
+    ) {
+        let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
+        let gain = &params[self.norm.clone()];
+        let (keep, rest) = scratch.narrow.split_at_mut(d);
+        let out = &mut rest[..d];
+        let normed = &mut scratch.all[..m * d];
+        if block == 0 {
+            self.n_before.copy_from_slice(&self.n_carry);
+        }
+        let (q, norm_r, n_before) = (&mut self.q[block], &mut self.norm_r, &self.n_before);
+        q.begin(rows.len());
+        let Some(shift) = &self.shift else {
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    for (k, i) in rows.enumerate() {
+                        norm_r[i] = rms_norm(row(x, i, d), gain, out);
+                        q.quantise_row(k, out);
+                    }
+                },
+            );
+            return;
+        };
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                sigmoids(&params[shift.clone()], keep);
+                for (k, i) in rows.clone().enumerate() {
+                    let (before, rest) = normed.split_at_mut(i * d);
+                    let n = &mut rest[..d];
+                    norm_r[i] = rms_norm(row(x, i, d), gain, n);
+                    if reset[i] {
+                        for ((u, &n), &k) in out.iter_mut().zip(&*n).zip(&*keep) {
+                            *u = k * n;
+                        }
+                    } else {
+                        let p = if i < b { row(n_before, i, d) } else { row(before, i - b, d) };
+                        for (((u, &n), &k), &p) in out.iter_mut().zip(&*n).zip(&*keep).zip(p) {
+                            *u = k * n + (1.0 - k) * p;
+                        }
+                    }
+                    q.quantise_row(k, out);
+                }
+            },
+        );
+        if rows.end == m {
+            self.n_carry.copy_from_slice(&normed[(m - b) * d..]);
+        }
+    }
+
+    /// Adds to `dx` (M, D) and `grads` what comes of `scratch.all`, the gradient with respect to u (M, D).
+    pub fn backward(
+        &self,
+        kernels: Kernels,
+        params: &[f32],
+        x: &[f32],
+        dx: &mut [f32],
+        grads: &mut [f32],
+        reset: &[bool],
+        scratch: &mut Scratch,
+    ) {
+        let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
+        let du = &scratch.all[..m * d];
+        let gain = &params[self.norm.clone()];
+        let Some(shift) = &self.shift else {
+            let dgain = &mut grads[self.norm.clone()];
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    for i in 0..m {
+                        let dx = row_mut(dx, i, d);
+                        rms_norm_backward(row(x, i, d), gain, self.norm_r[i], row(du, i, d), dx, dgain);
+                    }
+                },
+            );
+            return;
+        };
+        let (keep, rest) = scratch.narrow.split_at_mut(d);
+        let (dmix, rest) = rest.split_at_mut(d);
+        let (normed, rest) = rest.split_at_mut(d);
+        let dnormed = &mut rest[..d];
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                sigmoids(&params[shift.clone()], keep);
+                dmix.fill(0.0);
+                let dgain = &mut grads[self.norm.clone()];
+                for i in 0..m {
+                    let (x, r) = (row(x, i, d), self.norm_r[i]);
+                    for ((n, &x), &g) in normed.iter_mut().zip(x).zip(gain) {
+                        *n = x * r * g;
+                    }
+                    let du_now = row(du, i, d);
+                    // this row is mixed into its own token and into the next one of its sequence
+                    if i + b < m && !reset[i + b] {
+                        let du_next = row(du, i + b, d);
+                        for j in 0..d {
+                            dnormed[j] = keep[j] * du_now[j] + (1.0 - keep[j]) * du_next[j];
+                            dmix[j] += (du_now[j] - du_next[j]) * normed[j];
+                        }
+                    } else {
+                        for j in 0..d {
+                            dnormed[j] = keep[j] * du_now[j];
+                            dmix[j] += du_now[j] * normed[j];
+                        }
+                    }
+                    if i < b && !reset[i] {
+                        for ((dm, &u), &p) in dmix.iter_mut().zip(du_now).zip(row(&self.n_before, i, d)) {
+                            *dm -= u * p;
+                        }
+                    }
+                    rms_norm_backward(x, gain, r, dnormed, row_mut(dx, i, d), dgain);
+                }
+                for ((g, &dm), &k) in grads[shift.clone()].iter_mut().zip(&*dmix).zip(&*keep) {
+                    *g += dm * k * (1.0 - k);
+                }
+            },
+        );
+    }
+}
+
+#[inline(always)]
+fn sigmoids(x: &[f32], y: &mut [f32]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = sigmoid(x);
+    }
+}
