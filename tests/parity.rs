@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SMALL, engine, tokens};
+use common::{SMALL, depths, engine, presets, tokens};
 use flashlm_core::{Depth, Facts, Kernels, Level, Line, MAX_CHUNK, Model, ModelConfig, Session, arena_lines, score};
 use trainer::export::write_blob;
 use trainer::kernels::Isa;
@@ -42,40 +42,42 @@ fn prefilled(blob: &[u8], level: Level, chunk: usize, tokens: &[u16], depth: Dep
 #[test]
 fn packed_model_agrees_with_the_trainer_on_ten_thousand_tokens() {
     let mut rng = Rng::new(11);
-    let stories: Vec<Vec<u16>> = (0..50).map(|_| tokens(&mut rng, SMALL.vocab, 200)).collect();
-    let scored: Vec<(&[u16], bool)> = stories.iter().map(|s| (&s[..], true)).collect();
-    for depth in [Depth::Adaptive, Depth::Fixed(1), Depth::Fixed(3), Depth::Fixed(8)] {
-        let mut trainer = engine(SMALL, Isa::detect(), 10, 64);
-        let mut want = vec![Vec::new(); stories.len()];
-        let evaluation = trainer.evaluate_with(&scored, depth, |story, _, logits| want[story].push(argmax(logits)));
+    for (name, config) in presets() {
+        let stories: Vec<Vec<u16>> = (0..50).map(|_| tokens(&mut rng, config.vocab, 200)).collect();
+        let scored: Vec<(&[u16], bool)> = stories.iter().map(|s| (&s[..], true)).collect();
+        for depth in depths(&config) {
+            let mut trainer = engine(config, Isa::detect(), 10, 64);
+            let mut want = vec![Vec::new(); stories.len()];
+            let evaluation = trainer.evaluate_with(&scored, depth, |story, _, logits| want[story].push(argmax(logits)));
 
-        let lines = packed(&trainer);
-        let model = Model::from_bytes(bytes(&lines)).expect("blob");
-        let mut session = Session::on_heap(model, Kernels::detect());
-        session.set_depth(depth).expect("depth");
-        let (mut bits, mut same, mut total) = (0.0, 0, 0);
-        for (story, want) in stories.iter().zip(&want) {
-            let terminated: Vec<u16> = story.iter().copied().chain([0]).collect();
-            bits += score::story(&mut session, &terminated, |_, _| ()).expect("scores");
-            let inputs: Vec<u16> = [0].iter().chain(story).copied().collect();
-            let got = prefilled(bytes(&lines), Kernels::detect().level(), MAX_CHUNK, &inputs, depth);
-            same += got.iter().zip(want).filter(|(got, want)| argmax(got) == **want).count();
-            total += want.len();
+            let lines = packed(&trainer);
+            let model = Model::from_bytes(bytes(&lines)).expect("blob");
+            let mut session = Session::on_heap(model, Kernels::detect());
+            session.set_depth(depth).expect("depth");
+            let (mut bits, mut same, mut total) = (0.0, 0, 0);
+            for (story, want) in stories.iter().zip(&want) {
+                let terminated: Vec<u16> = story.iter().copied().chain([0]).collect();
+                bits += score::story(&mut session, &terminated, |_, _| ()).expect("scores");
+                let inputs: Vec<u16> = [0].iter().chain(story).copied().collect();
+                let got = prefilled(bytes(&lines), Kernels::detect().level(), MAX_CHUNK, &inputs, depth);
+                same += got.iter().zip(want).filter(|(got, want)| argmax(got) == **want).count();
+                total += want.len();
+            }
+            assert_eq!(total, 50 * 201);
+            let agreement = same as f64 / total as f64;
+            let per_token = (bits - evaluation.bits).abs() / total as f64;
+            println!("{name} {depth:?}: same argmax on {:.3} %, {per_token:.1e} bits a token apart", 100.0 * agreement);
+            assert!(agreement >= 0.999, "{name} {depth:?}: same argmax on {agreement}");
+            assert!(per_token < 0.002, "{name} {depth:?}: {per_token} bits a token apart");
         }
-        assert_eq!(total, 50 * 201);
-        let agreement = same as f64 / total as f64;
-        let per_token = (bits - evaluation.bits).abs() / total as f64;
-        println!("{depth:?}: same argmax on {:.3} %, {per_token:.1e} bits a token apart", 100.0 * agreement);
-        assert!(agreement >= 0.999, "{depth:?}: same argmax on {agreement}");
-        assert!(per_token < 0.002, "{depth:?}: {per_token} bits a token apart");
     }
 }
 
 /// Dimensions that are no multiples of anything convenient to one register width, and the real ones.
-fn shapes() -> [ModelConfig; 3] {
+fn shapes() -> Vec<ModelConfig> {
     let odd = ModelConfig { vocab: 272, d_model: 48, d_ffn: 112, layers: 3, ..SMALL };
     let wide = ModelConfig { layers: 1, vocab: 512, ..ModelConfig::SUPERNOVA };
-    [SMALL, odd, wide]
+    [odd, wide].into_iter().chain(presets().map(|(_, config)| config)).collect()
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn whole_model_logits_are_bit_equal_at_every_level_and_chunk() {
         let lines = packed(&trainer);
         let mut text = tokens(&mut rng, config.vocab, 70);
         (text[0], text[40]) = (0, 0);
-        for depth in [Depth::Adaptive, Depth::Fixed(3)] {
+        for depth in depths(&config) {
             let bits = |logits: Vec<Vec<f32>>| -> Vec<u32> { logits.iter().flatten().map(|l| l.to_bits()).collect() };
             let want = bits(prefilled(bytes(&lines), Level::Scalar, 1, &text, depth));
             assert_eq!(want.len(), text.len() * config.vocab as usize);
@@ -105,44 +107,45 @@ fn whole_model_logits_are_bit_equal_at_every_level_and_chunk() {
 #[test]
 fn prefill_equals_as_many_steps_bit_for_bit() {
     let mut rng = Rng::new(13);
-    let trainer = engine(SMALL, Isa::detect(), 1, 4);
-    let lines = packed(&trainer);
-    let model = Model::from_bytes(bytes(&lines)).expect("blob");
-    let text = tokens(&mut rng, SMALL.vocab, 50);
-    let mut stepped = Session::on_heap(model, Kernels::detect());
-    let mut prefilled = Session::on_heap(model, Kernels::detect());
-    for token in &text {
-        stepped.step(*token).expect("step");
+    for (name, config) in presets() {
+        let trainer = engine(config, Isa::detect(), 1, 4);
+        let lines = packed(&trainer);
+        let model = Model::from_bytes(bytes(&lines)).expect("blob");
+        let mut text = tokens(&mut rng, config.vocab, 50);
+        text[33] = 0;
+        let mut stepped = Session::on_heap(model, Kernels::detect());
+        let mut prefilled = Session::on_heap(model, Kernels::detect());
+        for token in &text {
+            stepped.step(*token).expect("step");
+        }
+        prefilled.prefill(&text).expect("prefill");
+        let logits = |session: &Session<_>| {
+            let mut all: Vec<u32> = Vec::new();
+            session.logits(|_, rows| all.extend(rows.iter().map(|l| l.to_bits()))).expect("logits");
+            all
+        };
+        assert_eq!(logits(&stepped), logits(&prefilled), "{name}");
+        assert!(stepped.state() == prefilled.state(), "{name}");
     }
-    prefilled.prefill(&text).expect("prefill");
-    let logits = |session: &Session<_>| {
-        let mut all: Vec<u32> = Vec::new();
-        session.logits(|_, rows| all.extend(rows.iter().map(|l| l.to_bits()))).expect("logits");
-        all
-    };
-    assert_eq!(logits(&stepped), logits(&prefilled));
-    assert_eq!(bytemuck::cast_slice::<_, u8>(stepped.state()), bytemuck::cast_slice::<_, u8>(prefilled.state()));
 }
 
 #[test]
 fn no_core_logit_depends_on_a_later_token() {
     let mut rng = Rng::new(14);
-    let trainer = engine(SMALL, Isa::detect(), 1, 4);
-    let lines = packed(&trainer);
-    let text = tokens(&mut rng, SMALL.vocab, 24);
-    for level in Kernels::available().map(|k| k.level()) {
-        let before = prefilled(bytes(&lines), level, 16, &text, Depth::Adaptive);
-        for changed in 0..text.len() {
-            let mut other = text.clone();
-            other[changed] = 1 + (other[changed] + 40) % 127;
-            let after = prefilled(bytes(&lines), level, 16, &other, Depth::Adaptive);
-            for t in 0..changed {
-                assert!(
-                    before[t].iter().zip(&after[t]).all(|(a, b)| a.to_bits() == b.to_bits()),
-                    "{t} before {changed}"
-                );
+    for (name, config) in presets() {
+        let trainer = engine(config, Isa::detect(), 1, 4);
+        let lines = packed(&trainer);
+        let text = tokens(&mut rng, config.vocab, 24);
+        let depth = depths(&config)[0];
+        for level in Kernels::available().map(|k| k.level()) {
+            let before = prefilled(bytes(&lines), level, 16, &text, depth);
+            for changed in 0..text.len() {
+                let mut other = text.clone();
+                other[changed] = 1 + (other[changed] + 40) % 127;
+                let after = prefilled(bytes(&lines), level, 16, &other, depth);
+                assert!(before[..changed] == after[..changed], "{name}: token {changed} changed an earlier logit");
+                assert_ne!(before[changed], after[changed], "{name}: token {changed} changes nothing");
             }
-            assert_ne!(before[changed], after[changed], "token {changed} changes nothing");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A model: a checked blob, and views of what lies in it.
 
 use crate::arena::padded;
-use crate::blob::layout::{Contents, EmbeddingShape, TernaryShape, block_floats};
+use crate::blob::layout::{Contents, EmbeddingShape, TernaryShape, floats_before};
 use crate::blob::{BlobError, Facts, Role, check};
 use crate::config::{AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, ModelConfig, RcsmConfig};
 use crate::parts::Parts;
@@ -131,8 +131,7 @@ impl<'a> Model<'a> {
     pub(crate) fn block(&self, index: usize) -> Block<'a> {
         let c = &self.config;
         let d: usize = c.d_model.into();
-        let before: usize = (0..index).map(|i| block_floats(c, i)).sum();
-        let mut vectors = Floats(self.floats(Role::BlockVectors).0.cut(before).1);
+        let mut vectors = Floats(self.floats(Role::BlockVectors).0.cut(floats_before(c, index)).1);
         let (input, output) = (self.ternary(Role::MixerIn, index), self.ternary(Role::MixerOut, index));
         let mixer = match c.mixer {
             Mixer::GatedRecurrence => BlockMixer::Gated(GatedRecurrence {

@@ -6,7 +6,9 @@ pub mod hostile;
 use crate::arena::Line;
 use crate::blob::layout::Contents;
 use crate::blob::{Facts, Role, write};
-use crate::config::{ChannelMixer, Depth, Mixer, ModelConfig, RcsmConfig};
+use crate::config::{
+    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig,
+};
 use std::vec::Vec;
 
 /// A model with every feature: padded rows everywhere, resets, writes, an adaptive depth.
@@ -28,6 +30,37 @@ pub const SMALL: ModelConfig = ModelConfig {
     eot: Some(0),
     mixture_of_depths: None,
 };
+
+/// Models of every mixer and channel mixer, with and without routing.
+pub const MODELS: [ModelConfig; 4] = [
+    SMALL,
+    ModelConfig {
+        mixer: Mixer::ParallelRecurrence(Heads { count: 2, width: 16 }),
+        ffn: ChannelMixer::ShiftedRelu2,
+        mixture_of_depths: Some(MixtureOfDepths { capacity: 50, from: 1 }),
+        ..SMALL
+    },
+    ModelConfig {
+        mixer: Mixer::Attention(AttentionConfig {
+            heads: Heads { count: 3, width: 32 },
+            window: 9,
+            map: AttentionMap::Difference,
+        }),
+        ffn: ChannelMixer::Relu2,
+        mixture_of_depths: Some(MixtureOfDepths { capacity: 50, from: 0 }),
+        ..SMALL
+    },
+    ModelConfig {
+        mixer: Mixer::Attention(AttentionConfig {
+            heads: Heads { count: 1, width: 48 },
+            window: 20,
+            map: AttentionMap::Softmax,
+        }),
+        ffn: ChannelMixer::Glu,
+        rcsm: None,
+        ..SMALL
+    },
+];
 
 /// Bytes on a 64-byte boundary.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! What several whole-system tests share.
 #![allow(dead_code)] // each test uses its own part
 
-use flashlm_core::config::{ModelConfig, RcsmConfig};
+use flashlm_core::config::{AttentionConfig, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig};
 use trainer::kernels::{Isa, Kernels, Precision};
 use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng};
 
@@ -14,6 +14,42 @@ pub const SMALL: ModelConfig = ModelConfig {
     rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 6, ..RcsmConfig::DEFAULT }),
     ..ModelConfig::SUPERNOVA
 };
+
+/// Every preset, small enough for tests; windows are shorter than the stories.
+pub fn presets() -> [(&'static str, ModelConfig); 5] {
+    let small = |base, mixer| ModelConfig {
+        vocab: 128,
+        d_model: 64,
+        layers: 3,
+        d_ffn: 96,
+        mixer,
+        mixture_of_depths: None,
+        ..base
+    };
+    let heads = Heads { count: 2, width: 32 };
+    let attention = |base: ModelConfig| match base.mixer {
+        Mixer::Attention(a) => Mixer::Attention(AttentionConfig { heads, window: 20, ..a }),
+        other => other,
+    };
+    let routed = MixtureOfDepths { capacity: 70, from: 1 };
+    let nova = small(ModelConfig::NOVA_IGNITION, attention(ModelConfig::NOVA_IGNITION));
+    [
+        ("supernova", SMALL),
+        // the inner width is another than the model's
+        ("thunderbolt", small(ModelConfig::THUNDERBOLT, Mixer::ParallelRecurrence(Heads { count: 3, width: 32 }))),
+        ("nova-ignition", ModelConfig { mixture_of_depths: Some(routed), ..nova }),
+        ("bolt", small(ModelConfig::BOLT, ModelConfig::BOLT.mixer)),
+        ("transformer", small(ModelConfig::TRANSFORMER, attention(ModelConfig::TRANSFORMER))),
+    ]
+}
+
+/// The depths a model can be run at.
+pub fn depths(config: &ModelConfig) -> Vec<Depth> {
+    match config.rcsm {
+        Some(_) => vec![Depth::Adaptive, Depth::Fixed(1), Depth::Fixed(3), Depth::Fixed(8)],
+        None => vec![Depth::Fixed(1)],
+    }
+}
 
 /// Parameters moved off their neutral start, so that every path carries signal.
 pub fn params(config: &ModelConfig, seed: u64) -> Params {

@@ -73,8 +73,18 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn a_killed_run_resumes_with_bit_identical_losses_and_ends_in_the_same_model() {
+    killed_and_resumed("--data stories.txt --steps 400");
+}
+
+/// What attention carries from chunk to chunk is part of a checkpoint too, and so are the routers.
+#[test]
+fn a_killed_run_with_attention_and_routing_resumes_as_exactly() {
+    let model = "--preset nova-ignition --heads 2 --d-head 16 --window 40 --mod-from 0";
+    killed_and_resumed(&format!("{model} --data stories.txt --steps 400"));
+}
+
+fn killed_and_resumed(arguments: &str) {
     let work = Work::new();
-    let arguments = "--data stories.txt --steps 400";
     let whole = work.run("whole", arguments);
     assert!(whole.status.success(), "{}", stderr(&whole));
 
@@ -170,4 +180,34 @@ fn bad_data_is_named_in_one_line() {
         let last = message.lines().last().unwrap();
         assert!(last.starts_with("error: ") && last.contains(data) && last.contains(want), "{message}");
     }
+}
+
+#[test]
+fn presets_are_compared_in_a_table_as_json_and_as_a_plot() {
+    let work = Work::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.current_dir(work.dir.path()).args(["compare", "--steps", "4", "--data", "stories.txt", "--out", "all"]);
+    let tiny = "--d-model 32 --layers 3 --d-ffn 48 --vocab 300 --heads 2 --d-head 16 --window 24 --threads 1 \
+                --sequences 2 --tokens 32 --eval-every 0.001";
+    let output = command.args(tiny.split_whitespace()).output().unwrap();
+    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{error}");
+    let names = ["supernova", "thunderbolt", "nova-ignition", "bolt", "transformer"];
+    for name in names {
+        assert!(text.lines().any(|l| l.starts_with(&format!("| {name} |"))), "{text}");
+    }
+    let rows: Vec<serde_json::Value> =
+        serde_json::from_slice(&fs::read(work.path("all/compare.json")).unwrap()).unwrap();
+    assert_eq!(rows.iter().map(|r| r["preset"].as_str().unwrap()).collect::<Vec<_>>(), names);
+    for row in &rows {
+        assert_eq!(row["tokens"], 4 * 64);
+        let packed = fs::metadata(work.path(&format!("all/{}/model.flm", row["preset"].as_str().unwrap()))).unwrap();
+        assert_eq!(row["packed_bytes"], packed.len());
+        assert!(row["bpc"].as_f64().unwrap() > 0.5 && row["decode_tokens_per_second"].as_f64().unwrap() > 0.0);
+        assert!(row["state_bytes"].as_u64().unwrap() >= 64 && !row["curve"].as_array().unwrap().is_empty());
+    }
+    // keys and values take more than a recurrent state
+    assert!(rows[4]["state_bytes"].as_u64() > rows[3]["state_bytes"].as_u64());
+    let plot = fs::read_to_string(work.path("all/compare.svg")).unwrap();
+    assert_eq!(plot.matches("<polyline").count(), names.len());
 }

@@ -121,6 +121,14 @@ pub(crate) const fn block_floats(config: &ModelConfig, layer: usize) -> usize {
     mixer + ffn + if config.routed(layer) { d } else { 0 }
 }
 
+/// Floats of all blocks before `layer` in [`Role::BlockVectors`].
+pub(crate) const fn floats_before(config: &ModelConfig, layer: usize) -> usize {
+    let Some(m) = config.mixture_of_depths else { return layer * block_floats(config, 0) };
+    let (d, routed) = (config.d_model as usize, layer.saturating_sub(m.from as usize));
+    let without = block_floats(config, layer) - if config.routed(layer) { d } else { 0 };
+    layer * without + routed * d
+}
+
 /// Rows of a block's first mixer and channel mixer matrices.
 pub(crate) const fn input_rows(config: &ModelConfig) -> (usize, usize) {
     let (w, f) = (config.inner(), config.d_ffn as usize);
@@ -153,7 +161,7 @@ impl Contents {
             Role::MixerOut => ternary(d, config.inner(), layers),
             Role::FfnIn => ternary(ffn_rows, d, layers),
             Role::FfnOut => ternary(d, f, layers),
-            Role::BlockVectors => Self::Floats((0..layers).map(|i| block_floats(config, i)).sum()),
+            Role::BlockVectors => Self::Floats(floats_before(config, layers)),
             Role::RcsmIn => ternary(r, d, present),
             Role::RcsmPass => ternary(padded(o) + padded(s) + padded(3), r, present),
             Role::RcsmOps => ternary(o * r, r, present),

@@ -3,7 +3,7 @@ use super::*;
 use crate::config::ModelConfig;
 use crate::model::Model;
 use crate::testing::hostile::seal_checksum;
-use crate::testing::{Blob, SMALL, random_blob, random_sections};
+use crate::testing::{Blob, MODELS, SMALL, random_blob, random_sections};
 use std::vec::Vec;
 
 fn error(bytes: &[u8]) -> BlobError {
@@ -51,6 +51,18 @@ fn a_model_without_the_reasoning_loop_has_no_bytes_for_it() {
     assert!(model.rcsm().is_none());
     let rcsm: usize = model.sections().filter(|s| s.role.name().starts_with("rcsm")).map(|s| s.len).sum();
     assert_eq!(rcsm, 0);
+}
+
+#[test]
+fn blocks_vectors_follow_one_another() {
+    for config in MODELS {
+        let sizes = (0..usize::from(config.layers)).map(|i| layout::block_floats(&config, i));
+        let total = sizes.enumerate().fold(0, |before, (i, size)| {
+            assert_eq!(layout::floats_before(&config, i), before);
+            before + size
+        });
+        assert_eq!(Contents::of(Role::BlockVectors, &config), Contents::Floats(total));
+    }
 }
 
 #[test]
@@ -130,7 +142,11 @@ fn wrong_contents_under_a_right_checksum_are_errors() {
 /// Whatever the header says, reading it must not panic or accept what does not hold together.
 #[test]
 fn no_header_byte_can_break_the_reader() {
-    let blob = random_blob(&SMALL, 1);
+    MODELS.iter().for_each(header_bytes);
+}
+
+fn header_bytes(config: &ModelConfig) {
+    let blob = random_blob(config, 1);
     let header = 64 + prelude::read(blob.bytes(), prelude::HEADER_LENGTH_FIELD) as usize;
     for at in 64..header {
         for value in [0, 1, 0x7F, 0x80, 0xFF] {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::ModelConfig;
 use crate::kernels::Level;
-use crate::testing::{Blob, Numbers, SMALL, random_blob};
+use crate::testing::{Blob, MODELS, Numbers, SMALL, random_blob};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -45,7 +45,7 @@ proptest! {
 
     #[test]
     fn prefill_equals_as_many_steps_bit_for_bit(seed in any::<u64>(), n in 1usize..60, cut in 0usize..60, room in 1usize..=16) {
-        let blob = random_blob(&SMALL, seed % 7);
+        let blob = random_blob(&MODELS[seed as usize % MODELS.len()], seed % 7);
         let tokens = tokens(n, seed);
         let mut steps = on_heap(&blob, Kernels::detect());
         for &token in &tokens {
@@ -63,7 +63,7 @@ proptest! {
 
     #[test]
     fn every_level_gives_the_same_bits_through_the_whole_model(seed in any::<u64>()) {
-        let blob = random_blob(&SMALL, seed);
+        let blob = random_blob(&MODELS[seed as usize % MODELS.len()], seed);
         let tokens = tokens(40, seed);
         let run = |kernels| {
             let mut session = on_heap(&blob, kernels);
@@ -79,7 +79,7 @@ proptest! {
 
     #[test]
     fn no_later_token_changes_an_earlier_logit(seed in any::<u64>(), at in 1usize..40) {
-        let blob = random_blob(&SMALL, seed % 5);
+        let blob = random_blob(&MODELS[seed as usize % MODELS.len()], seed % 5);
         let text = tokens(40, seed);
         let mut other = text.clone();
         for token in &mut other[at..] {
@@ -119,26 +119,48 @@ fn prefill_logits_are_those_after_each_step() {
 
 #[test]
 fn the_end_of_story_token_resets_everything() {
-    let blob = random_blob(&SMALL, 5);
-    let mut fresh = on_heap(&blob, Kernels::detect());
-    fresh.prefill(&[0, 9, 8]).unwrap();
-    let mut used = on_heap(&blob, Kernels::detect());
-    used.prefill(&tokens(50, 1)).unwrap();
-    used.prefill(&[0, 9, 8]).unwrap();
-    assert_eq!(logits(&used), logits(&fresh));
-    // without such a token nothing resets
-    let config = ModelConfig { eot: None, ..SMALL };
+    for config in MODELS {
+        let blob = random_blob(&config, 5);
+        let mut fresh = on_heap(&blob, Kernels::detect());
+        fresh.prefill(&[0, 9, 8]).unwrap();
+        let mut used = on_heap(&blob, Kernels::detect());
+        used.prefill(&tokens(50, 1)).unwrap();
+        used.prefill(&[0, 9, 8]).unwrap();
+        assert_eq!(logits(&used), logits(&fresh));
+        // without such a token nothing resets
+        let config = ModelConfig { eot: None, ..config };
+        let blob = random_blob(&config, 5);
+        let mut endless = on_heap(&blob, Kernels::detect());
+        endless.prefill(&[4, 0, 9, 8]).unwrap();
+        let mut other = on_heap(&blob, Kernels::detect());
+        other.prefill(&[0, 9, 8]).unwrap();
+        assert_ne!(logits(&endless), logits(&other));
+    }
+}
+
+/// A routed block passes some tokens by, and the product of picked and passed ones is the same however they come.
+#[test]
+fn routers_pick_some_tokens_and_pass_others_by() {
+    let config = MODELS[2];
     let blob = random_blob(&config, 5);
-    let mut endless = on_heap(&blob, Kernels::detect());
-    endless.prefill(&[4, 0, 9, 8]).unwrap();
-    let mut other = on_heap(&blob, Kernels::detect());
-    other.prefill(&[0, 9, 8]).unwrap();
-    assert_ne!(logits(&endless), logits(&other));
+    let model = Model::from_bytes(blob.bytes()).unwrap();
+    let router = model.block(0).router.unwrap();
+    let mut picked = [0; 2];
+    for token in 1..300 {
+        let mut x = [0.0; 48];
+        layers::embed(model.embedding(), &[token], &mut x);
+        picked[usize::from(math::dot(&x, router) > 0.0)] += 1;
+    }
+    assert!(picked.iter().all(|&n| n > 30), "{picked:?}");
 }
 
 #[test]
 fn reset_and_restore_go_back_exactly() {
-    let blob = random_blob(&SMALL, 5);
+    MODELS.iter().for_each(reset_and_restore);
+}
+
+fn reset_and_restore(config: &ModelConfig) {
+    let blob = random_blob(config, 5);
     let mut session = on_heap(&blob, Kernels::detect());
     session.prefill(&[0, 4, 5]).unwrap();
     let (saved, then) = (session.state().to_vec(), logits(&session));
@@ -154,7 +176,7 @@ fn reset_and_restore_go_back_exactly() {
     session.prefill(&[0, 4, 5]).unwrap();
     assert_eq!(logits(&session), then);
 
-    let other = random_blob(&SMALL, 6);
+    let other = random_blob(config, 6);
     assert_eq!(on_heap(&other, Kernels::detect()).restore(&saved), Err(SessionError::State));
     assert_eq!(session.restore(&saved[1..]), Err(SessionError::State));
     assert_eq!(session.restore(&[]), Err(SessionError::State));
@@ -318,7 +340,11 @@ fn an_arena_too_small_for_one_token_is_refused() {
 /// What an arena held before does not matter.
 #[test]
 fn a_dirty_arena_gives_the_same_logits() {
-    let blob = random_blob(&SMALL, 5);
+    MODELS.iter().for_each(dirty_arena);
+}
+
+fn dirty_arena(config: &ModelConfig) {
+    let blob = random_blob(config, 5);
     let model = Model::from_bytes(blob.bytes()).unwrap();
     let n = crate::arena_lines(blob.bytes(), 4);
     let run = |fill: u8| {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use flashlm_core::{Line, MAX_CHUNK, arena_lines};
+use flashlm_core::{AttentionMap, ChannelMixer, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, arena_lines};
 use serde_json::json;
 
 use crate::{Blob, table};
@@ -24,6 +24,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (config, facts) = (model.config(), model.facts());
     let arena = |chunk| arena_lines(blob.bytes(), chunk) * size_of::<Line>();
     let merges = model.tokenizer().map(|t| t.vocab() - 257);
+    let state = size_of_val(Session::on_heap(model, Kernels::scalar()).state());
     let mut out = io::stdout().lock();
     if args.json {
         let sections: Vec<_> = model
@@ -47,6 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
             "tokenizer_merges": merges,
             "sections": sections,
             "arena_bytes": { "decode": arena(1), "prefill": arena(MAX_CHUNK) },
+            "state_bytes": state,
         });
         writeln!(out, "{report:#}")?;
         return Ok(());
@@ -54,6 +56,10 @@ pub fn run(args: &Args) -> Result<()> {
     writeln!(out, "{}: {} (CRC-32 {:08x})", args.model.display(), facts.name, model.checksum())?;
     let (d, f, v) = (config.d_model, config.d_ffn, config.vocab);
     writeln!(out, "model      {} layers, width {d}, feed-forward {f}, vocabulary {v}", config.layers)?;
+    writeln!(out, "mixer      {}; {}", mixer(config), channel_mixer(config))?;
+    if let Some(m) = &config.mixture_of_depths {
+        writeln!(out, "routing    from block {} on, {} % of the tokens in training", m.from, m.capacity)?;
+    }
     if let Some(r) = &config.rcsm {
         let [a, b, c] = r.depths;
         write!(out, "reasoning  width {}, {} operations, {} slots, depths {a}, {b}, {c}, ", r.width, r.ops, r.slots)?;
@@ -75,11 +81,33 @@ pub fn run(args: &Args) -> Result<()> {
     }
     writeln!(
         out,
-        "session    {} bytes to decode, {} to prefill {MAX_CHUNK} tokens together",
+        "session    {} bytes to decode, of which {state} are state, {} to prefill {MAX_CHUNK} tokens together",
         arena(1),
         arena(MAX_CHUNK)
     )?;
     writeln!(out)?;
     table::print(&mut out, &model, blob.bytes().len())?;
     Ok(())
+}
+
+fn mixer(config: &ModelConfig) -> String {
+    match config.mixer {
+        Mixer::GatedRecurrence => "gated recurrence".into(),
+        Mixer::ParallelRecurrence(h) => format!("parallel gated recurrence, {} heads x {}", h.count, h.width),
+        Mixer::Attention(a) => {
+            let kind = match a.map {
+                AttentionMap::Softmax => "attention",
+                AttentionMap::Difference => "differential attention",
+            };
+            format!("{kind}, {} heads x {}, window {}", a.heads.count, a.heads.width, a.window)
+        }
+    }
+}
+
+fn channel_mixer(config: &ModelConfig) -> &'static str {
+    match config.ffn {
+        ChannelMixer::Glu => "gated linear unit",
+        ChannelMixer::Relu2 => "squared rectifier",
+        ChannelMixer::ShiftedRelu2 => "token-shifted squared rectifier",
+    }
 }

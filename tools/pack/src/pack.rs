@@ -76,6 +76,8 @@ mod tests {
     fn a_model_is_called_by_its_preset_or_else_by_its_file() {
         let mut config = ModelConfig::SUPERNOVA_NANO;
         assert_eq!(usual_name(Path::new("runs/step-7.safetensors"), &config), "supernova-nano");
+        let bolt = ModelConfig { vocab: 300, ..ModelConfig::BOLT };
+        assert_eq!(usual_name(Path::new("model.safetensors"), &bolt), "bolt");
         config.layers = 2;
         assert_eq!(usual_name(Path::new("runs/step-7.safetensors"), &config), "step-7");
     }

@@ -14,12 +14,13 @@ pub const IGNORE: u16 = u16::MAX;
 /// Rows whose logits exist at once.
 const BLOCK: usize = 128;
 
-/// What the forward sees of the embedding.
+/// What the forward sees of the embedding, and of the keys and values that attention looks back at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmbeddingMode {
-    /// Rows rounded to int8 by their absmax, as the blob stores them; gradients pass straight through.
+    /// Rows rounded to int8 by their absmax, as the blob stores them, keys and values to half precision, as sessions
+    /// keep them; gradients pass straight through.
     Int8,
-    /// The latent floats: what the reference computes.
+    /// The floats: what the reference computes.
     Float,
 }
 

@@ -4,6 +4,7 @@ pub mod args;
 mod bench;
 pub mod checkpoint;
 pub mod clock;
+mod compare;
 pub mod evaluate;
 mod finish;
 pub mod generate;
@@ -26,5 +27,6 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Eval(args)) => evaluate::run(args),
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
+        Some(Command::Compare(args)) => compare::run(args),
     }
 }

@@ -8,6 +8,14 @@ use flashlm_core::config::ModelConfig;
 pub enum Preset {
     /// Gated recurrence, GLU and the RCSM engine; 7.71 M parameters.
     Supernova,
+    /// Parallel gated recurrence and token-shifted squared rectifier; 29.7 M parameters.
+    Thunderbolt,
+    /// Differential attention, squared rectifier and mixture of depths; 4.99 M parameters.
+    NovaIgnition,
+    /// Supernova's blocks, smaller, without the RCSM engine; 4.36 M parameters.
+    Bolt,
+    /// Plain causal attention and GLU at supernova's size, to compare with; 7.67 M parameters.
+    Transformer,
 }
 
 /// How large a model of a preset is. Packed sizes include the tokenizer; with a smaller vocabulary (a small corpus gives
@@ -35,15 +43,19 @@ pub struct Named {
 }
 
 /// Every preset at every size it has.
-pub static TABLE: [Named; 4] = [
-    supernova(Size::Nano, "supernova-nano", ModelConfig::SUPERNOVA_NANO),
-    supernova(Size::Micro, "supernova-micro", ModelConfig::SUPERNOVA_MICRO),
-    supernova(Size::Mini, "supernova-mini", ModelConfig::SUPERNOVA_MINI),
-    supernova(Size::Full, "supernova", ModelConfig::SUPERNOVA),
+pub static TABLE: [Named; 8] = [
+    named(Preset::Supernova, Size::Nano, "supernova-nano", ModelConfig::SUPERNOVA_NANO),
+    named(Preset::Supernova, Size::Micro, "supernova-micro", ModelConfig::SUPERNOVA_MICRO),
+    named(Preset::Supernova, Size::Mini, "supernova-mini", ModelConfig::SUPERNOVA_MINI),
+    named(Preset::Supernova, Size::Full, "supernova", ModelConfig::SUPERNOVA),
+    named(Preset::Thunderbolt, Size::Full, "thunderbolt", ModelConfig::THUNDERBOLT),
+    named(Preset::NovaIgnition, Size::Full, "nova-ignition", ModelConfig::NOVA_IGNITION),
+    named(Preset::Bolt, Size::Full, "bolt", ModelConfig::BOLT),
+    named(Preset::Transformer, Size::Full, "transformer", ModelConfig::TRANSFORMER),
 ];
 
-const fn supernova(size: Size, name: &'static str, config: ModelConfig) -> Named {
-    Named { preset: Preset::Supernova, size, name, config }
+const fn named(preset: Preset, size: Size, name: &'static str, config: ModelConfig) -> Named {
+    Named { preset, size, name, config }
 }
 
 /// A preset was asked for at a size it does not have.
@@ -89,7 +101,7 @@ mod tests {
     use super::*;
     use crate::data::bpe;
     use crate::export::write_blob;
-    use crate::nn::Params;
+    use crate::nn::{Layout, Params};
     use flashlm_core::blob::Facts;
 
     /// A tokenizer as large as `vocab` asks for; what its merges are does not matter here.
@@ -103,7 +115,8 @@ mod tests {
     fn help_tells_the_parameters_and_the_packed_size_of_every_size() {
         // with 100 KB for the program, in 512 KB, 1 MB, 2 MB and 4 MB of flash, the first even in 256 KB of its own
         let most = [256 << 10, 700 << 10, 1500 << 10, 3 << 20];
-        for (named, most) in TABLE.iter().zip(most) {
+        let sizes = TABLE.iter().filter(|named| named.preset == Preset::Supernova);
+        for (named, most) in sizes.zip(most) {
             let params = Params::init(&named.config, 1);
             let facts = Facts { name: named.name, ..Facts::default() };
             let tensor = |name: &str| params.tensor(name);
@@ -119,6 +132,29 @@ mod tests {
         }
     }
 
+    /// DESIGN's table, of which the parameters are in `--help`.
+    #[test]
+    fn every_preset_has_the_parameters_and_the_ternary_share_of_the_design() {
+        let design = [
+            (Preset::Supernova, 7.71, 86),
+            (Preset::Thunderbolt, 29.7, 89),
+            (Preset::NovaIgnition, 4.99, 79),
+            (Preset::Bolt, 4.36, 56),
+            (Preset::Transformer, 7.67, 86),
+        ];
+        assert_eq!(design.map(|(preset, ..)| preset), Preset::value_variants());
+        for (preset, millions, share) in design {
+            let named = find(&TABLE, preset, Size::Full).unwrap();
+            assert_eq!((named.config.validate(), named.name), (Ok(()), word(preset).as_str()));
+            let (all, ternary) = Layout::new(&named.config).counts();
+            let digits = if millions < 10.0 { 1e4 } else { 1e5 };
+            assert_eq!((all as f64 / digits).round() * digits, (millions * 1e6_f64).round(), "{}", named.name);
+            assert_eq!((100.0 * ternary as f64 / all as f64).round(), f64::from(share), "{}", named.name);
+            let help = preset.to_possible_value().unwrap().get_help().unwrap().to_string();
+            assert!(help.contains(&format!("; {millions} M parameters")), "{help}");
+        }
+    }
+
     #[test]
     fn a_size_that_a_preset_lacks_is_refused_with_those_it_has() {
         let without_micro = [TABLE[0], TABLE[2]];
@@ -131,7 +167,9 @@ mod tests {
     fn a_preset_is_recognised_whatever_depth_it_was_last_trained_at() {
         for named in &TABLE {
             let mut config = ModelConfig { vocab: 300, ..named.config };
-            config.rcsm.as_mut().unwrap().memory_writes = false;
+            if let Some(rcsm) = &mut config.rcsm {
+                rcsm.memory_writes = false;
+            }
             assert_eq!(name_of(&config), Some(named.name));
             config.layers += 1;
             assert_eq!(name_of(&config), None);

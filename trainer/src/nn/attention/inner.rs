@@ -211,7 +211,8 @@ pub fn backward(
         let block = Block::new(h, at, starts);
         let (queries, n) = (block.queries, block.keys);
         let len = queries * n;
-        let (first, second) = (&mut first[..len], &mut second[..len]);
+        let second_len = if h.maps > 1 { len } else { 0 };
+        let (first, second) = (&mut first[..len], &mut second[..second_len]);
         let dweights = &mut dweights[..len];
         let dread = Strided::new(&dy[block.row_at()..], queries, h.width, row_stride);
         strided_product(dread, block.value(v).transposed(), dweights, n, Write::Set);

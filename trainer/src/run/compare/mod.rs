@@ -1,0 +1,171 @@
+//! `trainer compare`: presets trained for the same time on the same data, side by side in a table, as JSON and as a plot.
+
+mod plot;
+
+use std::fs;
+use std::hint::black_box;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use flashlm_core::{Sampler, SamplerConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::nn::Layout;
+use crate::run::args::{CompareArgs, DepthArg, Preset};
+use crate::run::metrics::EvalRecord;
+use crate::run::packed::{self, Blob};
+use crate::run::{checkpoint, interrupt, train};
+
+/// Tokens a decoding run takes, and the runs, of which the median counts.
+const DECODED: usize = 512;
+const REPEATS: usize = 5;
+
+/// One preset's line of the table.
+#[derive(Clone, Debug, Serialize)]
+struct Row {
+    preset: &'static str,
+    parameters: usize,
+    /// Parameters that are ternary.
+    ternary: usize,
+    /// The packed model's file.
+    packed_bytes: usize,
+    steps: u64,
+    /// Tokens trained on.
+    tokens: u64,
+    /// Wall-clock seconds of training, evaluations included.
+    seconds: f64,
+    /// Bits per byte of the whole held-out text, by the packed model.
+    bpc: f64,
+    /// One thread, this CPU's best kernels, logits and sampling included.
+    decode_tokens_per_second: f64,
+    /// What a session carries from token to token.
+    state_bytes: usize,
+    /// Bits per byte over wall-clock seconds: on the first part of the held-out text, the last on all of it.
+    curve: Vec<[f64; 2]>,
+}
+
+/// What is read of a run's `results.json`.
+#[derive(Deserialize)]
+struct Results {
+    complete: bool,
+    steps: u64,
+    tokens: u64,
+    elapsed: f64,
+    held_out: Option<HeldOut>,
+    curve: Vec<EvalRecord>,
+}
+
+#[derive(Deserialize)]
+struct HeldOut {
+    packed_bpc: f64,
+}
+
+/// Runs `trainer compare`. A run that was interrupted goes on where it was when the command is given again.
+pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
+    let presets = distinct(&args.presets);
+    let out = args.train.out.clone().unwrap_or_else(|| PathBuf::from("out").join("compare"));
+    for preset in &presets {
+        let mut train = args.train.clone();
+        train.model.preset = *preset;
+        train.out = Some(out.join(preset.name()));
+        train::train(&train).with_context(|| preset.name())?;
+        if interrupt::requested() {
+            bail!("stopped while training {}; the same command goes on from there", preset.name());
+        }
+    }
+    let rows = presets.iter().map(|p| measure(*p, &out.join(p.name()))).collect::<anyhow::Result<Vec<_>>>()?;
+    print!("{}", table(&rows));
+    let json = serde_json::to_string_pretty(&rows)?;
+    let write = |name: &str, text: &str| -> anyhow::Result<()> {
+        let path = out.join(name);
+        checkpoint::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
+        println!("{}", path.display());
+        Ok(())
+    };
+    write("compare.json", &json)?;
+    let curves: Vec<_> = rows.iter().map(|row| (row.preset, &row.curve[..])).collect();
+    write("compare.svg", &plot::svg(&curves))
+}
+
+/// The presets in their order, each once.
+fn distinct(presets: &[Preset]) -> Vec<Preset> {
+    let mut distinct = Vec::new();
+    presets.iter().for_each(|p| {
+        if !distinct.contains(p) {
+            distinct.push(*p)
+        }
+    });
+    distinct
+}
+
+/// What a finished run in `dir` left, and how fast its model decodes.
+fn measure(preset: Preset, dir: &Path) -> anyhow::Result<Row> {
+    let path = dir.join("results.json");
+    let name = || path.display().to_string();
+    let results: Results = serde_json::from_slice(&fs::read(&path).with_context(name)?).with_context(name)?;
+    ensure!(results.complete, "{}: expected a complete run", path.display());
+    let held_out = results.held_out.with_context(|| format!("{}: expected a held-out figure", path.display()))?;
+    let blob = packed::load(&dir.join("model.flm"))?;
+    let model = blob.model()?;
+    let (parameters, ternary) = Layout::new(model.config()).counts();
+    let mut curve: Vec<_> = results.curve.iter().map(|e| [e.elapsed, e.bpc]).collect();
+    curve.push([results.elapsed, held_out.packed_bpc]);
+    Ok(Row {
+        preset: preset.name(),
+        parameters,
+        ternary,
+        packed_bytes: blob.bytes().len(),
+        steps: results.steps,
+        tokens: results.tokens,
+        seconds: results.elapsed,
+        bpc: held_out.packed_bpc,
+        decode_tokens_per_second: decode_rate(&blob)?,
+        state_bytes: size_of_val(blob.session(DepthArg::Model)?.state()),
+        curve,
+    })
+}
+
+/// Tokens per second of generating on one thread, the median of some runs after one that warms up.
+fn decode_rate(blob: &Blob) -> anyhow::Result<f64> {
+    let mut session = blob.session(DepthArg::Model)?;
+    let eot = blob.model()?.config().eot.unwrap_or(0) as u16;
+    let mut seconds = Vec::with_capacity(REPEATS + 1);
+    for _ in 0..=REPEATS {
+        let mut sampler = Sampler::new(SamplerConfig { seed: 1, ..SamplerConfig::default() })?;
+        session.reset();
+        let begun = Instant::now();
+        let mut token = eot;
+        for _ in 0..DECODED {
+            session.step(token)?;
+            token = black_box(session.sample(&mut sampler)?);
+        }
+        seconds.push(begun.elapsed().as_secs_f64());
+    }
+    let measured = &mut seconds[1..];
+    measured.sort_unstable_by(f64::total_cmp);
+    Ok(DECODED as f64 / measured[measured.len() / 2])
+}
+
+/// The table as Markdown.
+fn table(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| preset | parameters | ternary | packed bytes | tokens seen | BPC | decode tokens/s | state bytes |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for r in rows {
+        let ternary = 100.0 * r.ternary as f64 / r.parameters as f64;
+        text += &format!(
+            "| {} | {:.2} M | {ternary:.0} % | {} | {:.2} M | {:.4} | {:.0} | {} |\n",
+            r.preset,
+            r.parameters as f64 / 1e6,
+            r.packed_bytes,
+            r.tokens as f64 / 1e6,
+            r.bpc,
+            r.decode_tokens_per_second,
+            r.state_bytes
+        );
+    }
+    text
+}
