@@ -41,12 +41,14 @@
 //! same blob and seed give the same text, bit for bit, everywhere**.
 //!
 //! # Limits
-//! Width at most 512, feed-forward 8192, 64 blocks, 65,536 tokens of vocabulary: see [`config`]. Little-endian
+//! Width at most 512, feed-forward 8192, 64 blocks, 1024 channels of heads, an attention window of 4096, 65,536 tokens
+//! of vocabulary: see [`config`]. Little-endian
 //! targets only. No public function panics.
 //!
 //! # Memory
 //! For `supernova` a session takes 34 KB to decode, of which 23 KB are state, and 8.4 KB more for every further token
-//! prefilled together, up to 16.
+//! prefilled together, up to 16. Attention remembers its window: in every block the keys and values of so many tokens,
+//! in half precision, 2.4 MB for `nova-ignition`. However long the text, this does not grow.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(unsafe_code)]
 

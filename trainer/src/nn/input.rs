@@ -185,7 +185,7 @@ impl Input {
 }
 
 #[inline(always)]
-fn sigmoids(x: &[f32], y: &mut [f32]) {
+pub fn sigmoids(x: &[f32], y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = sigmoid(x);
     }

@@ -2,6 +2,7 @@
 
 use super::attention;
 use super::block::Projections;
+use super::input::{Input, sigmoids};
 use super::norm::{rms_norm_backward, silu_slope};
 use super::params::Layout;
 use super::profile::{Part, Profile};
@@ -16,7 +17,7 @@ pub struct Spans {
     norm: Range<usize>,
     shift: Range<usize>,
     /// `[gate; value; out_gate]`, (3D, D).
-    input: Range<usize>,
+    gates: Range<usize>,
     proj: Range<usize>,
     state_norm: Range<usize>,
     decay: Range<usize>,
@@ -31,7 +32,7 @@ impl Spans {
         Self {
             norm: one("norm.gain"),
             shift: one("shift"),
-            input: span("gate.weight", "out_gate.weight"),
+            gates: span("gate.weight", "out_gate.weight"),
             proj: one("proj.weight"),
             state_norm: one("state_norm.gain"),
             decay: one("decay"),
@@ -44,10 +45,10 @@ pub struct GatedRecurrence {
     spans: Spans,
     d: usize,
     shape: Shape,
-    /// 1 / rms of every row of the input, (M).
-    norm_r: Vec<f32>,
-    /// The shifted input, quantised, (M, D) in blocks of rows.
-    q: Vec<QuantisedRows>,
+    input: Input,
+    /// Decays a, and what scales the drive, sqrt(1 - a^2), of the parameters last seen.
+    decay: Vec<f32>,
+    drive_scale: Vec<f32>,
     /// Outputs of the three projections, (M, 3D).
     gate_value_out: Activations,
     /// States after every token, (M, D).
@@ -59,9 +60,6 @@ pub struct GatedRecurrence {
     /// State before the chunk (B, D), and after it.
     h_before: Vec<f32>,
     h_carry: Vec<f32>,
-    /// Normalised input of the token before the chunk (B, D), and of its last token.
-    n_before: Vec<f32>,
-    n_carry: Vec<f32>,
 }
 
 /// Buffers a replica lends to every layer in turn.
@@ -87,32 +85,30 @@ impl GatedRecurrence {
     pub fn new(kernels: Kernels, spans: Spans, d: usize, shape: Shape) -> Self {
         let m = shape.rows();
         let state = || vec![0.0; shape.sequences * d];
-        let quantised = || blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), d)).collect();
         Self {
+            input: Input::new(spans.norm.clone(), Some(spans.shift.clone()), d, shape),
             spans,
             d,
             shape,
-            norm_r: vec![0.0; m],
-            q: quantised(),
+            decay: vec![0.0; d],
+            drive_scale: vec![0.0; d],
             gate_value_out: Activations::new(kernels, m, 3 * d),
             h: zeros(m * d),
             state_r: vec![0.0; m],
-            q_out: quantised(),
+            q_out: blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), d)).collect(),
             h_before: state(),
             h_carry: state(),
-            n_before: state(),
-            n_carry: state(),
         }
     }
 
     /// What every sequence carries into the next chunk: states, then token shifts.
     pub fn carried(&self) -> [&[f32]; 2] {
-        [&self.h_carry, &self.n_carry]
+        [&self.h_carry, self.input.carried()]
     }
 
     /// The same, to be restored.
     pub fn carried_mut(&mut self) -> [&mut [f32]; 2] {
-        [&mut self.h_carry, &mut self.n_carry]
+        [&mut self.h_carry, self.input.carried_mut()]
     }
 
     /// `y = x + mixer(x)`, x and y (M, D). `reset[row]` says that the row's token starts from the zero state.
@@ -128,48 +124,19 @@ impl GatedRecurrence {
     ) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         self.h_before.copy_from_slice(&self.h_carry);
-        self.n_before.copy_from_slice(&self.n_carry);
-        let (gain, state_gain) = (&params[self.spans.norm.clone()], &params[self.spans.state_norm.clone()]);
-        let (keep, rest) = scratch.narrow.split_at_mut(d);
-        let (decay, rest) = rest.split_at_mut(d);
-        let (drive_scale, rest) = rest.split_at_mut(d);
-        let out = &mut rest[..d];
+        let state_gain = &params[self.spans.state_norm.clone()];
         kernels.vectorise(
             #[inline(always)]
-            || {
-                decay_and_drive(&params[self.spans.decay.clone()], decay, drive_scale);
-                sigmoids(&params[self.spans.shift.clone()], keep);
-            },
+            || decay_and_drive(&params[self.spans.decay.clone()], &mut self.decay, &mut self.drive_scale),
         );
         for (block, rows) in blocks(m).enumerate() {
-            let (q, q_out) = (&mut self.q[block], &mut self.q_out[block]);
-            let normed = &mut scratch.all[..m * d];
-            kernels.vectorise(
-                #[inline(always)]
-                || {
-                    q.begin(rows.len());
-                    for (k, i) in rows.clone().enumerate() {
-                        let (before, rest) = normed.split_at_mut(i * d);
-                        let n = &mut rest[..d];
-                        self.norm_r[i] = rms_norm(row(x, i, d), gain, n);
-                        if reset[i] {
-                            for ((u, &n), &k) in out.iter_mut().zip(&*n).zip(&*keep) {
-                                *u = k * n;
-                            }
-                        } else {
-                            let p = if i < b { row(&self.n_before, i, d) } else { row(before, i - b, d) };
-                            for (((u, &n), &k), &p) in out.iter_mut().zip(&*n).zip(&*keep).zip(p) {
-                                *u = k * n + (1.0 - k) * p;
-                            }
-                        }
-                        q.quantise_row(k, out);
-                    }
-                },
-            );
+            self.input.forward(kernels, (block, rows.clone()), params, x, reset, scratch);
             scratch.profile.lap(Part::Recurrence);
             let gates = self.gate_value_out.block_mut(&rows);
-            kernels.ternary_forward(q, &weights.input, gates, &mut scratch.workspace);
+            kernels.ternary_forward(self.input.q(block), &weights.input, gates, &mut scratch.workspace);
             scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            let (q_out, out) = (&mut self.q_out[block], &mut scratch.narrow[..d]);
+            let (decay, drive_scale) = (&self.decay, &self.drive_scale);
             kernels.vectorise(
                 #[inline(always)]
                 || {
@@ -204,7 +171,6 @@ impl GatedRecurrence {
             );
             scratch.profile.lap(Part::Recurrence);
         }
-        self.n_carry.copy_from_slice(&scratch.all[(m - b) * d..m * d]);
         self.h_carry.copy_from_slice(&self.h[(m - b) * d..]);
     }
 
@@ -221,18 +187,12 @@ impl GatedRecurrence {
         scratch: &mut Scratch,
     ) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
-        let (decay, rest) = scratch.narrow.split_at_mut(d);
-        let (drive_scale, rest) = rest.split_at_mut(d);
-        let (ddecay, rest) = rest.split_at_mut(d);
-        let (normed, rest) = rest.split_at_mut(d);
+        let (ddecay, rest) = scratch.narrow.split_at_mut(d);
         let dnormed = &mut rest[..d];
+        let (decay, drive_scale) = (&self.decay, &self.drive_scale);
         let dh_carry = &mut scratch.carry[..b * d];
         dh_carry.fill(0.0);
         ddecay.fill(0.0);
-        kernels.vectorise(
-            #[inline(always)]
-            || decay_and_drive(&params[self.spans.decay.clone()], decay, drive_scale),
-        );
         for (block, rows) in blocks(m).enumerate().rev() {
             let dy = &mut scratch.block[..rows.len() * d];
             let dx = &dx[rows.start * d..rows.end * d];
@@ -241,8 +201,8 @@ impl GatedRecurrence {
             let dw = &mut grads[self.spans.proj.clone()];
             kernels.backward_weight(dx, &self.q_out[block], d, dw, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
-            let again =
-                |y: &mut [f32]| kernels.ternary_forward(&self.q[block], &weights.input, y, &mut scratch.workspace);
+            let q = self.input.q(block);
+            let again = |y: &mut [f32]| kernels.ternary_forward(q, &weights.input, y, &mut scratch.workspace);
             let gates = self.gate_value_out.block(&rows, again);
             scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             let dgates = &mut scratch.wide[..rows.len() * 3 * d];
@@ -281,54 +241,15 @@ impl GatedRecurrence {
             let weights = &weights.input;
             kernels.backward_input(dgates, rows.len(), weights, du, Write::Set, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
-            let dw = &mut grads[self.spans.input.clone()];
-            kernels.backward_weight(dgates, &self.q[block], 3 * d, dw, &mut scratch.workspace);
+            let dw = &mut grads[self.spans.gates.clone()];
+            kernels.backward_weight(dgates, q, 3 * d, dw, &mut scratch.workspace);
             scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
         }
 
-        let du = &scratch.all[..m * d];
-        kernels.vectorise(
-            #[inline(always)]
-            || {
-                for ((g, &dd), &a) in grads[self.spans.decay.clone()].iter_mut().zip(&*ddecay).zip(&*decay) {
-                    *g += dd * a * (1.0 - a);
-                }
-                let (keep, dmix) = (decay, ddecay);
-                sigmoids(&params[self.spans.shift.clone()], keep);
-                dmix.fill(0.0);
-                let gain = &params[self.spans.norm.clone()];
-                let dgain = &mut grads[self.spans.norm.clone()];
-                for i in 0..m {
-                    let (x, r) = (row(x, i, d), self.norm_r[i]);
-                    for ((n, &x), &g) in normed.iter_mut().zip(x).zip(gain) {
-                        *n = x * r * g;
-                    }
-                    let du_now = row(du, i, d);
-                    // this row is mixed into its own token and into the next one of its sequence
-                    if i + b < m && !reset[i + b] {
-                        let du_next = row(du, i + b, d);
-                        for j in 0..d {
-                            dnormed[j] = keep[j] * du_now[j] + (1.0 - keep[j]) * du_next[j];
-                            dmix[j] += (du_now[j] - du_next[j]) * normed[j];
-                        }
-                    } else {
-                        for j in 0..d {
-                            dnormed[j] = keep[j] * du_now[j];
-                            dmix[j] += du_now[j] * normed[j];
-                        }
-                    }
-                    if i < b && !reset[i] {
-                        for ((dm, &u), &p) in dmix.iter_mut().zip(du_now).zip(row(&self.n_before, i, d)) {
-                            *dm -= u * p;
-                        }
-                    }
-                    rms_norm_backward(x, gain, r, dnormed, row_mut(dx, i, d), dgain);
-                }
-                for ((g, &dm), &k) in grads[self.spans.shift.clone()].iter_mut().zip(&*dmix).zip(&*keep) {
-                    *g += dm * k * (1.0 - k);
-                }
-            },
-        );
+        for ((g, &dd), &a) in grads[self.spans.decay.clone()].iter_mut().zip(&*ddecay).zip(decay) {
+            *g += dd * a * (1.0 - a);
+        }
+        self.input.backward(kernels, params, x, dx, grads, reset, scratch);
         scratch.profile.lap(Part::Recurrence);
     }
 }
@@ -339,13 +260,6 @@ fn decay_and_drive(params: &[f32], decay: &mut [f32], drive_scale: &mut [f32]) {
     sigmoids(params, decay);
     for (n, &a) in drive_scale.iter_mut().zip(&*decay) {
         *n = sqrt(1.0 - a * a);
-    }
-}
-
-#[inline(always)]
-fn sigmoids(x: &[f32], y: &mut [f32]) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = sigmoid(x);
     }
 }
 
