@@ -188,7 +188,7 @@ fn presets_are_compared_in_a_table_as_json_and_as_a_plot() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
     command.current_dir(work.dir.path()).args(["compare", "--steps", "4", "--data", "stories.txt", "--out", "all"]);
     let tiny = "--d-model 32 --layers 3 --d-ffn 48 --vocab 300 --heads 2 --d-head 16 --window 24 --threads 1 \
-                --sequences 2 --tokens 32 --eval-every 0.001";
+                --sequences 2 --tokens 32 --eval-every 0.01";
     let output = command.args(tiny.split_whitespace()).output().unwrap();
     let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{error}");

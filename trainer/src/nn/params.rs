@@ -292,23 +292,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_preset_has_the_parameters_of_the_design() {
-        for (config, millions, ternary_percent) in [
-            (ModelConfig::SUPERNOVA, 7.71, 86.0),
-            (ModelConfig::THUNDERBOLT, 29.7, 89.0),
-            (ModelConfig::NOVA_IGNITION, 4.99, 79.0),
-            (ModelConfig::BOLT, 4.36, 56.0),
-            (ModelConfig::TRANSFORMER, 7.67, 86.0),
-        ] {
-            let (total, ternary) = Layout::new(&config).counts();
-            // as many digits as the design gives
-            let digits: f64 = if millions < 10.0 { 100.0 } else { 10.0 };
-            assert_eq!((total as f64 * digits / 1e6).round() / digits, millions);
-            assert_eq!((100.0 * ternary as f64 / total as f64).round(), ternary_percent);
-        }
-    }
-
-    #[test]
     fn initialisation_depends_on_the_seed_alone() {
         let config = ModelConfig { layers: 1, d_model: 32, d_ffn: 32, vocab: 64, ..ModelConfig::SUPERNOVA };
         assert_eq!(Params::init(&config, 1).data, Params::init(&config, 1).data);

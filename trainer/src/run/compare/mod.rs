@@ -13,9 +13,10 @@ use flashlm_core::{Sampler, SamplerConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::nn::Layout;
-use crate::run::args::{CompareArgs, DepthArg, Preset};
+use crate::run::args::{CompareArgs, DepthArg};
 use crate::run::metrics::EvalRecord;
 use crate::run::packed::{self, Blob};
+use crate::run::preset::{self, Named, Preset};
 use crate::run::{checkpoint, interrupt, train};
 
 /// Tokens a decoding run takes, and the runs, of which the median counts.
@@ -64,18 +65,19 @@ struct HeldOut {
 
 /// Runs `trainer compare`. A run that was interrupted goes on where it was when the command is given again.
 pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
-    let presets = distinct(&args.presets);
+    let find = |preset: Preset| preset::find(&preset::TABLE, preset, args.train.model.size);
+    let models = distinct(&args.presets).into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
     let out = args.train.out.clone().unwrap_or_else(|| PathBuf::from("out").join("compare"));
-    for preset in &presets {
+    for model in &models {
         let mut train = args.train.clone();
-        train.model.preset = *preset;
-        train.out = Some(out.join(preset.name()));
-        train::train(&train).with_context(|| preset.name())?;
+        train.model.preset = model.preset;
+        train.out = Some(out.join(model.name));
+        train::train(&train).context(model.name)?;
         if interrupt::requested() {
-            bail!("stopped while training {}; the same command goes on from there", preset.name());
+            bail!("stopped while training {}; the same command goes on from there", model.name);
         }
     }
-    let rows = presets.iter().map(|p| measure(*p, &out.join(p.name()))).collect::<anyhow::Result<Vec<_>>>()?;
+    let rows = models.iter().map(|m| measure(m, &out.join(m.name))).collect::<anyhow::Result<Vec<_>>>()?;
     print!("{}", table(&rows));
     let json = serde_json::to_string_pretty(&rows)?;
     let write = |name: &str, text: &str| -> anyhow::Result<()> {
@@ -101,7 +103,7 @@ fn distinct(presets: &[Preset]) -> Vec<Preset> {
 }
 
 /// What a finished run in `dir` left, and how fast its model decodes.
-fn measure(preset: Preset, dir: &Path) -> anyhow::Result<Row> {
+fn measure(named: &Named, dir: &Path) -> anyhow::Result<Row> {
     let path = dir.join("results.json");
     let name = || path.display().to_string();
     let results: Results = serde_json::from_slice(&fs::read(&path).with_context(name)?).with_context(name)?;
@@ -113,7 +115,7 @@ fn measure(preset: Preset, dir: &Path) -> anyhow::Result<Row> {
     let mut curve: Vec<_> = results.curve.iter().map(|e| [e.elapsed, e.bpc]).collect();
     curve.push([results.elapsed, held_out.packed_bpc]);
     Ok(Row {
-        preset: preset.name(),
+        preset: named.name,
         parameters,
         ternary,
         packed_bytes: blob.bytes().len(),
