@@ -15,7 +15,7 @@ const DELETE: u8 = 0x7F;
 
 /// What was typed.
 pub enum Input {
-    Line(Vec<u8, LINE>),
+    Line,
     /// More than [`LINE`] bytes.
     TooLong,
     /// Ctrl-D on an empty line.
@@ -36,9 +36,9 @@ impl Console {
         Self { uart, ahead: Deque::new(), after_return: false }
     }
 
-    /// Reads a line with echo. Enter (CR, LF or both) ends it, backspace takes a character back, Ctrl-C all of it.
-    pub fn read_line(&mut self) -> Input {
-        let mut line = Vec::<u8, LINE>::new();
+    /// Reads a line into `line`, with echo. Enter (CR, LF or both) ends it, backspace takes a character back, Ctrl-C all of it.
+    pub fn read_line(&mut self, line: &mut Vec<u8, LINE>) -> Input {
+        line.clear();
         let mut fits = true;
         loop {
             let Some(byte) = self.ahead.pop_front().or_else(|| self.uart.read()) else { continue };
@@ -47,14 +47,15 @@ impl Console {
                 b'\n' if after_return => {}
                 b'\r' | b'\n' => {
                     self.print("\n");
-                    return if fits { Input::Line(line) } else { Input::TooLong };
+                    return if fits { Input::Line } else { Input::TooLong };
                 }
                 CTRL_D if line.is_empty() => return Input::End,
                 CTRL_C => {
                     self.print("^C\n");
-                    return Input::Line(Vec::new());
+                    line.clear();
+                    return Input::Line;
                 }
-                BACKSPACE | DELETE => self.take_back(&mut line),
+                BACKSPACE | DELETE => self.take_back(line),
                 b' ' | b'!'..=b'~' | 0x80.. => {
                     fits = line.push(byte).is_ok();
                     self.put(if fits { byte } else { BELL });

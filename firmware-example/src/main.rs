@@ -17,6 +17,7 @@ use firmware_example::console::{self, Console, Input};
 use firmware_example::uart::Uart;
 use firmware_example::{board, clock, memory};
 use flashlm_core::{Line, arena_lines, include_blob};
+use heapless::Vec;
 use story::{Error, Storyteller};
 
 static BLOB: &[u8] = include_blob!("../../runtime-desktop/models/default.flm");
@@ -50,17 +51,18 @@ fn main() -> ! {
 fn serve(console: &mut Console, teller: &mut Storyteller<'_>) {
     let _ = writeln!(console, "FlashLM {} on {}, kernels {}", teller.name(), board::NAME, teller.level());
     console.print("Type the beginning of a story, or /help.\n");
+    let mut line = Vec::new();
     loop {
         console.print("> ");
-        let line = match console.read_line() {
-            Input::Line(line) if line.is_empty() => continue,
-            Input::Line(line) => line,
+        match console.read_line(&mut line) {
+            Input::Line if line.is_empty() => continue,
+            Input::Line => {}
             Input::TooLong => {
                 let _ = writeln!(console, "the line is too long: at most {} bytes fit", console::LINE);
                 continue;
             }
             Input::End => return,
-        };
+        }
         let done = match Command::parse(&line) {
             Ok(Command::Quit) => return,
             Ok(command) => obey(command, console, teller),
@@ -134,7 +136,5 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
     debug::exit(debug::EXIT_FAILURE);
-    loop {
-        cortex_m::asm::udf();
-    }
+    cortex_m::asm::udf()
 }
