@@ -32,7 +32,7 @@ pub enum Command {
     /// Times whole training steps: tokens per second, and where the time goes.
     Bench(BenchArgs),
     /// Trains several presets for the same time on the same data and compares them.
-    Compare(CompareArgs),
+    Compare(Box<CompareArgs>),
 }
 
 /// Mixers by name.
