@@ -27,7 +27,7 @@ impl Backend for NeonDot {
             if let &[scale] = scale {
                 gemv(m, q, scale, y);
             } else {
-                by_tokens!(m, q, scale, y, gemm [8, 4, 2, 1]);
+                by_tokens!(m, q, scale, y, gemm [4, 2, 1]);
             }
         }
     }
