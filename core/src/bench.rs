@@ -11,8 +11,7 @@ pub struct Product<'m>(TernaryMatrix<'m>);
 impl<'m> Product<'m> {
     /// The matrices of the first block, and of the reasoning loop the one that reads the stream and an operation.
     pub fn all(model: &Model<'m>) -> impl Iterator<Item = Self> + use<'m> {
-        let block = model.block(0);
-        let matrices = [block.mixer.input, block.mixer.output, block.ffn.input, block.ffn.output];
+        let matrices = model.block_matrices(0);
         let rcsm = model.rcsm().map(|r| [r.input, r.ops.row_range(0, r.out_gain.len())]);
         matrices.into_iter().chain(rcsm.into_iter().flatten()).map(Self)
     }

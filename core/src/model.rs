@@ -182,7 +182,7 @@ impl<'a> Model<'a> {
     }
 
     /// The ternary matrices of block `index`, in the order they are multiplied by.
-    #[cfg(any(test, feature = "std"))]
+    #[cfg(any(test, feature = "std", feature = "bench"))]
     pub(crate) fn block_matrices(&self, index: usize) -> [TernaryMatrix<'a>; 4] {
         [Role::MixerIn, Role::MixerOut, Role::FfnIn, Role::FfnOut].map(|role| self.ternary(role, index))
     }
