@@ -34,7 +34,7 @@ pub use memory::zeros;
 pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace, ternarise};
 pub use peak::{Macs, Multiply};
 pub use small::{Rounding, SmallTernary, rows_times_matrix};
-pub use strided::{Strided, strided_product};
+pub use strided::Strided;
 
 /// What a product does to its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -302,6 +302,12 @@ impl FloatMatrix {
     }
 }
 
+/// A row of `depth` bfloat16 padded to an odd number of cache lines, so that the rows of a tile do not fall
+/// into the same few sets of L1.
+pub(super) fn odd_lines(depth: usize) -> usize {
+    if (depth / 32).is_multiple_of(2) { depth + 32 } else { depth }
+}
+
 /// Scratch memory of the products: one for each thread. It grows the first time a shape is seen, and no product
 /// allocates once it has seen the largest.
 #[derive(Clone)]
@@ -322,6 +328,13 @@ impl Workspace {
     /// Empty scratch memory.
     pub fn new() -> Self {
         Self { left: Buffer::new(0), right: Buffer::new(0), float: Buffer::new(0), macs: Macs::default() }
+    }
+
+    /// Makes room for bfloat16 products of up to (m, k) times (k, n), whatever is multiplied first.
+    pub fn reserve(&mut self, m: usize, k: usize, n: usize) {
+        let depth = k.next_multiple_of(BF16_PAD);
+        self.left.at_least(m.next_multiple_of(ROW_PAD) * odd_lines(depth));
+        self.right.at_least(n.next_multiple_of(ROW_PAD) * depth);
     }
 
     /// The multiplications of all products since the last call.

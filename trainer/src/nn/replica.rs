@@ -185,15 +185,15 @@ impl Replica {
         self.fresh = true;
     }
 
-    /// Runs the model over `self.ids` up to the last norm.
-    fn forward(&mut self, model: &PackedModel, params: &[f32], options: ForwardOptions) {
+    /// Runs the model over `self.ids` up to the last norm, the products of attention in f32 if `exact`.
+    fn forward(&mut self, model: &PackedModel, params: &[f32], options: ForwardOptions, exact: bool) {
         for (i, (reset, &id)) in self.reset.iter_mut().zip(&self.ids).enumerate() {
             *reset = model.config.eot == Some(id as u32) || (self.fresh && i < self.shape.sequences);
         }
         self.fresh = false;
         let (k, scratch, reset) = (model.kernels, &mut self.scratch, &self.reset);
         scratch.profile.start();
-        scratch.attention.begin(reset);
+        scratch.attention.begin(reset, exact);
         model.embed.embed(&self.ids, &mut self.x[0]);
         scratch.profile.lap(Part::Head);
         let mut at = 0;
@@ -225,7 +225,7 @@ impl Replica {
     /// Forward and backward of the micro-batch in `self.ids` and `self.targets`: adds to `self.grads`, sets `self.nats`.
     pub fn forward_backward(&mut self, model: &PackedModel, params: &[f32], losses: Losses, scale: LossScale) {
         let (passes, memory_writes) = (losses.passes, losses.memory_writes);
-        self.forward(model, params, ForwardOptions { passes, memory_writes, routing: Routing::TopShare });
+        self.forward(model, params, ForwardOptions { passes, memory_writes, routing: Routing::TopShare }, false);
         self.count();
         let Self { blocks, rcsm, head, x, dx, scratch, reset, grads, .. } = self;
         let k = model.kernels;
@@ -247,7 +247,7 @@ impl Replica {
         scratch.profile.lap(Part::Head);
     }
 
-    /// Forward alone, with the head in f32: sets `self.nats`; `visit` sees (row, logits) of every row.
+    /// Forward alone, with the head and the products of attention in f32: sets `self.nats`; `visit` sees (row, logits) of every row.
     pub fn score(
         &mut self,
         model: &PackedModel,
@@ -255,7 +255,7 @@ impl Replica {
         options: ForwardOptions,
         visit: impl FnMut(usize, &[f32]),
     ) {
-        self.forward(model, params, options);
+        self.forward(model, params, options, true);
         self.count();
         let Some(x) = self.x.last() else { return };
         let (head, scratch) = (&mut self.head, &mut self.scratch);

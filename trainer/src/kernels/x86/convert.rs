@@ -3,6 +3,7 @@
 //! Functions of this file need AVX-512 with BF16; they check every length themselves.
 #![allow(unsafe_code)]
 
+use crate::kernels::Strided;
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
@@ -12,11 +13,13 @@ const PAIRS: usize = 8;
 /// Row-major to row-major: `out` row r is `x` row r, times `scale` column by column, zero-padded to a whole
 /// 64-byte step. `scale` must be padded to it, too.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-pub fn rows(x: &[f32], cols: usize, scale: Option<&[f32]>, out: &mut [u16], stride: usize) {
+pub fn rows(x: Strided, scale: Option<&[f32]>, out: &mut [u16], stride: usize) {
+    let cols = x.cols;
     let depth = cols.next_multiple_of(32);
-    assert!(stride >= depth && out.len() >= x.len() / cols * stride);
+    assert!(x.col_stride == 1 && stride >= depth && out.len() >= x.rows * stride);
     assert!(scale.is_none_or(|scale| scale.len() >= depth));
-    for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(stride)) {
+    for (row, out) in out.chunks_exact_mut(stride).enumerate().take(x.rows) {
+        let x = x.row(row);
         for col in (0..depth).step_by(32) {
             let mut halves = if col + 32 <= cols {
                 // SAFETY: 32 values follow col.
@@ -35,21 +38,22 @@ pub fn rows(x: &[f32], cols: usize, scale: Option<&[f32]>, out: &mut [u16], stri
     }
 }
 
-/// Transposes: `out` row n is column n of `x` (M, `cols`), times `scale` row by row of x, zero-padded to a whole
+/// Transposes: `out` row n is column n of `x` (M, N), times `scale` row by row of x, zero-padded to a whole
 /// 64-byte step.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-pub fn transposed_rows(x: &[f32], cols: usize, scale: Option<&[f32]>, out: &mut [u16], stride: usize) {
-    let m = x.len() / cols;
+pub fn transposed_rows(x: Strided, scale: Option<&[f32]>, out: &mut [u16], stride: usize) {
+    let (m, cols) = (x.rows, x.cols);
     let depth = m.next_multiple_of(32);
+    assert!(x.col_stride == 1 && x.fits());
     assert!(stride >= depth && out.len() >= cols.next_multiple_of(16) * stride);
     assert!(scale.is_none_or(|scale| scale.len() >= m));
     for row in (0..depth).step_by(32) {
         for col in (0..cols).step_by(16) {
             let mask = super::avx512::first(cols - col);
             let scaled = |row: usize| {
-                // SAFETY: called for rows below m alone; the mask keeps the access inside the row.
+                // SAFETY: called for rows below m alone, all within the data; the mask keeps the access inside the row.
                 unsafe {
-                    let x = _mm512_maskz_loadu_ps(mask, x.as_ptr().add(row * cols + col));
+                    let x = _mm512_maskz_loadu_ps(mask, x.data.as_ptr().add(row * x.row_stride + col));
                     scale.map_or(x, |scale| _mm512_mul_ps(x, _mm512_set1_ps(*scale.get_unchecked(row))))
                 }
             };
@@ -72,14 +76,15 @@ pub fn transposed_rows(x: &[f32], cols: usize, scale: Option<&[f32]>, out: &mut 
     }
 }
 
-/// Panels that contract the rows of `x` (M, `cols`): `[cols/16][M/2][16][2]`, zero-padded to 32 rows and columns.
+/// Panels that contract the rows of `x` (M, N): `[N/16][M/2][16][2]`, zero-padded to 32 rows and columns.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-pub fn pair_rows(x: &[f32], cols: usize, out: &mut [u16]) {
-    let m = x.len() / cols;
+pub fn pair_rows(x: Strided, out: &mut [u16]) {
+    let (m, cols) = (x.rows, x.cols);
+    assert!(x.col_stride == 1 && x.fits());
     write_panels(m, cols, out, |row, col| {
         let mask = if row < m { super::avx512::first(cols.saturating_sub(col)) } else { 0 };
-        // SAFETY: the mask keeps the access inside the row, and empty outside the matrix.
-        unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr().wrapping_add(row * cols + col)) }
+        // SAFETY: the mask keeps the access inside the row, and empty outside the matrix, which is within the data.
+        unsafe { _mm512_maskz_loadu_ps(mask, x.data.as_ptr().wrapping_add(row * x.row_stride + col)) }
     });
 }
 
@@ -98,18 +103,17 @@ pub fn pair_int8_rows(q: &[i8], stride: usize, cols: usize, out: &mut [u16]) {
     });
 }
 
-/// Panels that contract the columns of `x` (N, `cols`): `[N/16][cols/2][16][2]`, zero-padded to 32 rows and
-/// columns.
+/// Panels that contract the columns of `x` (N, K): `[N/16][K/2][16][2]`, zero-padded to 32 rows and columns.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-pub fn pair_cols(x: &[f32], cols: usize, out: &mut [u16]) {
-    let n = x.len() / cols;
-    let depth = cols.next_multiple_of(32);
-    assert!(out.len() >= n.next_multiple_of(32) * depth);
+pub fn pair_cols(x: Strided, out: &mut [u16]) {
+    let n = x.rows;
+    let depth = x.cols.next_multiple_of(32);
+    assert!(x.col_stride == 1 && out.len() >= n.next_multiple_of(32) * depth);
     for row in (0..n.next_multiple_of(32)).step_by(16) {
         for col in (0..depth).step_by(32) {
             let mut values = [_mm512_setzero_si512(); 16];
-            for (values, x) in values.iter_mut().zip(x.chunks_exact(cols).skip(row)) {
-                *values = halves_in_order(load(x, col), load(x, col + 16));
+            for (values, row) in values.iter_mut().zip(row..n) {
+                *values = halves_in_order(load(x.row(row), col), load(x.row(row), col + 16));
             }
             for (i, pairs) in transposed(values).into_iter().enumerate() {
                 // SAFETY: the panel of 16 rows starts at row * depth and has depth / 2 pairs of 32 values.

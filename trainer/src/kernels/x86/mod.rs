@@ -14,8 +14,8 @@ mod convert;
 
 pub(super) use amx::Tiles;
 
-use super::operands::{BF16_PAD, INT8_PAD, ROW_PAD};
-use super::{FloatMatrix, Isa, QuantisedRows, TernaryMatrix, Workspace, Write};
+use super::operands::{BF16_PAD, INT8_PAD, ROW_PAD, odd_lines};
+use super::{FloatMatrix, Isa, QuantisedRows, Strided, TernaryMatrix, Workspace, Write};
 
 /// Columns of a block: two panels.
 const BLOCK_COLS: usize = 32;
@@ -98,7 +98,7 @@ pub(super) fn ternary_forward(isa: Isa, x: &QuantisedRows, w: &TernaryMatrix, y:
 }
 
 /// `c (rows, cols) (+)= left right`, contracting `depth` values, a multiple of 32; `left` has `stride` values
-/// between rows and rows to whole tiles.
+/// between rows and rows to whole tiles, `c` has `ldc` between rows.
 fn product(
     isa: Isa,
     left: &[u16],
@@ -106,6 +106,7 @@ fn product(
     right: &[u16],
     depth: usize,
     c: &mut [f32],
+    ldc: usize,
     rows: usize,
     cols: usize,
     write: Write,
@@ -113,7 +114,7 @@ fn product(
     assert!(depth.is_multiple_of(BF16_PAD) && stride >= depth);
     assert!(left.len() >= rows.next_multiple_of(ROW_PAD) * stride);
     assert!(right.len() >= cols.next_multiple_of(BLOCK_COLS) * depth);
-    assert!(c.len() >= rows * cols);
+    assert!(ldc >= cols && c.len() >= (rows - 1) * ldc + cols);
     let (height, run): (usize, unsafe fn(&Block)) = match isa {
         Isa::Amx => (amx::HEIGHT, amx::block),
         _ => (avx512::HEIGHT, avx512::block),
@@ -132,8 +133,8 @@ fn product(
                     b: right.as_ptr().add(col * depth + first * 16).cast(),
                     panel: 2 * 16 * depth,
                     steps: step.min(depth - first) / BF16_PAD,
-                    c: c.add(row * cols + col),
-                    ldc: cols,
+                    c: c.add(row * ldc + col),
+                    ldc,
                     rows: height.min(rows - row),
                     cols: BLOCK_COLS.min(cols - col),
                     write,
@@ -196,8 +197,8 @@ fn row_product(
     let left = ws.left.at_least(rows.next_multiple_of(ROW_PAD) * stride);
     for (x, out) in x.chunks(CHUNK_ROWS * inner).zip(out.chunks_mut(CHUNK_ROWS * cols)) {
         // SAFETY: precision bf16 proves AVX-512 with BF16.
-        unsafe { convert::rows(x, inner, scale, left, stride) };
-        product(isa, left, stride, right, depth, out, x.len() / inner, cols, write);
+        unsafe { convert::rows(Strided::dense(x, inner), scale, left, stride) };
+        product(isa, left, stride, right, depth, out, cols, x.len() / inner, cols, write);
     }
 }
 
@@ -215,7 +216,7 @@ pub(super) fn backward_weight(isa: Isa, dy: &[f32], x: &QuantisedRows, n: usize,
 pub(super) fn matmul_tn(isa: Isa, dy: &[f32], x: &[f32], n: usize, k: usize, dw: &mut [f32], ws: &mut Workspace) {
     contract_rows(isa, dy, None, dy.len() / n, n, k, dw, ws, |first, rows, right| {
         // SAFETY: precision bf16 proves AVX-512 with BF16.
-        unsafe { convert::pair_rows(&x[first * k..][..rows * k], k, right) };
+        unsafe { convert::pair_rows(Strided::dense(&x[first * k..][..rows * k], k), right) };
     });
 }
 
@@ -241,10 +242,39 @@ fn contract_rows(
         let stride = odd_lines(depth);
         let scale = scale.map(|scale| &scale[first..][..rows]);
         // SAFETY: precision bf16 proves AVX-512 with BF16.
-        unsafe { convert::transposed_rows(&dy[first * n..][..rows * n], n, scale, left, stride) };
+        unsafe { convert::transposed_rows(Strided::dense(&dy[first * n..][..rows * n], n), scale, left, stride) };
         pair(first, rows, right);
-        product(isa, left, stride, right, depth, dw, n, k, Write::Add);
+        product(isa, left, stride, right, depth, dw, k, n, k, Write::Add);
     }
+}
+
+/// `c (+)= a b`, rows of c `ldc` apart; the caller checked the shapes.
+pub(super) fn strided_product(
+    isa: Isa,
+    a: Strided,
+    b: Strided,
+    c: &mut [f32],
+    ldc: usize,
+    write: Write,
+    ws: &mut Workspace,
+) {
+    let (m, n) = (a.rows, b.cols);
+    let depth = a.cols.next_multiple_of(BF16_PAD);
+    let stride = odd_lines(depth);
+    let left = ws.left.at_least(m.next_multiple_of(ROW_PAD) * stride);
+    let right = ws.right.at_least(n.next_multiple_of(BLOCK_COLS) * depth);
+    // SAFETY: precision bf16 proves AVX-512 with BF16.
+    unsafe {
+        match a.col_stride {
+            1 => convert::rows(a, None, left, stride),
+            _ => convert::transposed_rows(a.transposed(), None, left, stride),
+        }
+        match b.col_stride {
+            1 => convert::pair_rows(b, right),
+            _ => convert::pair_cols(b.transposed(), right),
+        }
+    }
+    product(isa, left, stride, right, depth, c, ldc, m, n, write);
 }
 
 /// Writes the bfloat16 panels of a matrix whose codes are set.
@@ -256,16 +286,10 @@ pub(super) fn pack_ternary(w: &mut TernaryMatrix) {
 
 /// Writes the bfloat16 panels of `weight` (N, K).
 pub(super) fn pack_float(w: &mut FloatMatrix, weight: &[f32]) {
-    let k = w.k();
+    let weight = Strided::dense(weight, w.k());
     // SAFETY: precision bf16 proves AVX-512 with BF16.
     unsafe {
-        convert::pair_rows(weight, k, w.by_n.as_mut());
-        convert::pair_cols(weight, k, w.by_k.as_mut());
+        convert::pair_rows(weight, w.by_n.as_mut());
+        convert::pair_cols(weight, w.by_k.as_mut());
     }
-}
-
-/// A row of `depth` bfloat16 padded to an odd number of cache lines, so that the rows of a tile do not fall
-/// into the same few sets of L1.
-fn odd_lines(depth: usize) -> usize {
-    if (depth / 32).is_multiple_of(2) { depth + 32 } else { depth }
 }

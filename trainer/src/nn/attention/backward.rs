@@ -57,13 +57,14 @@ impl Attention {
         let mut dlambda = [0.0; MAX_HEADS as usize];
         let factors = (&self.q[..], &self.k[..], &self.v[..]);
         let dread = &scratch.all[..m * w];
-        inner::backward(kernels, &heads, lambda.as_ref(), factors, dread, &mut dlambda, &mut scratch.attention);
+        let (attention, workspace) = (&mut scratch.attention, &mut scratch.workspace);
+        inner::backward(kernels, &heads, lambda.as_ref(), factors, dread, &mut dlambda, attention, workspace);
         if let (Some(lambda), Some(span)) = (lambda, self.spans.lambda.clone()) {
             for ((g, d), l) in grads[span].iter_mut().zip(dlambda).zip(lambda) {
                 *g += d * l * (1.0 - l);
             }
         }
-        scratch.profile.lap(Part::Attention);
+        scratch.profile.lap_products(Part::Attention, scratch.workspace.take_macs());
 
         let width_in = (2 * maps + 1) * w;
         for (block, rows) in blocks(m).enumerate() {
@@ -95,14 +96,15 @@ impl Attention {
                         let (dkey, dvalue) = rest.split_at_mut(maps * w);
                         dquery.fill(0.0);
                         dkey.fill(0.0);
-                        let dq = row_mut(&mut attention.dq, sequence * heads.tokens + t, maps * w);
-                        let seen = sequence * heads.seen() + heads.carried + t;
-                        let dk = row_mut(&mut attention.dk, seen, maps * w);
-                        dvalue.copy_from_slice(row(&attention.dv, seen, w));
-                        dq.iter_mut().for_each(|d| *d *= temperature);
+                        let seen = heads.carried + t;
+                        for (j, dvalue) in dvalue.chunks_exact_mut(width).enumerate() {
+                            dvalue.copy_from_slice(&attention.dv[heads.value_at(sequence, j, seen)..][..width]);
+                        }
                         for j in 0..maps * h {
                             let (at, r) = (j * width..(j + 1) * width, i * maps * h + j);
-                            let (dq, dk) = (&mut dq[at.clone()], &mut dk[at.clone()]);
+                            let dq = &mut attention.dq[heads.query_at(sequence, j, t)..][..width];
+                            let dk = &mut attention.dk[heads.key_at(sequence, j, seen)..][..width];
+                            dq.iter_mut().for_each(|d| *d *= temperature);
                             rotate(dq, cos, sin);
                             rotate(dk, cos, sin);
                             rms_norm_backward(&query[at.clone()], q_gain, q_r[r], dq, &mut dquery[at.clone()], dq_gain);

@@ -1,7 +1,7 @@
 //! What lies between the projections: weights from queries and keys, and what they read of the values.
 
 use super::window::Workspace;
-use crate::kernels::{Kernels, Strided, Write, strided_product};
+use crate::kernels::{self, Kernels, Strided, Write};
 use crate::nn::norm::dot;
 use crate::nn::shape::{Shape, row, row_mut};
 use flashlm_core::config::{AttentionConfig, MAX_HEADS};
@@ -46,9 +46,36 @@ impl Heads {
         self.carried + self.tokens
     }
 
+    /// Where query `t` of head `j`, of those of all maps, begins.
+    #[inline(always)]
+    pub fn query_at(&self, sequence: usize, j: usize, t: usize) -> usize {
+        ((sequence * self.maps * self.count + j) * self.tokens + t) * self.width
+    }
+
+    /// Where key `seen`, of those carried and the chunk's, of head `j`, of those of all maps, begins.
+    #[inline(always)]
+    pub fn key_at(&self, sequence: usize, j: usize, seen: usize) -> usize {
+        ((sequence * self.maps * self.count + j) * self.seen() + seen) * self.width
+    }
+
+    /// The same of a value of head `j`.
+    #[inline(always)]
+    pub fn value_at(&self, sequence: usize, j: usize, seen: usize) -> usize {
+        ((sequence * self.count + j) * self.seen() + seen) * self.width
+    }
+
     /// What products of queries and keys are multiplied by.
     pub fn temperature(&self) -> f32 {
         1.0 / math::sqrt(self.width as f32)
+    }
+
+    /// Makes room for the largest products, which not every chunk has.
+    fn reserve(&self, ws: &mut kernels::Workspace) {
+        let queries = QUERIES.min(self.tokens);
+        let keys = queries + self.carried;
+        for (m, k, n) in [(queries, self.width, keys), (queries, keys, self.width), (keys, queries, self.width)] {
+            ws.reserve(m, k, n);
+        }
     }
 
     /// Blocks of queries: sequence, head, first token, tokens.
@@ -62,7 +89,8 @@ impl Heads {
     }
 }
 
-/// Queries, keys and values: (B, T, maps W), (B, C + T, maps W), (B, C + T, W).
+/// Queries, keys and values: (B, maps, H, T, width), (B, maps, H, C + T, width), (B, H, C + T, width). A head's are
+/// neighbours, as rows far apart would share few sets of the caches.
 pub type Factors<'a> = (&'a [f32], &'a [f32], &'a [f32]);
 
 /// One block of queries of one head against all keys any of them sees.
@@ -85,17 +113,17 @@ impl<'a> Block<'a> {
         Self { h, sequence, head, first, queries, from, keys: first + queries + h.carried - from }
     }
 
-    /// Where the head's channels of map `map` begin in the queries, keys and values.
+    /// Where the queries of map `map`, its keys and the values begin.
     fn query_at(&self, map: usize) -> usize {
-        (self.sequence * self.h.tokens + self.first) * self.h.maps * self.h.inner() + self.channel(map)
+        self.h.query_at(self.sequence, map * self.h.count + self.head, self.first)
     }
 
     fn key_at(&self, map: usize) -> usize {
-        (self.sequence * self.h.seen() + self.from) * self.h.maps * self.h.inner() + self.channel(map)
+        self.h.key_at(self.sequence, map * self.h.count + self.head, self.from)
     }
 
     fn value_at(&self) -> usize {
-        (self.sequence * self.h.seen() + self.from) * self.h.inner() + self.head * self.h.width
+        self.h.value_at(self.sequence, self.head, self.from)
     }
 
     /// Where the head's channels begin in rows that are time-major, (M, W).
@@ -103,26 +131,30 @@ impl<'a> Block<'a> {
         (self.first * self.h.sequences + self.sequence) * self.h.inner() + self.head * self.h.width
     }
 
-    fn channel(&self, map: usize) -> usize {
-        map * self.h.inner() + self.head * self.h.width
-    }
-
     fn query<'x>(&self, q: &'x [f32], map: usize) -> Strided<'x> {
-        Strided::new(&q[self.query_at(map)..], self.queries, self.h.width, self.h.maps * self.h.inner())
+        Strided::new(&q[self.query_at(map)..], self.queries, self.h.width, self.h.width)
     }
 
     fn key<'x>(&self, k: &'x [f32], map: usize) -> Strided<'x> {
-        Strided::new(&k[self.key_at(map)..], self.keys, self.h.width, self.h.maps * self.h.inner())
+        Strided::new(&k[self.key_at(map)..], self.keys, self.h.width, self.h.width)
     }
 
     fn value<'x>(&self, v: &'x [f32]) -> Strided<'x> {
-        Strided::new(&v[self.value_at()..], self.keys, self.h.width, self.h.inner())
+        Strided::new(&v[self.value_at()..], self.keys, self.h.width, self.h.width)
     }
 
     /// Softmax weights of map `map`, (queries, keys), zero where a query does not see.
-    fn weights(&self, kernels: Kernels, (q, k, _): Factors, starts: &[u32], map: usize, out: &mut [f32]) {
+    fn weights(
+        &self,
+        kernels: Kernels,
+        (q, k, _): Factors,
+        starts: &[u32],
+        map: usize,
+        out: &mut [f32],
+        ws: &mut kernels::Workspace,
+    ) {
         let n = self.keys;
-        strided_product(self.query(q, map), self.key(k, map).transposed(), out, n, Write::Set);
+        kernels.strided_product(self.query(q, map), self.key(k, map).transposed(), out, n, Write::Set, ws);
         kernels.vectorise(
             #[inline(always)]
             || {
@@ -144,7 +176,7 @@ impl<'a> Block<'a> {
 fn softmax(scores: &mut [f32]) {
     let most = math::max(scores);
     for score in scores.iter_mut() {
-        *score = math::exp(*score - most);
+        *score = math::exp_negative(*score - most);
     }
     let total = 1.0
         / math::sum_by(
@@ -163,19 +195,21 @@ pub fn forward(
     factors: Factors,
     y: &mut [f32],
     workspace: &mut Workspace,
+    ws: &mut kernels::Workspace,
 ) {
+    h.reserve(ws);
     let Workspace { starts, weights: [first, second], .. } = workspace;
     for at in h.blocks() {
         let block = Block::new(h, at, starts);
         let len = block.queries * block.keys;
-        block.weights(kernels, factors, starts, 0, &mut first[..len]);
+        block.weights(kernels, factors, starts, 0, &mut first[..len], ws);
         if let Some(lambda) = lambda {
-            block.weights(kernels, factors, starts, 1, &mut second[..len]);
+            block.weights(kernels, factors, starts, 1, &mut second[..len], ws);
             subtract(kernels, lambda[block.head], &second[..len], &mut first[..len]);
         }
         let weights = Strided::new(&first[..len], block.queries, block.keys, block.keys);
         let row_stride = h.sequences * h.inner();
-        strided_product(weights, block.value(factors.2), &mut y[block.row_at()..], row_stride, Write::Set);
+        kernels.strided_product(weights, block.value(factors.2), &mut y[block.row_at()..], row_stride, Write::Set, ws);
     }
 }
 
@@ -201,6 +235,7 @@ pub fn backward(
     dy: &[f32],
     dlambda: &mut [f32],
     workspace: &mut Workspace,
+    ws: &mut kernels::Workspace,
 ) {
     let (q, k, v) = factors;
     let Workspace { starts, weights: [first, second], combined, dweights, dq, dk, dv, .. } = workspace;
@@ -215,21 +250,28 @@ pub fn backward(
         let (first, second) = (&mut first[..len], &mut second[..second_len]);
         let dweights = &mut dweights[..len];
         let dread = Strided::new(&dy[block.row_at()..], queries, h.width, row_stride);
-        strided_product(dread, block.value(v).transposed(), dweights, n, Write::Set);
+        kernels.strided_product(dread, block.value(v).transposed(), dweights, n, Write::Set, ws);
 
-        block.weights(kernels, factors, starts, 0, first);
+        block.weights(kernels, factors, starts, 0, first, ws);
         let combined = &mut combined[..len];
-        combined.copy_from_slice(first);
-        if let Some(lambda) = lambda {
-            block.weights(kernels, factors, starts, 1, second);
-            subtract(kernels, lambda[block.head], second, combined);
+        let combined: &[f32] = if let Some(lambda) = lambda {
+            block.weights(kernels, factors, starts, 1, second, ws);
+            let lambda = lambda[block.head];
             dlambda[block.head] -= kernels.vectorise(
                 #[inline(always)]
-                || dot(dweights, second),
+                || {
+                    for ((combined, &first), &second) in combined.iter_mut().zip(&*first).zip(&*second) {
+                        *combined = first - lambda * second;
+                    }
+                    dot(dweights, second)
+                },
             );
-        }
+            combined
+        } else {
+            first
+        };
         let into_values = Strided::new(combined, queries, n, n).transposed();
-        strided_product(into_values, dread, &mut dv[block.value_at()..], h.inner(), Write::Add);
+        kernels.strided_product(into_values, dread, &mut dv[block.value_at()..], h.width, Write::Add, ws);
 
         for (map, weights) in [first, second].into_iter().enumerate().take(h.maps) {
             let sign = lambda.filter(|_| map == 1).map_or(1.0, |lambda| -lambda[block.head]);
@@ -246,10 +288,23 @@ pub fn backward(
                 },
             );
             let dscores = Strided::new(weights, queries, n, n);
-            let row = h.maps * h.inner();
-            strided_product(dscores, block.key(k, map), &mut dq[block.query_at(map)..], row, Write::Set);
+            kernels.strided_product(
+                dscores,
+                block.key(k, map),
+                &mut dq[block.query_at(map)..],
+                h.width,
+                Write::Set,
+                ws,
+            );
             let into_keys = dscores.transposed();
-            strided_product(into_keys, block.query(q, map), &mut dk[block.key_at(map)..], row, Write::Add);
+            kernels.strided_product(
+                into_keys,
+                block.query(q, map),
+                &mut dk[block.key_at(map)..],
+                h.width,
+                Write::Add,
+                ws,
+            );
         }
     }
 }

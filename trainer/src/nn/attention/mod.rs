@@ -2,8 +2,9 @@
 //! normalised, rotary positions counted from the story's start (Ye et al., 2024; Su et al., 2021).
 //!
 //! The keys and values of the window before a chunk are carried into it, as inference carries them in its ring, but
-//! gradients stop at the chunk's start, as they do for every state. The products run in f32, block by block of
-//! queries against the keys any of them sees; backward makes the weights again instead of keeping them.
+//! gradients stop at the chunk's start, as they do for every state. The products run block by block of
+//! queries against the keys any of them sees, in training's precision, in evaluation in f32; backward makes the
+//! weights again instead of keeping them.
 
 mod backward;
 mod inner;
@@ -18,7 +19,7 @@ use super::input::Input;
 use super::params::Layout;
 use super::profile::Part;
 use super::recurrence::Scratch;
-use super::shape::{Activations, Shape, add, blocks, row, row_mut};
+use super::shape::{Activations, Shape, add, blocks, row};
 use crate::kernels::{Kernels, QuantisedRows, zeros};
 use flashlm_core::config::{AttentionConfig, MAX_HEADS};
 use flashlm_core::math::{from_f16, rms_norm, rotate, sigmoid, to_f16};
@@ -49,9 +50,9 @@ pub struct Attention {
     input: Input,
     /// Outputs of the projections, (M, (2 maps + 1) W).
     projected: Activations,
-    /// Queries as they meet the keys, (B, T, maps W).
+    /// Queries as they meet the keys, (B, maps, H, T, width).
     q: Vec<f32>,
-    /// Keys and values, those carried first, (B, C + T, maps W) and (B, C + T, W).
+    /// Keys and values, those carried first, (B, maps, H, C + T, width) and (B, H, C + T, width).
     k: Vec<f32>,
     v: Vec<f32>,
     /// 1 / rms of every query head, key head and read-out head, (M, maps H), (M, maps H), (M, H).
@@ -106,21 +107,23 @@ impl Attention {
         }
     }
 
-    /// What every sequence carries into the next chunk: for each its last C keys, then its last C values.
+    /// What every sequence carries into the next chunk: for each its heads' last C keys, then their last C values.
     pub fn carried(&self) -> impl Iterator<Item = &[f32]> {
-        let (heads, w) = (&self.heads, self.heads.inner());
-        let (key_row, skipped) = (heads.maps * w, heads.tokens);
-        let each = self.k.chunks_exact(heads.seen() * key_row).zip(self.v.chunks_exact(heads.seen() * w));
-        each.flat_map(move |(k, v)| [&k[skipped * key_row..], &v[skipped * w..]])
+        let heads = self.heads;
+        let head = heads.seen() * heads.width;
+        let each = self.k.chunks_exact(heads.maps * heads.count * head).zip(self.v.chunks_exact(heads.count * head));
+        each.flat_map(move |(k, v)| k.chunks_exact(head).chain(v.chunks_exact(head)))
+            .map(move |head| &head[heads.tokens * heads.width..])
     }
 
     /// The same, to be restored.
     pub fn carried_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
-        let (heads, w) = (&self.heads, self.heads.inner());
-        let (key_row, skipped) = (heads.maps * w, heads.tokens);
-        let seen = heads.seen();
-        let each = self.k.chunks_exact_mut(seen * key_row).zip(self.v.chunks_exact_mut(seen * w));
-        each.flat_map(move |(k, v)| [&mut k[skipped * key_row..], &mut v[skipped * w..]])
+        let heads = self.heads;
+        let head = heads.seen() * heads.width;
+        let (keys, values) = (heads.maps * heads.count * head, heads.count * head);
+        let each = self.k.chunks_exact_mut(keys).zip(self.v.chunks_exact_mut(values));
+        each.flat_map(move |(k, v)| k.chunks_exact_mut(head).chain(v.chunks_exact_mut(head)))
+            .map(move |head| &mut head[heads.tokens * heads.width..])
     }
 
     /// `y = x + mixer(x)`, x and y (M, D). Where stories start is in `scratch.attention`.
@@ -142,9 +145,9 @@ impl Attention {
         let lambda = self.lambda(params);
         let temperature = heads.temperature();
         // the last chunk's end is carried to before this one
-        for (buffer, row) in [(&mut self.k, maps * w), (&mut self.v, w)] {
-            for sequence in buffer.chunks_exact_mut(heads.seen() * row) {
-                sequence.copy_within(heads.tokens * row.., 0);
+        for buffer in [&mut self.k, &mut self.v] {
+            for head in buffer.chunks_exact_mut(heads.seen() * width) {
+                head.copy_within(heads.tokens * width.., 0);
             }
         }
         for (block, rows) in blocks(m).enumerate() {
@@ -163,36 +166,38 @@ impl Attention {
                         let (cos, sin) = row(rotation, i, width).split_at(width / 2);
                         let (query, rest) = row(projected, p, (2 * maps + 1) * w).split_at(maps * w);
                         let (key, value) = rest.split_at(maps * w);
-                        let q = row_mut(all_q, sequence * heads.tokens + t, maps * w);
-                        let seen = sequence * heads.seen() + heads.carried + t;
-                        let k = row_mut(all_k, seen, maps * w);
-                        let v = row_mut(all_v, seen, w);
+                        let seen = heads.carried + t;
                         for j in 0..maps * h {
                             let at = j * width..(j + 1) * width;
-                            q_r[i * maps * h + j] = rms_norm(&query[at.clone()], q_gain, &mut q[at.clone()]);
-                            rotate(&mut q[at.clone()], cos, sin);
-                            k_r[i * maps * h + j] = rms_norm(&key[at.clone()], k_gain, &mut k[at.clone()]);
-                            rotate(&mut k[at], cos, sin);
+                            let q = &mut all_q[heads.query_at(sequence, j, t)..][..width];
+                            q_r[i * maps * h + j] = rms_norm(&query[at.clone()], q_gain, q);
+                            rotate(q, cos, sin);
+                            q.iter_mut().for_each(|q| *q *= temperature);
+                            let k = &mut all_k[heads.key_at(sequence, j, seen)..][..width];
+                            k_r[i * maps * h + j] = rms_norm(&key[at], k_gain, k);
+                            rotate(k, cos, sin);
+                            if mode == EmbeddingMode::Int8 {
+                                k.iter_mut().for_each(|k| *k = from_f16(to_f16(*k)));
+                            }
                         }
-                        q.iter_mut().for_each(|q| *q *= temperature);
-                        v.copy_from_slice(value);
-                        if mode == EmbeddingMode::Int8 {
-                            k.iter_mut().chain(v).for_each(|x| *x = from_f16(to_f16(*x)));
+                        for (j, value) in value.chunks_exact(width).enumerate() {
+                            let v = &mut all_v[heads.value_at(sequence, j, seen)..][..width];
+                            v.copy_from_slice(value);
+                            if mode == EmbeddingMode::Int8 {
+                                v.iter_mut().for_each(|v| *v = from_f16(to_f16(*v)));
+                            }
                         }
                     }
                 },
             );
             scratch.profile.lap(Part::Attention);
         }
-        inner::forward(
-            kernels,
-            &heads,
-            lambda.as_ref(),
-            (&self.q, &self.k, &self.v),
-            &mut self.y,
-            &mut scratch.attention,
-        );
-        scratch.profile.lap(Part::Attention);
+        let factors = (&self.q[..], &self.k[..], &self.v[..]);
+        let (inner_kernels, attention) =
+            (if scratch.attention.exact { kernels.in_f32() } else { kernels }, &mut scratch.attention);
+        let (y_inner, workspace) = (&mut self.y, &mut scratch.workspace);
+        inner::forward(inner_kernels, &heads, lambda.as_ref(), factors, y_inner, attention, workspace);
+        scratch.profile.lap_products(Part::Attention, scratch.workspace.take_macs());
         for (block, rows) in blocks(m).enumerate() {
             let (q_out, read, y_r) = (&mut self.q_out[block], &self.y, &mut self.y_r);
             let normed = &mut scratch.narrow[..w];

@@ -11,6 +11,8 @@ use flashlm_core::math::{cos_sin, rotary_step};
 #[derive(Default)]
 pub struct Workspace {
     heads: Option<Heads>,
+    /// Whether products of queries, keys and values are done in f32, as in evaluation.
+    pub exact: bool,
     /// Tokens of its story that every sequence has behind it, (B).
     position: Vec<u32>,
     /// Steps of the rotary positions, a pair of channels each.
@@ -19,7 +21,7 @@ pub struct Workspace {
     pub starts: Vec<u32>,
     /// Cosines, then sines of every row's rotary position, (M, width).
     pub rotation: Vec<f32>,
-    /// Weights of a block of queries by every softmax, what is left of them, and their gradients.
+    /// Weights of a block of queries by every softmax, their difference, and its gradient.
     pub weights: [Vec<f32>; 2],
     pub combined: Vec<f32>,
     pub dweights: Vec<f32>,
@@ -36,6 +38,7 @@ impl Workspace {
         let (m, b, w) = (shape.rows(), shape.sequences, heads.inner());
         let block = || zeros(QUERIES.min(heads.tokens) * (QUERIES.min(heads.tokens) + heads.carried));
         Self {
+            exact: false,
             position: vec![0; b],
             steps: (0..heads.width / 2).map(|i| rotary_step(i, heads.width)).collect(),
             starts: vec![0; m],
@@ -50,8 +53,9 @@ impl Workspace {
         }
     }
 
-    /// Follows a chunk whose rows start a story where `reset` says so.
-    pub fn begin(&mut self, reset: &[bool]) {
+    /// Follows a chunk whose rows start a story where `reset` says so, and whose products are f32 if `exact`.
+    pub fn begin(&mut self, reset: &[bool], exact: bool) {
+        self.exact = exact;
         let Some(heads) = self.heads else { return };
         let b = heads.sequences;
         for (i, (&reset, start)) in reset.iter().zip(&mut self.starts).enumerate() {
