@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
 
-use flashlm_core::config::{ModelConfig, RcsmConfig};
+use flashlm_core::config::{AttentionConfig, AttentionMap, Heads, Mixer, ModelConfig, RcsmConfig};
 use trainer::kernels::{Isa, Kernels, Precision};
 use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng, StepOptions, TrainDepth};
 use trainer::optim::{self, Kind, Optimiser};
@@ -58,6 +58,17 @@ const SMALL: ModelConfig = ModelConfig {
     ..ModelConfig::SUPERNOVA
 };
 
+/// The other layers: recurrence with heads and token shifts, attention and routing.
+fn others() -> [ModelConfig; 2] {
+    let small = |base| ModelConfig { vocab: 320, d_model: 64, layers: 3, d_ffn: 96, ..base };
+    let heads = Heads { count: 2, width: 32 };
+    let attention = AttentionConfig { heads, window: 24, map: AttentionMap::Difference };
+    [
+        ModelConfig { mixer: Mixer::ParallelRecurrence(heads), ..small(ModelConfig::THUNDERBOLT) },
+        ModelConfig { mixer: Mixer::Attention(attention), ..small(ModelConfig::NOVA_IGNITION) },
+    ]
+}
+
 /// An engine with its optimiser and the tokens it is fed.
 struct Training {
     engine: Engine,
@@ -66,12 +77,12 @@ struct Training {
 }
 
 impl Training {
-    fn new(kernels: Kernels, kind: Kind, threads: usize, accumulate: usize) -> Self {
-        let params = Params::init(&SMALL, 1);
+    fn new(config: ModelConfig, kernels: Kernels, kind: Kind, threads: usize, accumulate: usize) -> Self {
+        let params = Params::init(&config, 1);
         let settings = optim::Settings { kind, ..optim::Settings::default() };
         let optimiser = Optimiser::new(kernels, &params.layout, settings);
         let shape = BatchShape { threads, sequences: 3, tokens: 40, accumulate };
-        let engine = Engine::new(SMALL, kernels, params, shape, EmbeddingMode::Int8);
+        let engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
         Self { engine, optimiser, rng: Rng::new(5) }
     }
 
@@ -118,7 +129,7 @@ fn a_training_step_allocates_nothing_after_the_first() {
             if gemm && threads > 1 {
                 continue;
             }
-            let mut training = Training::new(kernels, kind, threads, accumulate);
+            let mut training = Training::new(SMALL, kernels, kind, threads, accumulate);
             let (calls, bytes) = training.engine.pool().install(|| {
                 training.step(ADAPTIVE);
                 // another depth reads the same memory
@@ -132,7 +143,21 @@ fn a_training_step_allocates_nothing_after_the_first() {
         }
     }
 
-    let mut training = Training::new(Kernels::detect(), Kind::Muon, 1, 1);
+    for config in others() {
+        let kernels = Kernels::detect();
+        // attention multiplies in f32
+        let gemm = kernels.precision() == Precision::F32 || matches!(config.mixer, Mixer::Attention(_));
+        let mut training = Training::new(config, kernels, Kind::Muon, 1, 1);
+        let (calls, bytes) = training.engine.pool().install(|| {
+            training.step(ADAPTIVE);
+            count(|| (0..4).for_each(|_| training.step(ADAPTIVE)))
+        });
+        assert_eq!(bytes, 0, "{config:?}: bytes left after four steps");
+        assert!(gemm || calls == 0, "{config:?}: {calls} allocations in four steps");
+        kept.push(training);
+    }
+
+    let mut training = Training::new(SMALL, Kernels::detect(), Kind::Muon, 1, 1);
     if training.engine.kernels().precision() == Precision::Bf16 {
         training.step(ADAPTIVE);
         let (calls, _) = count(|| (0..10).for_each(|_| training.step(ADAPTIVE)));
