@@ -145,8 +145,7 @@ fn a_training_step_allocates_nothing_after_the_first() {
 
     for config in others() {
         let kernels = Kernels::detect();
-        // attention multiplies in f32
-        let gemm = kernels.precision() == Precision::F32 || matches!(config.mixer, Mixer::Attention(_));
+        let gemm = kernels.precision() == Precision::F32;
         let mut training = Training::new(config, kernels, Kind::Muon, 1, 1);
         let (calls, bytes) = training.engine.pool().install(|| {
             training.step(ADAPTIVE);
