@@ -313,10 +313,8 @@ pub(super) fn odd_lines(depth: usize) -> usize {
 #[derive(Clone)]
 pub struct Workspace {
     /// The left factor in bfloat16, row-major.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(super) left: Buffer<u16>,
     /// The right factor in bfloat16 panels.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(super) right: Buffer<u16>,
     /// A product before it is added to its destination, or a factor in f32.
     pub(super) float: Buffer<f32>,

@@ -247,7 +247,8 @@ impl Replica {
         scratch.profile.lap(Part::Head);
     }
 
-    /// Forward alone, with the head and the products of attention in f32: sets `self.nats`; `visit` sees (row, logits) of every row.
+    /// Forward alone, with the head and the products of attention in f32: sets `self.nats`; `visit` sees (row, logits)
+    /// of every row.
     pub fn score(
         &mut self,
         model: &PackedModel,

@@ -1,7 +1,7 @@
 //! What lies between the projections: weights from queries and keys, and what they read of the values.
 
 use super::window::Workspace;
-use crate::kernels::{self, Kernels, Strided, Write};
+use crate::kernels::{self, Kernels, Precision, Strided, Write};
 use crate::nn::norm::dot;
 use crate::nn::shape::{Shape, row, row_mut};
 use flashlm_core::config::{AttentionConfig, MAX_HEADS};
@@ -197,7 +197,9 @@ pub fn forward(
     workspace: &mut Workspace,
     ws: &mut kernels::Workspace,
 ) {
-    h.reserve(ws);
+    if kernels.precision() == Precision::Bf16 {
+        h.reserve(ws);
+    }
     let Workspace { starts, weights: [first, second], .. } = workspace;
     for at in h.blocks() {
         let block = Block::new(h, at, starts);
@@ -288,23 +290,9 @@ pub fn backward(
                 },
             );
             let dscores = Strided::new(weights, queries, n, n);
-            kernels.strided_product(
-                dscores,
-                block.key(k, map),
-                &mut dq[block.query_at(map)..],
-                h.width,
-                Write::Set,
-                ws,
-            );
-            let into_keys = dscores.transposed();
-            kernels.strided_product(
-                into_keys,
-                block.query(q, map),
-                &mut dk[block.key_at(map)..],
-                h.width,
-                Write::Add,
-                ws,
-            );
+            let (dq, dk) = (&mut dq[block.query_at(map)..], &mut dk[block.key_at(map)..]);
+            kernels.strided_product(dscores, block.key(k, map), dq, h.width, Write::Set, ws);
+            kernels.strided_product(dscores.transposed(), block.query(q, map), dk, h.width, Write::Add, ws);
         }
     }
 }

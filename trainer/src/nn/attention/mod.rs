@@ -193,10 +193,9 @@ impl Attention {
             scratch.profile.lap(Part::Attention);
         }
         let factors = (&self.q[..], &self.k[..], &self.v[..]);
-        let (inner_kernels, attention) =
-            (if scratch.attention.exact { kernels.in_f32() } else { kernels }, &mut scratch.attention);
-        let (y_inner, workspace) = (&mut self.y, &mut scratch.workspace);
-        inner::forward(inner_kernels, &heads, lambda.as_ref(), factors, y_inner, attention, workspace);
+        let (attention, workspace) = (&mut scratch.attention, &mut scratch.workspace);
+        let inner_kernels = if attention.exact { kernels.in_f32() } else { kernels };
+        inner::forward(inner_kernels, &heads, lambda.as_ref(), factors, &mut self.y, attention, workspace);
         scratch.profile.lap_products(Part::Attention, scratch.workspace.take_macs());
         for (block, rows) in blocks(m).enumerate() {
             let (q_out, read, y_r) = (&mut self.q_out[block], &self.y, &mut self.y_r);
