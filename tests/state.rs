@@ -52,9 +52,11 @@ fn two_stories_in_one_sequence_train_like_two_sequences() {
             &OPTIONS,
         );
         assert!((one_stats.loss - two_stats.loss).abs() < 1e-6 * two_stats.loss, "{name}");
+        // attention's sums are blocked otherwise in training, which may move an int8 by one step
+        let tolerance = if config.heads().is_some() { 2e-3 } else { 1e-4 };
         for t in &one.params().layout.tensors {
             let d = distance(&one.grads()[t.range()], &two.grads()[t.range()]);
-            assert!(d < 1e-4, "{name}: the gradient of {} differs by {d:.1e}", t.name);
+            assert!(d < tolerance, "{name}: the gradient of {} differs by {d:.1e}", t.name);
         }
     }
 }
@@ -70,9 +72,7 @@ fn a_story_cut_into_chunks_scores_the_same() {
             let cut = engine(config, Isa::detect(), 2, 8).evaluate(&stories, depth);
             assert_eq!(whole.tokens, 50 + 3 + 17 + 80 + 1 + 31 + 5);
             assert_eq!(whole.tokens, cut.tokens);
-            // attention's sums are blocked otherwise, which may move an int8 by one step
-            let tolerance = if config.heads().is_some() { 1e-4 } else { 1e-9 };
-            assert!((whole.bits - cut.bits).abs() < tolerance * whole.bits, "{name}: {} {}", whole.bits, cut.bits);
+            assert!((whole.bits - cut.bits).abs() < 1e-9 * whole.bits, "{name}: {} {}", whole.bits, cut.bits);
             assert_eq!(whole.mean_passes, cut.mean_passes, "{name}");
         }
     }

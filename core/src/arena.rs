@@ -6,6 +6,7 @@
 
 use crate::blob::layout::input_rows;
 use crate::config::{AttentionConfig, ChannelMixer, Mixer, ModelConfig, RcsmConfig};
+use crate::parts::Parts;
 use bytemuck::{Pod, Zeroable};
 
 /// The most tokens a session prefills together.
@@ -35,6 +36,8 @@ pub(crate) const fn padded(rows: usize) -> usize {
 pub(crate) struct Layout {
     /// What a block's mixer carries from token to token, and what its channel mixer does; see [`mixer_bytes`].
     mixer: usize,
+    /// Lines of it, the first, that are no floats but the attention's ring.
+    ring: usize,
     ffn: usize,
     layers: usize,
     /// Steps of the rotary positions a token, in 2^-32 turns: half a head's width of them, u32.
@@ -69,18 +72,28 @@ pub(crate) const fn rcsm_floats(r: &RcsmConfig) -> usize {
 
 /// Bytes of one block's mixer state. Gated recurrence: h, then the normalised input of the token before, D floats each.
 /// Parallel recurrence: the same with W floats of h. Attention: a ring of `window` slots, each the keys of every
-/// softmax (W each) and the values (W) in half precision.
+/// softmax (W each) and the values (W) as int8; then, for each slot, the scales of its heads, f32.
 const fn mixer_bytes(c: &ModelConfig) -> usize {
     let (d, w) = (c.d_model as usize, c.inner());
     match c.mixer {
         Mixer::GatedRecurrence | Mixer::ParallelRecurrence(_) => (w + d) * 4,
-        Mixer::Attention(a) => a.window as usize * slot_channels(&a) * 2,
+        Mixer::Attention(a) => 64 * ring_lines(&a) + a.window as usize * slot_heads(&a) * 4,
     }
 }
 
 /// Channels of one slot of the attention's ring.
 pub(crate) const fn slot_channels(a: &AttentionConfig) -> usize {
-    (a.map.softmaxes() + 1) * a.heads.inner()
+    slot_heads(a) * a.heads.width as usize
+}
+
+/// Heads of one slot, each with a scale of its own: the keys' of every softmax, then the values'.
+pub(crate) const fn slot_heads(a: &AttentionConfig) -> usize {
+    (a.map.softmaxes() + 1) * a.heads.count as usize
+}
+
+/// Lines of the ring without its scales.
+pub(crate) const fn ring_lines(a: &AttentionConfig) -> usize {
+    lines(a.window as usize * slot_channels(a))
 }
 
 impl Layout {
@@ -92,9 +105,9 @@ impl Layout {
             ChannelMixer::ShiftedRelu2 => d * 4,
         };
         let rotary = c.rotary_pairs();
-        let scores = match c.mixer {
-            Mixer::GatedRecurrence | Mixer::ParallelRecurrence(_) => 0,
-            Mixer::Attention(a) => a.map.softmaxes() * a.window as usize,
+        let (ring, scores) = match c.mixer {
+            Mixer::GatedRecurrence | Mixer::ParallelRecurrence(_) => (0, 0),
+            Mixer::Attention(a) => (ring_lines(&a), a.map.softmaxes() * a.window as usize),
         };
         let routed = c.routed(c.layers as usize - 1);
         let (mut memory, mut rcsm, mut width) = (0, 0, 0);
@@ -113,6 +126,7 @@ impl Layout {
         let widest_output = if widest_output > width { widest_output } else { width };
         Self {
             mixer: lines(mixer_bytes(c)),
+            ring,
             ffn: lines(ffn_bytes),
             layers: c.layers as usize,
             rotary: lines(rotary * 4),
@@ -131,6 +145,15 @@ impl Layout {
     /// Lines that [`State`] takes.
     pub(crate) const fn state_lines(&self) -> usize {
         1 + self.layers * (self.mixer + self.ffn) + self.rotary + self.memory + self.head
+    }
+
+    /// The floats of a state between its header and the head's activations. The rotary steps count as such: none looks like
+    /// a NaN.
+    pub(crate) fn state_floats<'a>(&self, state: &'a [Line]) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        let (mixers, others) = state.cut(self.layers * self.mixer);
+        let ring = self.ring;
+        let mixers = mixers.rows(self.mixer).map(move |mixer| mixer.cut(ring).1);
+        mixers.chain([others]).map(bytemuck::must_cast_slice)
     }
 
     /// Lines of the head's activations, the last of the state.

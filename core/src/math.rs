@@ -263,35 +263,6 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     fold_lanes(acc)
 }
 
-/// The largest finite half-precision value.
-const F16_MAX: f32 = 65504.0;
-/// The least normal one, 2^-14: anything smaller is stored as zero, so that no denormal ever meets the arithmetic.
-const F16_MIN: f32 = 6.103_515_6e-5;
-
-/// `x` in half precision (IEEE 754 binary16), ties to even; clamped to the finite range, NaN to its upper end, and zero
-/// below the normal one.
-#[inline(always)]
-pub fn to_f16(x: f32) -> u16 {
-    // a NaN's sign is the processor's affair, and must not be the model's
-    let sign = if x < 0.0 { 0x8000 } else { 0 };
-    let size = x.abs();
-    let size = if size < F16_MAX { size } else { F16_MAX };
-    let bits = size.to_bits();
-    // the bits that go are rounded, then the exponent's bias falls from 127 to 15
-    let rounded = bits + 0xFFF + (bits >> 13 & 1);
-    let half = (rounded.wrapping_sub(112 << 23) >> 13) as u16;
-    sign | if size < F16_MIN { 0 } else { half }
-}
-
-/// A value of [`to_f16`], exactly.
-#[inline(always)]
-pub fn from_f16(half: u16) -> f32 {
-    let bits = u32::from(half);
-    // 2^112 mends the exponent's bias, and zero stays zero
-    let size = f32::from_bits((bits & 0x7FFF) << 13) * f32::from_bits(0x7780_0000);
-    f32::from_bits(size.to_bits() | (bits & 0x8000) << 16)
-}
-
 /// The step that pair `index` of a rotary embedding (Su et al., 2021) over `width` channels turns a token, in 2^-32
 /// turns: `10000^(-2 index / width) / 2 pi`. As an integer it stays exact however far a story goes.
 pub fn rotary_step(index: usize, width: usize) -> u32 {
@@ -326,27 +297,6 @@ pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn half_precision_is_what_the_standard_says() {
-        for (x, bits) in
-            [(1.0, 0x3C00), (-2.0, 0xC000), (65504.0, 0x7BFF), (1e9, 0x7BFF), (-1e9, 0xFBFF), (f32::NAN, 0x7BFF)]
-        {
-            assert_eq!(to_f16(x), bits, "{x}");
-        }
-        assert_eq!((to_f16(-f32::NAN), to_f16(f32::NEG_INFINITY)), (0x7BFF, 0xFBFF));
-        // ties go to even: 1 + 2^-11 lies between 1 and 1 + 2^-10
-        assert_eq!(to_f16(1.0 + 1.0 / 2048.0), 0x3C00);
-        assert_eq!(to_f16(1.0 + 3.0 / 2048.0), 0x3C02);
-        assert_eq!((to_f16(F16_MIN), to_f16(6e-5), to_f16(-6e-5), to_f16(0.0)), (0x0400, 0, 0x8000, 0));
-        // every normal value goes there and back
-        for half in (0..=u16::MAX).filter(|h| (0x0400..0x7C00).contains(&(h & 0x7FFF))) {
-            assert_eq!(to_f16(from_f16(half)), half);
-            let (exponent, fraction) = (i32::from(half >> 10 & 31), f64::from(half & 0x3FF));
-            let want = (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15);
-            assert_eq!(f64::from(from_f16(half & 0x7FFF)), want);
-        }
-    }
 
     #[test]
     fn rotary_angles_are_those_of_the_formula() {

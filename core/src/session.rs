@@ -165,14 +165,14 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
             return Err(SessionError::State);
         }
         let (floats, head) = rest.cut(rest.len().saturating_sub(self.layout.head_lines()));
-        let floats: &[f32] = bytemuck::must_cast_slice(floats);
+        let mut floats = self.layout.state_floats(floats).flatten();
         let head: &[i16] = bytemuck::must_cast_slice(head);
         let d: usize = self.model.config().d_model.into();
         let scale = f32::from_bits(header.head_scale);
         // The kernels' sums are proven for |q| <= 32767, and quantising relies on arithmetic's own NaN, whose low bits
         // are zero.
         let written = |v: f32| !v.is_nan() || v.to_bits() << 16 == 0;
-        if !floats.iter().all(|&v| written(v)) || !written(scale) || head.front(d).contains(&i16::MIN) {
+        if !floats.all(|&v| written(v)) || !written(scale) || head.front(d).contains(&i16::MIN) {
             return Err(SessionError::Damaged);
         }
         own.set(state);

@@ -1,33 +1,40 @@
 //! Causal attention over the last tokens, plain or differential (Ye et al., 2024, "Differential Transformer"): queries
-//! and keys normalised, rotary positions counted from the story's start, keys and values kept in a ring in half
-//! precision.
+//! and keys normalised, rotary positions counted from the story's start, keys and values kept in a ring as int8 with a
+//! scale for every head.
 
 use super::{Positions, Reach};
-use crate::arena::{MAX_CHUNK, Scratch, slot_channels};
+use crate::arena::{MAX_CHUNK, Scratch, slot_channels, slot_heads};
 use crate::kernels::Kernels;
 use crate::math::{self, LANES};
 use crate::model::Attention;
 use crate::parts::Parts;
 
-/// Adds the mixer's output to the residual stream `s.x` (T x D) and puts the tokens' keys and values into `ring`
-/// (window slots, each the keys, W for every softmax, and W values).
+/// Keys and values of the last tokens: window slots, each the keys, W for every softmax, and W values.
+pub(crate) struct Ring<'a> {
+    pub codes: &'a mut [i8],
+    /// What every head of a slot is to be multiplied by.
+    pub scales: &'a mut [f32],
+}
+
+/// Adds the mixer's output to the residual stream `s.x` (T x D) and puts the tokens' keys and values into `ring`.
 pub(crate) fn attention(
     m: &Attention<'_>,
     kernels: Kernels,
     tokens: usize,
     positions: &Positions,
     reach: Reach,
-    ring: &mut [u16],
+    ring: Ring<'_>,
     s: &mut Scratch<'_>,
 ) {
     let (d, w, window) = (m.gain.len(), m.config.heads.inner(), usize::from(m.config.window));
-    let maps = m.config.map.softmaxes();
-    let (width, slot) = (usize::from(m.config.heads.width), slot_channels(&m.config));
+    let (maps, count) = (m.config.map.softmaxes(), usize::from(m.config.heads.count));
+    let (width, slot, heads) = (usize::from(m.config.heads.width), slot_channels(&m.config), slot_heads(&m.config));
     let rows = maps * w + slot;
-    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && ring.len() >= window * slot && w.is_multiple_of(width));
+    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && w.is_multiple_of(width));
+    debug_assert!(ring.codes.len() >= window * slot && ring.scales.len() >= window * heads);
     debug_assert!([m.q_gain, m.k_gain, m.head_gain].iter().all(|v| v.len() == width));
     debug_assert!([m.input.rows(), m.output.rows()] == [rows, d] && [m.input.columns, m.output.columns] == [d, w]);
-    let ring = ring.front_mut(window * slot);
+    let (codes, scales) = (ring.codes.front_mut(window * slot), ring.scales.front_mut(window * heads));
     let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
     let wide = s.wide.front_mut(tokens * rows);
     let mut scale = [0.0; MAX_CHUNK];
@@ -65,9 +72,10 @@ pub(crate) fn attention(
                     normalise(key, m.k_gain);
                     math::rotate(key, cos, sin);
                 }
-                let kept = ring.cut_mut(at * slot).1.front_mut(slot);
-                for (kept, &new) in kept.iter_mut().zip(keys.iter().chain(values.iter())) {
-                    *kept = math::to_f16(new);
+                let new = keys.rows(width).chain(values.rows(width));
+                let kept = codes.cut_mut(at * slot).1.rows_mut(width).zip(scales.cut_mut(at * heads).1);
+                for (new, (kept, scale)) in new.zip(kept) {
+                    *scale = math::quantise_int8(new, kept);
                 }
                 if reach == Reach::State {
                     continue;
@@ -78,25 +86,30 @@ pub(crate) fn attention(
                     query.iter_mut().for_each(|q| *q *= temperature);
                 }
                 // slots from the oldest token's on; in the first lap those behind this one belong to no token
-                let (newer, older) = ring.cut((at + 1) * slot);
+                let (newer, older) = codes.cut((at + 1) * slot);
+                let (newer_scales, older_scales) = scales.cut((at + 1) * heads);
                 let older = if position < window as u64 { &[] } else { older };
-                let held = || older.rows(slot).chain(newer.rows(slot));
+                let held = || {
+                    let older = older.rows(slot).zip(older_scales.rows(heads));
+                    older.chain(newer.rows(slot).zip(newer_scales.rows(heads)))
+                };
                 let (first, second) = (first.front_mut(held().count()), &mut *second);
                 let (queries, other_queries) = queries.cut(w);
                 for (h, (y, query)) in values.rows_mut(width).zip(queries.rows(width)).enumerate() {
-                    let channel = h * width;
-                    weights(query, held(), channel, first);
+                    weights(query, held(), h, first);
                     if let Some(&lambda) = m.lambda.get(h) {
                         let second = second.front_mut(first.len());
-                        weights(other_queries.part(channel, width), held(), w + channel, second);
+                        weights(other_queries.part(h * width, width), held(), count + h, second);
                         for (a, &b) in first.iter_mut().zip(second.iter()) {
                             *a -= lambda * b;
                         }
                     }
                     y.fill(0.0);
                     for (&weight, slot) in first.iter().zip(held()) {
-                        for (y, &v) in y.iter_mut().zip(slot.part(maps * w + channel, width)) {
-                            *y += weight * math::from_f16(v);
+                        let (value, scale) = head(slot, maps * count + h, width);
+                        let weight = weight * scale;
+                        for (y, &v) in y.iter_mut().zip(value) {
+                            *y += weight * f32::from(v);
                         }
                     }
                     normalise(y, m.head_gain);
@@ -123,18 +136,28 @@ fn normalise(x: &mut [f32], gain: &[f32]) {
     }
 }
 
-/// One query's softmax over `slots`, whose channels from `channel` on are the head's keys.
+/// A slot's codes and scales.
+type Slot<'a> = (&'a [i8], &'a [f32]);
+
+/// Codes and scale of head `index` of a slot.
 #[inline(always)]
-fn weights<'a>(query: &[f32], slots: impl Iterator<Item = &'a [u16]>, channel: usize, out: &mut [f32]) {
+fn head((codes, scales): Slot<'_>, index: usize, width: usize) -> (&[i8], f32) {
+    debug_assert!(index < scales.len());
+    (codes.part(index * width, width), scales.get(index).copied().unwrap_or_default())
+}
+
+/// One query's softmax over the keys that head `index` of `slots` holds.
+#[inline(always)]
+fn weights<'a>(query: &[f32], slots: impl Iterator<Item = Slot<'a>>, index: usize, out: &mut [f32]) {
     for (score, slot) in out.iter_mut().zip(slots) {
-        let key = slot.part(channel, query.len());
+        let (key, scale) = head(slot, index, query.len());
         let mut acc = [0.0; LANES];
         for (q, k) in query.as_chunks::<LANES>().0.iter().zip(key.as_chunks::<LANES>().0) {
             for lane in 0..LANES {
-                acc[lane] += q[lane] * math::from_f16(k[lane]);
+                acc[lane] += q[lane] * f32::from(k[lane]);
             }
         }
-        *score = math::fold_lanes(acc);
+        *score = math::fold_lanes(acc) * scale;
     }
     let most = math::max(out);
     for score in out.iter_mut() {

@@ -1,8 +1,8 @@
 //! A block: mixer, channel mixer, and where the model has one the router that lets tokens pass it by (mixture of depths,
 //! Raposo et al., 2024).
 
-use super::{Positions, Resets, attention, gated_recurrence, glu, parallel_recurrence, relu2};
-use crate::arena::{Line, MAX_CHUNK, Scratch};
+use super::{Positions, Resets, Ring, attention, gated_recurrence, glu, parallel_recurrence, relu2};
+use crate::arena::{Line, MAX_CHUNK, Scratch, ring_lines};
 use crate::kernels::Kernels;
 use crate::math;
 use crate::model::{Block, BlockFfn, BlockMixer};
@@ -84,7 +84,9 @@ fn mix(
             parallel_recurrence(m, kernels, tokens, resets, reach, state, s);
         }
         BlockMixer::Attention(m) => {
-            let ring = bytemuck::must_cast_slice_mut(state);
+            let (codes, scales) = state.cut_mut(ring_lines(&m.config));
+            let ring =
+                Ring { codes: bytemuck::must_cast_slice_mut(codes), scales: bytemuck::must_cast_slice_mut(scales) };
             attention(m, kernels, tokens, positions, reach, ring, s);
         }
     }

@@ -10,7 +10,7 @@ mod parallel;
 mod rcsm;
 mod relu2;
 
-use attention::attention;
+use attention::{Ring, attention};
 pub(crate) use block::{Reach, block};
 pub(crate) use embedding::{embed, final_norm};
 use gated::gated_recurrence;

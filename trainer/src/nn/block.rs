@@ -2,7 +2,7 @@
 
 use super::attention::Attention;
 use super::glu::{self, Glu};
-use super::head::{EmbeddingMode, LossScale};
+use super::head::LossScale;
 use super::parallel::ParallelRecurrence;
 use super::params::Layout;
 use super::recurrence::{self, GatedRecurrence, Scratch};
@@ -89,14 +89,7 @@ pub struct Block {
 }
 
 impl Block {
-    pub fn new(
-        kernels: Kernels,
-        config: &ModelConfig,
-        layout: &Layout,
-        layer: usize,
-        mode: EmbeddingMode,
-        shape: Shape,
-    ) -> Self {
+    pub fn new(kernels: Kernels, config: &ModelConfig, layout: &Layout, layer: usize, shape: Shape) -> Self {
         let (d, f) = (config.d_model as usize, config.d_ffn as usize);
         let relu2 = |shift| Ffn::Relu2(Relu2::new(kernels, layout, layer, shift, (d, f), shape));
         Self {
@@ -109,7 +102,7 @@ impl Block {
                     Mixer::Parallel(ParallelRecurrence::new(kernels, layout, layer, floor, heads, d, shape))
                 }
                 config::Mixer::Attention(attention) => {
-                    Mixer::Attention(Attention::new(kernels, layout, layer, attention, mode, d, shape))
+                    Mixer::Attention(Attention::new(kernels, layout, layer, attention, d, shape))
                 }
             },
             ffn: match config.ffn {

@@ -1,5 +1,6 @@
 //! The whole model over all threads: one replica each, one gradient reduction per optimiser step.
 
+use super::attention::KeyValues;
 use super::head::{EmbeddingMode, IGNORE, LossScale};
 use super::params::{Layout, Params};
 use super::profile::{Part, PartProfile, Profile, StepProfile};
@@ -134,6 +135,11 @@ impl Engine {
         if let Some(rcsm) = &mut self.packed.config.rcsm {
             rcsm.memory_writes = on;
         }
+    }
+
+    /// Says what keys and values are rounded to from now on, instead of what the embedding's mode stands for.
+    pub fn set_key_values(&mut self, key_values: KeyValues) {
+        self.replicas.iter_mut().for_each(|replica| replica.set_key_values(key_values));
     }
 
     pub fn kernels(&self) -> Kernels {

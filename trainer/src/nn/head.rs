@@ -1,5 +1,6 @@
 //! The embedding and, tied to it, the output head with its cross-entropy: logits exist for a block of rows at a time.
 
+use super::attention::KeyValues;
 use super::norm::rms_norm_backward;
 use super::profile::Part;
 use super::recurrence::Scratch;
@@ -14,14 +15,24 @@ pub const IGNORE: u16 = u16::MAX;
 /// Rows whose logits exist at once.
 const BLOCK: usize = 128;
 
-/// What the forward sees of the embedding, and of the keys and values that attention looks back at.
+/// What the forward sees of the embedding, and at first of the keys and values that attention looks back at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmbeddingMode {
-    /// Rows rounded to int8 by their absmax, as the blob stores them, keys and values to half precision, as sessions
-    /// keep them; gradients pass straight through.
+    /// Rows rounded to int8 by their absmax, as the blob stores them, and so are keys and values, as sessions keep
+    /// them; gradients pass straight through.
     Int8,
     /// The floats: what the reference computes.
     Float,
+}
+
+impl EmbeddingMode {
+    /// What keys and values are rounded to.
+    pub fn key_values(self) -> KeyValues {
+        match self {
+            Self::Int8 => KeyValues::Int8,
+            Self::Float => KeyValues::F32,
+        }
+    }
 }
 
 /// The embedding (V, D), packed.

@@ -20,6 +20,7 @@ mod replica;
 mod routing;
 mod shape;
 
+pub use attention::KeyValues;
 pub use engine::{BatchShape, Engine, Evaluation, StepOptions, StepStats, Story, TrainDepth};
 pub use head::{EmbeddingMode, IGNORE};
 pub use params::{Layout, ParamKind, Params, Rng, TensorSpec};

@@ -1,6 +1,6 @@
 //! One thread's copy of everything that depends on the micro-batch: activations, carried state, gradients.
 
-use super::attention;
+use super::attention::{self, KeyValues};
 use super::block::{self, Block};
 use super::head::{self, EmbeddingMode, Head, IGNORE, LossScale};
 use super::params::{Layout, RcsmSpans};
@@ -102,7 +102,7 @@ impl Replica {
         let narrow = (5 * widest).max(f).max(shape.sequences * r + 3 * r + s + o);
         Self {
             shape,
-            blocks: (0..layers).map(|i| Block::new(kernels, config, layout, i, mode, shape)).collect(),
+            blocks: (0..layers).map(|i| Block::new(kernels, config, layout, i, shape)).collect(),
             rcsm,
             head: Head::new(config.vocab as usize, d),
             x: (0..points).map(|_| zeros(m * d)).collect(),
@@ -113,7 +113,7 @@ impl Replica {
                 carry: vec![0.0; shape.sequences * widest],
                 wide: zeros(BLOCK_ROWS * Block::widest(config)),
                 kept: zeros(if routed { m * d } else { 0 }),
-                attention: attention::Workspace::new(config, shape),
+                attention: attention::Workspace::new(config, mode.key_values(), shape),
                 narrow: vec![0.0; narrow],
                 workspace: Workspace::new(),
                 profile: Profile::new(config.rcsm.map_or(0, |c| c.depths[c.depths.len() - 1] as usize)),
@@ -180,12 +180,17 @@ impl Replica {
         self.scratch.attention.load(&state[at..]);
     }
 
+    /// Says what keys and values are rounded to from now on.
+    pub fn set_key_values(&mut self, key_values: KeyValues) {
+        self.scratch.attention.key_values = key_values;
+    }
+
     /// Makes the next chunk start every sequence from the initial state.
     pub fn start_afresh(&mut self) {
         self.fresh = true;
     }
 
-    /// Runs the model over `self.ids` up to the last norm, the products of attention in f32 if `exact`.
+    /// Runs the model over `self.ids` up to the last norm, attention in core's order if `exact`.
     fn forward(&mut self, model: &PackedModel, params: &[f32], options: ForwardOptions, exact: bool) {
         for (i, (reset, &id)) in self.reset.iter_mut().zip(&self.ids).enumerate() {
             *reset = model.config.eot == Some(id as u32) || (self.fresh && i < self.shape.sequences);
@@ -247,7 +252,7 @@ impl Replica {
         scratch.profile.lap(Part::Head);
     }
 
-    /// Forward alone, with the head and the products of attention in f32: sets `self.nats`; `visit` sees (row, logits)
+    /// Forward alone, with the head in f32 and attention in core's order: sets `self.nats`; `visit` sees (row, logits)
     /// of every row.
     pub fn score(
         &mut self,

@@ -2,19 +2,21 @@
 //! normalised, rotary positions counted from the story's start (Ye et al., 2024; Su et al., 2021).
 //!
 //! The keys and values of the window before a chunk are carried into it, as inference carries them in its ring, but
-//! gradients stop at the chunk's start, as they do for every state. The products run block by block of
-//! queries against the keys any of them sees, in training's precision, in evaluation in f32; backward makes the
-//! weights again instead of keeping them.
+//! gradients stop at the chunk's start, as they do for every state. In training the products run block by block of
+//! queries against the keys any of them sees, and backward makes the weights again instead of keeping them. Evaluation
+//! goes query by query, in core's order.
 
 mod backward;
+mod exact;
 mod inner;
+mod key_values;
 mod window;
 
+pub use key_values::KeyValues;
 pub use window::Workspace;
 
 use self::inner::Heads;
 use super::block::Projections;
-use super::head::EmbeddingMode;
 use super::input::Input;
 use super::params::Layout;
 use super::profile::Part;
@@ -22,7 +24,7 @@ use super::recurrence::Scratch;
 use super::shape::{Activations, Shape, add, blocks, row};
 use crate::kernels::{Kernels, QuantisedRows, zeros};
 use flashlm_core::config::{AttentionConfig, MAX_HEADS};
-use flashlm_core::math::{from_f16, rms_norm, rotate, sigmoid, to_f16};
+use flashlm_core::math::{rms_norm, rotate, sigmoid};
 use std::ops::Range;
 
 /// Where one layer's tensors lie, neighbours joined.
@@ -45,8 +47,6 @@ pub struct Attention {
     d: usize,
     heads: Heads,
     shape: Shape,
-    /// Whether keys and values are rounded to half precision, as the packed model keeps them.
-    mode: EmbeddingMode,
     input: Input,
     /// Outputs of the projections, (M, (2 maps + 1) W).
     projected: Activations,
@@ -55,6 +55,9 @@ pub struct Attention {
     /// Keys and values, those carried first, (B, maps, H, C + T, width) and (B, H, C + T, width).
     k: Vec<f32>,
     v: Vec<f32>,
+    /// In evaluation, what every head of a key and of a value is to be multiplied by, laid out as these.
+    k_scale: Vec<f32>,
+    v_scale: Vec<f32>,
     /// 1 / rms of every query head, key head and read-out head, (M, maps H), (M, maps H), (M, H).
     q_r: Vec<f32>,
     k_r: Vec<f32>,
@@ -71,7 +74,6 @@ impl Attention {
         layout: &Layout,
         layer: usize,
         config: AttentionConfig,
-        mode: EmbeddingMode,
         d: usize,
         shape: Shape,
     ) -> Self {
@@ -92,12 +94,13 @@ impl Attention {
             },
             d,
             shape,
-            mode,
             input: Input::new(one("norm.gain"), None, d, shape),
             projected: Activations::new(kernels, m, (2 * maps + 1) * w),
             q: zeros(m * maps * w),
             k: zeros(shape.sequences * heads.seen() * maps * w),
             v: zeros(shape.sequences * heads.seen() * w),
+            k_scale: vec![0.0; shape.sequences * heads.seen() * maps * h],
+            v_scale: vec![0.0; shape.sequences * heads.seen() * h],
             q_r: vec![0.0; m * maps * h],
             k_r: vec![0.0; m * maps * h],
             y_r: vec![0.0; m * h],
@@ -150,6 +153,11 @@ impl Attention {
                 head.copy_within(heads.tokens * width.., 0);
             }
         }
+        for scales in [&mut self.k_scale, &mut self.v_scale] {
+            for head in scales.chunks_exact_mut(heads.seen()) {
+                head.copy_within(heads.tokens.., 0);
+            }
+        }
         for (block, rows) in blocks(m).enumerate() {
             self.input.forward(kernels, (block, rows.clone()), params, x, reset, scratch);
             scratch.profile.lap(Part::Attention);
@@ -157,13 +165,14 @@ impl Attention {
             kernels.ternary_forward(self.input.q(block), &weights.input, projected, &mut scratch.workspace);
             scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
             let (all_q, all_k, all_v, q_r, k_r) = (&mut self.q, &mut self.k, &mut self.v, &mut self.q_r, &mut self.k_r);
-            let (rotation, mode) = (&scratch.attention.rotation, self.mode);
+            let (k_scale, v_scale) = (&mut self.k_scale, &mut self.v_scale);
+            let attention = &scratch.attention;
             kernels.vectorise(
                 #[inline(always)]
                 || {
                     for (p, i) in rows.clone().enumerate() {
                         let (t, sequence) = (i / b, i % b);
-                        let (cos, sin) = row(rotation, i, width).split_at(width / 2);
+                        let (cos, sin) = row(&attention.rotation, i, width).split_at(width / 2);
                         let (query, rest) = row(projected, p, (2 * maps + 1) * w).split_at(maps * w);
                         let (key, value) = rest.split_at(maps * w);
                         let seen = heads.carried + t;
@@ -173,19 +182,17 @@ impl Attention {
                             q_r[i * maps * h + j] = rms_norm(&query[at.clone()], q_gain, q);
                             rotate(q, cos, sin);
                             q.iter_mut().for_each(|q| *q *= temperature);
-                            let k = &mut all_k[heads.key_at(sequence, j, seen)..][..width];
+                            let key_at = heads.key_at(sequence, j, seen);
+                            let k = &mut all_k[key_at..][..width];
                             k_r[i * maps * h + j] = rms_norm(&key[at], k_gain, k);
                             rotate(k, cos, sin);
-                            if mode == EmbeddingMode::Int8 {
-                                k.iter_mut().for_each(|k| *k = from_f16(to_f16(*k)));
-                            }
+                            attention.round(k, &mut k_scale[key_at / width]);
                         }
                         for (j, value) in value.chunks_exact(width).enumerate() {
-                            let v = &mut all_v[heads.value_at(sequence, j, seen)..][..width];
+                            let value_at = heads.value_at(sequence, j, seen);
+                            let v = &mut all_v[value_at..][..width];
                             v.copy_from_slice(value);
-                            if mode == EmbeddingMode::Int8 {
-                                v.iter_mut().for_each(|v| *v = from_f16(to_f16(*v)));
-                            }
+                            attention.round(v, &mut v_scale[value_at / width]);
                         }
                     }
                 },
@@ -194,9 +201,14 @@ impl Attention {
         }
         let factors = (&self.q[..], &self.k[..], &self.v[..]);
         let (attention, workspace) = (&mut scratch.attention, &mut scratch.workspace);
-        let inner_kernels = if attention.exact { kernels.in_f32() } else { kernels };
-        inner::forward(inner_kernels, &heads, lambda.as_ref(), factors, &mut self.y, attention, workspace);
-        scratch.profile.lap_products(Part::Attention, scratch.workspace.take_macs());
+        if attention.exact {
+            let scales = (&self.k_scale[..], &self.v_scale[..]);
+            exact::forward(kernels, &heads, lambda.as_ref(), factors, scales, &mut self.y, attention);
+            scratch.profile.lap(Part::Attention);
+        } else {
+            inner::forward(kernels, &heads, lambda.as_ref(), factors, &mut self.y, attention, workspace);
+            scratch.profile.lap_products(Part::Attention, scratch.workspace.take_macs());
+        }
         for (block, rows) in blocks(m).enumerate() {
             let (q_out, read, y_r) = (&mut self.q_out[block], &self.y, &mut self.y_r);
             let normed = &mut scratch.narrow[..w];

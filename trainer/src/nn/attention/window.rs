@@ -1,6 +1,7 @@
 //! What all attention layers of a replica share: where every token's window and story begin, its rotation, and working
 //! memory.
 
+use super::KeyValues;
 use super::inner::{Heads, QUERIES};
 use crate::kernels::zeros;
 use crate::nn::shape::Shape;
@@ -11,8 +12,10 @@ use flashlm_core::math::{cos_sin, rotary_step};
 #[derive(Default)]
 pub struct Workspace {
     heads: Option<Heads>,
-    /// Whether products of queries, keys and values are done in f32, as in evaluation.
+    /// Whether everything is done in core's order, as in evaluation, so that the packed model gives the same bits.
     pub exact: bool,
+    /// What keys and values are rounded to.
+    pub key_values: KeyValues,
     /// Tokens of its story that every sequence has behind it, (B).
     position: Vec<u32>,
     /// Steps of the rotary positions, a pair of channels each.
@@ -32,13 +35,14 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    pub fn new(config: &ModelConfig, shape: Shape) -> Self {
+    pub fn new(config: &ModelConfig, key_values: KeyValues, shape: Shape) -> Self {
         let Mixer::Attention(attention) = config.mixer else { return Self::default() };
         let heads = Heads::new(attention, shape);
         let (m, b, w) = (shape.rows(), shape.sequences, heads.inner());
         let block = || zeros(QUERIES.min(heads.tokens) * (QUERIES.min(heads.tokens) + heads.carried));
         Self {
             exact: false,
+            key_values,
             position: vec![0; b],
             steps: (0..heads.width / 2).map(|i| rotary_step(i, heads.width)).collect(),
             starts: vec![0; m],
@@ -53,7 +57,7 @@ impl Workspace {
         }
     }
 
-    /// Follows a chunk whose rows start a story where `reset` says so, and whose products are f32 if `exact`.
+    /// Follows a chunk whose rows start a story where `reset` says so, and in core's order if `exact`.
     pub fn begin(&mut self, reset: &[bool], exact: bool) {
         self.exact = exact;
         let Some(heads) = self.heads else { return };
@@ -70,6 +74,17 @@ impl Workspace {
             }
             // no story is this long
             *position = position.saturating_add(1);
+        }
+    }
+
+    /// Rounds one head's key or value; its scale goes to `scale` in evaluation and into `head` in training.
+    #[inline(always)]
+    pub fn round(&self, head: &mut [f32], scale: &mut f32) {
+        let own = self.key_values.round(head);
+        if self.exact {
+            *scale = own;
+        } else {
+            head.iter_mut().for_each(|v| *v *= own);
         }
     }
 

@@ -1,0 +1,83 @@
+//! Evaluation's way from queries, keys and values to what is read: the same sums in the same order as core's, whose bits
+//! they have at every level.
+
+use super::inner::{Factors, Heads};
+use super::window::Workspace;
+use crate::kernels::Kernels;
+use crate::nn::shape::row_mut;
+use flashlm_core::config::MAX_HEADS;
+use flashlm_core::math::{self, LANES};
+
+/// What attention reads, `y` (M, W), time-major. Keys and values are to be multiplied by their `scales`, (B, maps, H,
+/// C + T) and (B, H, C + T).
+pub fn forward(
+    kernels: Kernels,
+    h: &Heads,
+    lambda: Option<&[f32; MAX_HEADS as usize]>,
+    (q, k, v): Factors,
+    (k_scale, v_scale): (&[f32], &[f32]),
+    y: &mut [f32],
+    workspace: &mut Workspace,
+) {
+    let Workspace { starts, weights: [first, second], .. } = workspace;
+    let width = h.width;
+    kernels.vectorise(
+        #[inline(always)]
+        || {
+            for (i, y) in y.chunks_exact_mut(h.inner()).enumerate() {
+                let (t, sequence) = (i / h.sequences, i % h.sequences);
+                let seen = starts[i] as usize..t + h.carried + 1;
+                let n = seen.len();
+                let first = &mut first[..n];
+                for head in 0..h.count {
+                    for (map, out) in [&mut *first, &mut *second].into_iter().enumerate().take(h.maps) {
+                        let j = map * h.count + head;
+                        let query = &q[h.query_at(sequence, j, t)..][..width];
+                        let at = h.key_at(sequence, j, seen.start);
+                        softmax(query, &k[at..][..n * width], &k_scale[at / width..][..n], &mut out[..n]);
+                    }
+                    if let Some(lambda) = lambda {
+                        for (a, &b) in first.iter_mut().zip(second.iter()) {
+                            *a -= lambda[head] * b;
+                        }
+                    }
+                    let at = h.value_at(sequence, head, seen.start);
+                    let y = row_mut(y, head, width);
+                    y.fill(0.0);
+                    let values = v[at..].chunks_exact(width).zip(&v_scale[at / width..]);
+                    for (&weight, (value, &scale)) in first.iter().zip(values) {
+                        let weight = weight * scale;
+                        for (y, &v) in y.iter_mut().zip(value) {
+                            *y += weight * v;
+                        }
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// One query's softmax over `keys`, rows of its width.
+#[inline(always)]
+fn softmax(query: &[f32], keys: &[f32], scales: &[f32], out: &mut [f32]) {
+    for ((score, key), &scale) in out.iter_mut().zip(keys.chunks_exact(query.len())).zip(scales) {
+        let mut acc = [0.0; LANES];
+        for (q, k) in query.as_chunks::<LANES>().0.iter().zip(key.as_chunks::<LANES>().0) {
+            for lane in 0..LANES {
+                acc[lane] += q[lane] * k[lane];
+            }
+        }
+        *score = math::fold_lanes(acc) * scale;
+    }
+    let most = math::max(out);
+    for score in out.iter_mut() {
+        *score = math::exp(*score - most);
+    }
+    let total = 1.0
+        / math::sum_by(
+            out,
+            #[inline(always)]
+            |v| v,
+        );
+    out.iter_mut().for_each(|v| *v *= total);
+}
