@@ -210,4 +210,14 @@ fn presets_are_compared_in_a_table_as_json_and_as_a_plot() {
     assert!(rows[4]["state_bytes"].as_u64() > rows[3]["state_bytes"].as_u64());
     let plot = fs::read_to_string(work.path("all/compare.svg")).unwrap();
     assert_eq!(plot.matches("<polyline").count(), names.len());
+
+    // given again, it trains and scores nothing anew
+    assert!(command.output().unwrap().status.success());
+    let again: Vec<serde_json::Value> =
+        serde_json::from_slice(&fs::read(work.path("all/compare.json")).unwrap()).unwrap();
+    for (again, row) in again.iter().zip(&rows) {
+        for fact in ["steps", "seconds", "bpc", "curve", "packed_bytes"] {
+            assert_eq!(again[fact], row[fact], "{fact} of {}", row["preset"]);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::nn::Story;
@@ -45,7 +45,7 @@ struct Results<'a> {
     settings: Value,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct HeldOut {
     file: String,
     bytes: u64,
@@ -55,11 +55,23 @@ struct HeldOut {
     mean_passes: f64,
 }
 
-/// Saves and exports; a complete run is also measured on all of the held-out text, unless the user is in a hurry.
+/// What is read of the `results.json` of a run that is started again.
+#[derive(Deserialize)]
+struct Earlier {
+    complete: bool,
+    steps: u64,
+    held_out: Option<HeldOut>,
+}
+
+/// Saves and exports; a complete run is also measured on all of the held-out text, unless the user is in a hurry or it
+/// was measured before.
 pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     let complete = run.clock.progress(run.step) >= 1.0;
     let point = run.point();
     run.enter(&point);
+    let path = run.out.join("results.json");
+    let before = if complete && run.saved == Some(run.step) { measured_before(&path, run) } else { None };
+    run.final_bpc = before.as_ref().map(|h| h.bpc);
     let saved = run.saved == Some(run.step) || save(run, progress);
     let flm = run.out.join("model.flm");
     let export = |run: &Run| -> anyhow::Result<Blob> {
@@ -72,6 +84,10 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         let newest = run.out.join(checkpoint::file_name(run.step));
         let alias = run.out.join("model.safetensors");
         link(&newest, &alias).with_context(|| alias.display().to_string())?;
+    }
+    if before.is_some() {
+        progress.line(&format!("finished earlier, after {} steps: {} stands", run.step, path.display()));
+        return Ok(());
     }
     let held_out = if complete { measure(run, &blob, progress)? } else { None };
     if held_out.is_some() {
@@ -92,7 +108,7 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         settings: serde_json::to_value(&run.settings)?,
     };
     let text = serde_json::to_string_pretty(&results)?;
-    checkpoint::write_atomically(&run.out.join("results.json"), |file| file.write_all(text.as_bytes()))?;
+    checkpoint::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
     progress.line(&format!(
         "{} after {} steps, {:.2} M tokens; model: {} ({} bytes)",
         if complete { "finished" } else { "stopped" },
@@ -110,6 +126,13 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The figure that an earlier session left in `results`, if it was of the same step and text.
+fn measured_before(results: &Path, run: &Run) -> Option<HeldOut> {
+    let earlier: Earlier = serde_json::from_slice(&fs::read(results).ok()?).ok()?;
+    let same_text = |h: &HeldOut| h.file == run.held_out_path.display().to_string() && h.bytes == run.held_out.bytes;
+    earlier.held_out.filter(|h| earlier.complete && earlier.steps == run.step && same_text(h))
 }
 
 /// Bits per byte of all held-out text by the engine and by the packed model; `None` when the user stopped it.
