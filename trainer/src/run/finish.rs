@@ -34,7 +34,7 @@ struct Results<'a> {
     parameters: usize,
     steps: u64,
     tokens: u64,
-    /// Wall-clock seconds over all sessions.
+    /// Wall-clock seconds of training over all sessions, without the scoring at the end.
     elapsed: f64,
     /// Over all of that time, evaluations included.
     tokens_per_second: f64,
@@ -67,6 +67,8 @@ struct Earlier {
 /// was measured before.
 pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     let complete = run.clock.progress(run.step) >= 1.0;
+    // what follows is no training
+    let elapsed = run.clock.elapsed().as_secs_f64();
     let point = run.point();
     run.enter(&point);
     let path = run.out.join("results.json");
@@ -89,12 +91,11 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         progress.line(&format!("finished earlier, after {} steps: {} stands", run.step, path.display()));
         return Ok(());
     }
-    let held_out = if complete { measure(run, &blob, progress)? } else { None };
+    let held_out = if complete { measure(run, &blob, elapsed, progress)? } else { None };
     if held_out.is_some() {
         // once more, with the figure among its facts
         blob = export(run)?;
     }
-    let elapsed = run.clock.elapsed().as_secs_f64();
     let results = Results {
         preset: run.preset,
         complete,
@@ -136,7 +137,7 @@ fn measured_before(results: &Path, run: &Run) -> Option<HeldOut> {
 }
 
 /// Bits per byte of all held-out text by the engine and by the packed model; `None` when the user stopped it.
-fn measure(run: &mut Run, blob: &Blob, progress: &Progress) -> anyhow::Result<Option<HeldOut>> {
+fn measure(run: &mut Run, blob: &Blob, elapsed: f64, progress: &Progress) -> anyhow::Result<Option<HeldOut>> {
     let bytes = run.held_out.bytes;
     progress.line(&format!("scoring {bytes} bytes of held-out text twice (Ctrl-C: leave that out)"));
     let stories: Vec<Story> = run.held_out.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
@@ -157,7 +158,6 @@ fn measure(run: &mut Run, blob: &Blob, progress: &Progress) -> anyhow::Result<Op
         "held-out: {bpc:.4} bits per character by the trainer, {packed_bpc:.4} by the packed model, \
          {mean_passes:.2} passes a token"
     ));
-    let elapsed = run.clock.elapsed().as_secs_f64();
     let record = EvalRecord { step: run.step, elapsed, bpc, bytes, tokens: run.tokens, mean_passes };
     let notes = [run.metrics.write(&Record::Eval(record)), run.metrics.flush()];
     notes.into_iter().flatten().for_each(|message| progress.line(&message));
