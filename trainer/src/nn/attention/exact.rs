@@ -1,7 +1,7 @@
 //! Evaluation's way from queries, keys and values to what is read: the same sums in the same order as core's, whose bits
 //! they have at every level.
 
-use super::inner::{Factors, Heads};
+use super::inner::{self, Factors, Heads};
 use super::window::Workspace;
 use crate::kernels::Kernels;
 use crate::nn::shape::row_mut;
@@ -34,7 +34,7 @@ pub fn forward(
                         let j = map * h.count + head;
                         let query = &q[h.query_at(sequence, j, t)..][..width];
                         let at = h.key_at(sequence, j, seen.start);
-                        softmax(query, &k[at..][..n * width], &k_scale[at / width..][..n], &mut out[..n]);
+                        weights(query, &k[at..][..n * width], &k_scale[at / width..][..n], &mut out[..n]);
                     }
                     if let Some(lambda) = lambda {
                         for (a, &b) in first.iter_mut().zip(second.iter()) {
@@ -57,9 +57,9 @@ pub fn forward(
     );
 }
 
-/// One query's softmax over `keys`, rows of its width.
+/// One query's weights over `keys`, rows of its width.
 #[inline(always)]
-fn softmax(query: &[f32], keys: &[f32], scales: &[f32], out: &mut [f32]) {
+fn weights(query: &[f32], keys: &[f32], scales: &[f32], out: &mut [f32]) {
     for ((score, key), &scale) in out.iter_mut().zip(keys.chunks_exact(query.len())).zip(scales) {
         let mut acc = [0.0; LANES];
         for (q, k) in query.as_chunks::<LANES>().0.iter().zip(key.as_chunks::<LANES>().0) {
@@ -69,15 +69,5 @@ fn softmax(query: &[f32], keys: &[f32], scales: &[f32], out: &mut [f32]) {
         }
         *score = math::fold_lanes(acc) * scale;
     }
-    let most = math::max(out);
-    for score in out.iter_mut() {
-        *score = math::exp(*score - most);
-    }
-    let total = 1.0
-        / math::sum_by(
-            out,
-            #[inline(always)]
-            |v| v,
-        );
-    out.iter_mut().for_each(|v| *v *= total);
+    inner::softmax(out);
 }

@@ -172,8 +172,9 @@ impl<'a> Block<'a> {
     }
 }
 
+/// Softmax in place, to core's bits.
 #[inline(always)]
-fn softmax(scores: &mut [f32]) {
+pub fn softmax(scores: &mut [f32]) {
     let most = math::max(scores);
     for score in scores.iter_mut() {
         *score = math::exp_negative(*score - most);
