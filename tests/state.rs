@@ -4,6 +4,7 @@ mod common;
 
 use common::{SMALL, depths, distance, engine, presets, tokens};
 use flashlm_core::ModelConfig;
+use flashlm_core::config::Mixer;
 use trainer::kernels::Isa;
 use trainer::nn::{Passes, Rng, StepOptions, TrainDepth};
 
@@ -23,41 +24,47 @@ fn unrouted() -> impl Iterator<Item = (&'static str, ModelConfig)> {
 #[test]
 fn two_stories_in_one_sequence_train_like_two_sequences() {
     const T: usize = 12;
-    let mut rng = Rng::new(1);
-    let story = |rng: &mut Rng| {
-        let mut ids = tokens(rng, SMALL.vocab, T);
-        ids[0] = 0;
-        ids
-    };
-    let (a, b) = (story(&mut rng), story(&mut rng));
-    let targets = tokens(&mut rng, SMALL.vocab, 2 * T);
     for (name, config) in unrouted() {
-        let mut one = engine(config, Isa::detect(), 1, 2 * T);
-        let joined: Vec<u16> = a.iter().chain(&b).copied().collect();
-        let one_stats = one.step(
-            |_, i, t| {
-                i.copy_from_slice(&joined);
-                t.copy_from_slice(&targets);
-            },
-            &OPTIONS,
-        );
-        let mut two = engine(config, Isa::detect(), 2, T);
-        let two_stats = two.step(
-            |_, i, t| {
-                for step in 0..T {
-                    (i[2 * step], i[2 * step + 1]) = (a[step], b[step]);
-                    (t[2 * step], t[2 * step + 1]) = (targets[step], targets[T + step]);
-                }
-            },
-            &OPTIONS,
-        );
-        assert!((one_stats.loss - two_stats.loss).abs() < 1e-6 * two_stats.loss, "{name}");
-        // attention's sums are blocked otherwise in training, which may move an int8 by one step
-        let tolerance = if config.heads().is_some() { 2e-3 } else { 1e-4 };
-        for t in &one.params().layout.tensors {
-            let d = distance(&one.grads()[t.range()], &two.grads()[t.range()]);
-            assert!(d < tolerance, "{name}: the gradient of {} differs by {d:.1e}", t.name);
-        }
+        let apart = |seed| {
+            let mut rng = Rng::new(seed);
+            let mut story = || {
+                let mut ids = tokens(&mut rng, SMALL.vocab, T);
+                ids[0] = 0;
+                ids
+            };
+            let (a, b) = (story(), story());
+            let targets = tokens(&mut rng, SMALL.vocab, 2 * T);
+            let mut one = engine(config, Isa::detect(), 1, 2 * T);
+            let joined: Vec<u16> = a.iter().chain(&b).copied().collect();
+            let one_stats = one.step(
+                |_, i, t| {
+                    i.copy_from_slice(&joined);
+                    t.copy_from_slice(&targets);
+                },
+                &OPTIONS,
+            );
+            let mut two = engine(config, Isa::detect(), 2, T);
+            let two_stats = two.step(
+                |_, i, t| {
+                    for step in 0..T {
+                        (i[2 * step], i[2 * step + 1]) = (a[step], b[step]);
+                        (t[2 * step], t[2 * step + 1]) = (targets[step], targets[T + step]);
+                    }
+                },
+                &OPTIONS,
+            );
+            let tensors = one.params().layout.tensors.iter();
+            let gradients = tensors.map(|t| distance(&one.grads()[t.range()], &two.grads()[t.range()]));
+            let loss = (one_stats.loss - two_stats.loss).abs() / two_stats.loss;
+            gradients.fold(0.0, f64::max).max(100.0 * loss)
+        };
+        let mut apart: Vec<f64> = (1..=15).map(apart).collect();
+        apart.sort_by(f64::total_cmp);
+        // Attention's sums are blocked otherwise in training, which moves an int8 by one step in about one text of ten, and
+        // then a gradient by up to 3e-2. A state that leaks into the next story would show in all of them.
+        let (typical, most) = (apart[7], apart[14]);
+        assert!(typical < 1e-5, "{name}: the gradients of half the texts differ by {typical:.1e} or more");
+        assert!(most < 1e-4 || matches!(config.mixer, Mixer::Attention(_)), "{name}: {most:.1e}");
     }
 }
 

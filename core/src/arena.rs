@@ -147,8 +147,8 @@ impl Layout {
         1 + self.layers * (self.mixer + self.ffn) + self.rotary + self.memory + self.head
     }
 
-    /// The floats of a state between its header and the head's activations. The rotary steps count as such: none looks like
-    /// a NaN.
+    /// The floats of a state between its header and the head's activations. The rotary steps count as such: none looks
+    /// like a NaN.
     pub(crate) fn state_floats<'a>(&self, state: &'a [Line]) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         let (mixers, others) = state.cut(self.layers * self.mixer);
         let ring = self.ring;

@@ -169,6 +169,22 @@ pub fn quantise_int16(x: &[f32], q: &mut [i16]) -> f32 {
     a / 32767.0
 }
 
+/// Softmax in place.
+#[inline(always)]
+pub fn softmax(x: &mut [f32]) {
+    let most = max(x);
+    for v in x.iter_mut() {
+        *v = exp_negative(*v - most);
+    }
+    let total = 1.0
+        / sum_by(
+            x,
+            #[inline(always)]
+            |v| v,
+        );
+    x.iter_mut().for_each(|v| *v *= total);
+}
+
 /// Softmax of two values, the larger or an equal one first: within 1 and 2 ULP if their difference is exact and at
 /// most 87.
 #[inline(always)]

@@ -159,10 +159,5 @@ fn weights<'a>(query: &[f32], slots: impl Iterator<Item = Slot<'a>>, index: usiz
         }
         *score = math::fold_lanes(acc) * scale;
     }
-    let most = math::max(out);
-    for score in out.iter_mut() {
-        *score = math::exp(*score - most);
-    }
-    let total = 1.0 / math::sum_by(out, |v| v);
-    out.iter_mut().for_each(|v| *v *= total);
+    math::softmax(out);
 }

@@ -1,12 +1,12 @@
-//! Evaluation's way from queries, keys and values to what is read: the same sums in the same order as core's, whose bits
-//! they have at every level.
+//! Evaluation's way from queries, keys and values to what is read: the same sums in the same order as core's, to the
+//! same bits at every level.
 
-use super::inner::{self, Factors, Heads};
+use super::inner::{Factors, Heads};
 use super::window::Workspace;
 use crate::kernels::Kernels;
 use crate::nn::shape::row_mut;
 use flashlm_core::config::MAX_HEADS;
-use flashlm_core::math::{self, LANES};
+use flashlm_core::math;
 
 /// What attention reads, `y` (M, W), time-major. Keys and values are to be multiplied by their `scales`, (B, maps, H,
 /// C + T) and (B, H, C + T).
@@ -61,13 +61,7 @@ pub fn forward(
 #[inline(always)]
 fn weights(query: &[f32], keys: &[f32], scales: &[f32], out: &mut [f32]) {
     for ((score, key), &scale) in out.iter_mut().zip(keys.chunks_exact(query.len())).zip(scales) {
-        let mut acc = [0.0; LANES];
-        for (q, k) in query.as_chunks::<LANES>().0.iter().zip(key.as_chunks::<LANES>().0) {
-            for lane in 0..LANES {
-                acc[lane] += q[lane] * k[lane];
-            }
-        }
-        *score = math::fold_lanes(acc) * scale;
+        *score = math::dot(query, key) * scale;
     }
-    inner::softmax(out);
+    math::softmax(out);
 }

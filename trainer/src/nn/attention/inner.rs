@@ -165,27 +165,11 @@ impl<'a> Block<'a> {
                     let scores = row_mut(out, i, n);
                     scores[..from].fill(0.0);
                     scores[to..].fill(0.0);
-                    softmax(&mut scores[from..to]);
+                    math::softmax(&mut scores[from..to]);
                 }
             },
         );
     }
-}
-
-/// Softmax in place, to core's bits.
-#[inline(always)]
-pub fn softmax(scores: &mut [f32]) {
-    let most = math::max(scores);
-    for score in scores.iter_mut() {
-        *score = math::exp_negative(*score - most);
-    }
-    let total = 1.0
-        / math::sum_by(
-            scores,
-            #[inline(always)]
-            |v| v,
-        );
-    scores.iter_mut().for_each(|v| *v *= total);
 }
 
 /// What attention reads, `y` (M, W), time-major.
