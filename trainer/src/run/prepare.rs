@@ -8,7 +8,8 @@ use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
 
-use crate::data::{self, EvaluationSet, Prepared};
+use crate::data::reasoning::Difficulty;
+use crate::data::{self, DepthShares, EvaluationSet, Prepared};
 use crate::export;
 use crate::kernels::Kernels;
 use crate::nn::{BatchShape, EmbeddingMode, Engine, Params};
@@ -20,7 +21,7 @@ use crate::run::metrics::{EvalRecord, Metrics};
 use crate::run::packed::Blob;
 use crate::run::progress::Progress;
 use crate::run::settings::{Batch, Settings, Source};
-use crate::run::streams::Streams;
+use crate::run::streams::{Choice, Lanes, Streams};
 
 /// Length of a run unless told otherwise, hours.
 pub const DEFAULT_HOURS: f64 = 2.0;
@@ -91,7 +92,13 @@ pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
     };
     let (all, ternary) = params.layout.counts();
     let mut optimiser = Optimiser::new(kernels, &params.layout, settings.optimiser);
-    let mut streams = Streams::new(train, curriculum, batch.threads, batch.sequences, settings.seed);
+    let mut streams = Streams::new(
+        train,
+        curriculum,
+        tokenizer.clone(),
+        &settings.source.mix,
+        Lanes { replicas: batch.threads, sequences: batch.sequences, seed: settings.seed },
+    )?;
     let shape = BatchShape {
         threads: batch.threads,
         sequences: batch.sequences,
@@ -142,7 +149,12 @@ pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
 impl Run {
     /// Makes `point`'s phase the current one: its stories, and its depth and memory for inference.
     pub fn enter(&mut self, point: &Point) {
-        self.streams.set_pool(point.pool);
+        self.streams.choose(Choice {
+            pool: point.pool,
+            difficulty: Difficulty { facts: 1, filler: 0, distractors: 0 },
+            depths: [1, 3, 8],
+            shares: DepthShares { plain: [0.7, 0.2, 0.1], reasoning: [0.2, 0.4, 0.4] },
+        });
         self.phase = point.phase;
         if let Some(rcsm) = &mut self.config.rcsm {
             self.depth = match point.passes {
@@ -212,6 +224,7 @@ fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
         source: Source {
             train: args.data.clone().unwrap_or_else(|| "builtin".into()),
             valid: args.valid.as_ref().map(|p| p.display().to_string()),
+            mix: data::Mix::NONE,
         },
         optimiser: optim::Settings {
             kind: args.optimiser,
@@ -289,6 +302,7 @@ fn load_data(
         valid: args.valid.clone().map(data::Source::Path),
         vocab: config.vocab as usize,
         tokenizer: checkpoint.map(|c| c.tokenizer.clone()),
+        mix: settings.source.mix.clone(),
         sample: TOKENIZER_SAMPLE,
         cache_dir: args.cache.clone().unwrap_or_else(|| data::prepare::default_cache_dir().into()),
         seed: settings.seed,

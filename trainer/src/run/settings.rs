@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data::Mix;
 use crate::optim;
 use crate::run::clock::{Budget, Schedule};
 
@@ -27,12 +28,14 @@ impl Batch {
 }
 
 /// Where the stories come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// `--data` as given, or `builtin`.
     pub train: String,
     /// `--valid` as given; `None`: split off the training stories.
     pub valid: Option<String>,
+    /// Reasoning stories mixed in.
+    pub mix: Mix,
 }
 
 /// All settings of a run except the model's dimensions.

@@ -12,6 +12,7 @@ use crate::run::clock::{Passes, Point};
 use crate::run::metrics::{EvalRecord, Record, StepRecord};
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
+use crate::run::streams::Columns;
 use crate::run::{finish, generate, interrupt};
 
 /// Steps in a row without a usable gradient that end the run.
@@ -103,7 +104,11 @@ fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
         z_loss: run.settings.z_loss,
     };
     let Run { engine, streams, optimiser, .. } = run;
-    let stats = engine.step(|replica, ids, targets| streams.fill(replica, ids, targets), &options);
+    let fill = |replica: usize, ids: &mut [u16], targets: &mut [u16]| {
+        let (mut facts, mut depths) = (vec![0; ids.len()], vec![0; ids.len()]);
+        streams.fill(replica, Columns { ids, targets, facts: &mut facts, depths: &mut depths });
+    };
+    let stats = engine.step(fill, &options);
     let outcome = if stats.loss.is_finite() {
         engine.update(|params, grads, _| optimiser.update(params, grads, point.lr))
     } else {

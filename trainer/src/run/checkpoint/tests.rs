@@ -21,7 +21,7 @@ pub(crate) fn settings() -> Settings {
         seed: 7,
         budget: Budget::Steps(100),
         batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1 },
-        source: Source { train: "builtin".into(), valid: None },
+        source: Source { train: "builtin".into(), valid: None, mix: crate::data::Mix::NONE },
         optimiser: optim::Settings::default(),
         schedule: Schedule {
             phases: clock::four_phases(),
