@@ -92,18 +92,28 @@ fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
         Passes::Fixed(n) => TrainDepth::Fixed(n),
         Passes::Adaptive => {
             let noise_seed = Some(noise_seed(run.settings.seed, run.step));
-            TrainDepth::Adaptive { tau: point.tau, noise_seed }
+            let _ = noise_seed;
+            TrainDepth::Rows
         }
     };
     let options = StepOptions {
         depth,
-        memory_writes: point.memory_writes,
         balance: point.balance,
-        pass_cost: point.pass_cost,
+        answer_weight: 5.0,
         z_loss: run.settings.z_loss,
     };
     let Run { engine, streams, optimiser, .. } = run;
-    let stats = engine.step(|replica, ids, targets| streams.fill(replica, ids, targets), &options);
+    let stats = engine.step(
+        |replica, rows| {
+            streams.fill(replica, rows.ids, rows.targets);
+            rows.facts.fill(0);
+            for (i, depth) in rows.depths.iter_mut().enumerate() {
+                let draw = noise_seed(run.settings.seed ^ (i % 8 + 8 * replica) as u64, run.step) % 10;
+                *depth = if draw < 7 { 1 } else if draw < 9 { 3 } else { 8 };
+            }
+        },
+        &options,
+    );
     let outcome = if stats.loss.is_finite() {
         engine.update(|params, grads, _| optimiser.update(params, grads, point.lr))
     } else {
