@@ -112,7 +112,7 @@ def write(path, model, inputs, depth_training):
         metadata["depth_training"] = depth_training
     save_file({n: x.contiguous() for n, x in tensors.items()}, path, metadata)
     loss = found["train.loss"].item()
-    print(f"{path.name:28} loss {loss:.5f}, {len(tensors)} tensors, {far:.0e} from float64 at most")
+    print(f"{path.name:28} loss {loss:.5f}, {len(tensors)} tensors, at most {far:.0e} from float64")
 
 
 def main():

@@ -41,6 +41,8 @@ def main():
     torch.manual_seed(0)
     model = FlashLm(PRESETS[a.preset])
     depth = a.depth if model.rcsm else None
+    if isinstance(depth, int) and depth > model.rcsm.depths[-1]:
+        arguments.error(f"--depth is {depth}, expected 1 to {model.rcsm.depths[-1]} or {BLEND}")
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     run = torch.compile(model) if a.compile else model
 
