@@ -105,7 +105,7 @@ def write(path, model, inputs, depth_training):
     exact = outputs(copy.deepcopy(model).double(), doubled, depth_training)
     far, worst = max((distance(x, exact[n]), n) for n, x in found.items())
     if far > EDGE:
-        raise SystemExit(f"{path.name}: {worst} is {far:.0e} from float64, expected {EDGE} at most: other seed?")
+        raise SystemExit(f"{path.name}: {worst} is {far:.0e} from float64, expected at most {EDGE}: try another seed")
     tensors = inputs | {f"param.{n}": p.detach() for n, p in model.named_parameters()} | found
     metadata = {"config": model.config.to_json()}
     if model.config.rcsm:
@@ -117,7 +117,7 @@ def write(path, model, inputs, depth_training):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--out", type=Path, default=DEFAULT_OUT, help="directory to write to (default: tests/golden)")
+    arguments.add_argument("--out", type=Path, default=DEFAULT_OUT, help="directory to write (default: tests/golden)")
     out = arguments.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
