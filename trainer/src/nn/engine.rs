@@ -303,6 +303,22 @@ impl Engine {
         &self.replicas
     }
 
+    /// What the choices behind the first and the second depth look at, of every row of the chunk `ids` from the initial
+    /// state: (T B, 2, R). Empty without a reasoning loop. Training's state is kept.
+    pub fn choice_inputs(&mut self, ids: &[u16]) -> Vec<f32> {
+        let Some(rcsm) = self.packed.config.rcsm else { return Vec::new() };
+        let kept = self.states();
+        self.logits(ids, Passes::Fixed(rcsm.depths[2].into()), &[]);
+        let r = usize::from(rcsm.width);
+        let mut out = vec![0.0; ids.len() * 2 * r];
+        for (at, input) in out.chunks_exact_mut(r).enumerate() {
+            self.replicas[0].choice_input(rcsm.depths[at % 2].into(), at / 2, input);
+        }
+        let restored = self.set_states(&kept);
+        debug_assert!(restored.is_ok());
+        out
+    }
+
     /// Runs the next batch of `fill` at every depth: nats of each replica's rows, see [`Replica::depth_nats`].
     pub(super) fn depth_nats(&mut self, fill: &mut impl FnMut(usize, Rows<'_>)) -> Vec<Vec<[f32; 3]>> {
         self.packed.embed.pack_exact();

@@ -96,12 +96,7 @@ fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
             TrainDepth::Rows
         }
     };
-    let options = StepOptions {
-        depth,
-        balance: point.balance,
-        answer_weight: 5.0,
-        z_loss: run.settings.z_loss,
-    };
+    let options = StepOptions { depth, balance: point.balance, answer_weight: 5.0, z_loss: run.settings.z_loss };
     let Run { engine, streams, optimiser, .. } = run;
     let stats = engine.step(
         |replica, rows| {
@@ -109,7 +104,13 @@ fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
             rows.facts.fill(0);
             for (i, depth) in rows.depths.iter_mut().enumerate() {
                 let draw = noise_seed(run.settings.seed ^ (i % 8 + 8 * replica) as u64, run.step) % 10;
-                *depth = if draw < 7 { 1 } else if draw < 9 { 3 } else { 8 };
+                *depth = if draw < 7 {
+                    1
+                } else if draw < 9 {
+                    3
+                } else {
+                    8
+                };
             }
         },
         &options,
