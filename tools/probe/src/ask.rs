@@ -165,13 +165,16 @@ impl<'m> Reader<'m> {
         let tokens = |choice: &str| encode(&self.tokenizer, &[item.gap(), choice].concat());
         let (answer, wrong) = (tokens(&item.answer), item.wrong.iter().map(|w| tokens(w)).collect::<Vec<_>>());
         let right = self.likelihood(&ahead, &answer, &mut passes)?;
-        let mut choice = (!wrong.is_empty()).then_some(true);
+        let mut beaten = 0;
         for wrong in &wrong {
-            // what is no number is no win
-            if choice == Some(true) && !(right > self.likelihood(&ahead, wrong, &mut ())?) {
-                choice = Some(false);
+            // a likelihood that is no number beats nothing
+            if right > self.likelihood(&ahead, wrong, &mut ())? {
+                beaten += 1;
+            } else {
+                break;
             }
         }
+        let choice = (!wrong.is_empty()).then_some(beaten == wrong.len());
         Ok(Outcome { exact, choice, passes: passes.mean(), told })
     }
 

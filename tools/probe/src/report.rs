@@ -15,6 +15,17 @@ use crate::statistics::{Paired, Rate};
 const DISTANCES: [(u32, &str); 5] =
     [(9, "0 to 9"), (19, "10 to 19"), (49, "20 to 49"), (99, "50 to 99"), (u32::MAX, "100 or more")];
 
+/// What a baseline scores on an item.
+type Baseline = fn(&Guesses) -> Option<f64>;
+
+/// The baselines and their names.
+const BASELINES: [(&str, Baseline); 4] = [
+    ("chance", |g| Some(g.chance)),
+    ("n-gram", |g| g.ngram),
+    ("last", |g| Some(g.last)),
+    ("frequent", |g| Some(g.frequent)),
+];
+
 /// All that was asked and answered.
 #[derive(Debug)]
 pub struct Report<'a> {
@@ -73,9 +84,11 @@ impl Report<'_> {
             let mut facts: Vec<u8> = all.iter().filter_map(|&i| self.items[i].facts).collect();
             facts.sort_unstable();
             facts.dedup();
+            let several = facts.len() > 1;
             let group = |facts, distance, items| Group { family: family.to_string(), facts, distance, items };
             groups.push(group(None, None, all));
-            for facts in facts {
+            // a single number of facts is the family itself
+            for facts in facts.into_iter().filter(|_| several) {
                 groups.push(group(Some(facts), None, of(&|i| i.facts == Some(facts))));
             }
             let mut low = 0;
@@ -96,8 +109,8 @@ impl Report<'_> {
         (rate.items > 0).then_some(rate)
     }
 
-    fn guess(&self, group: &Group, of: impl Fn(&Guesses) -> Option<f64>) -> Option<Rate> {
-        let rate = Rate::of(group.items.iter().filter_map(|&i| self.guesses[i].as_ref().and_then(&of)));
+    fn guess(&self, group: &Group, of: Baseline) -> Option<Rate> {
+        let rate = Rate::of(group.items.iter().filter_map(|&i| self.guesses[i].as_ref().and_then(of)));
         (rate.items > 0).then_some(rate)
     }
 
@@ -148,12 +161,8 @@ impl Report<'_> {
             self.table(out, &far, Measure::Exact)?;
         }
         if let Some(error) = self.mean_error() {
-            let errors: Vec<String> = self
-                .depths
-                .iter()
-                .zip(error)
-                .map(|(d, e)| format!("{} at depth {}", percent(e), depth_name(d.0)))
-                .collect();
+            let errors: Vec<String> =
+                self.depths.iter().zip(error).map(|(d, e)| format!("{} ({})", percent(e), column(d.0))).collect();
             writeln!(out, "\nmean error over families, percent: {}", errors.join(", "))?;
         }
         Ok(())
@@ -171,22 +180,13 @@ impl Report<'_> {
     }
 
     fn table(&self, out: &mut impl Write, groups: &[&Group], measure: Measure) -> io::Result<()> {
-        let baselines: [(&str, fn(&Guesses) -> Option<f64>); 4] = [
-            ("chance", |g| Some(g.chance)),
-            ("n-gram", |g| g.ngram),
-            ("last", |g| Some(g.last)),
-            ("frequent", |g| Some(g.frequent)),
-        ];
         let with = |measure| matches!(measure, Measure::Choice);
         let mut rows = vec![vec!["".to_string(), "items".into()]];
         if with(measure) {
-            rows[0].extend(baselines.iter().map(|b| b.0.to_string()));
+            rows[0].extend(BASELINES.iter().map(|b| b.0.to_string()));
         }
         for (depth, _) in self.depths {
-            rows[0].push(match depth {
-                Depth::Fixed(n) => format!("depth {n}"),
-                Depth::Adaptive => "chosen".into(),
-            });
+            rows[0].push(column(*depth));
             if *depth == Depth::Adaptive {
                 rows[0].push("passes".into());
             }
@@ -206,7 +206,7 @@ impl Report<'_> {
             let mut row = vec![label, group.items.len().to_string()];
             let share = |rate: Option<Rate>| rate.map_or("-".into(), |r| percent(r.share()));
             if with(measure) {
-                row.extend(baselines.iter().map(|b| share(self.guess(group, b.1))));
+                row.extend(BASELINES.iter().map(|b| share(self.guess(group, b.1))));
             }
             for (i, (depth, _)) in self.depths.iter().enumerate() {
                 row.push(self.rate(group, i, measure).map_or("-".into(), |rate| {
@@ -245,17 +245,14 @@ impl Report<'_> {
                 });
                 depths.insert(depth_name(*depth), at);
             }
+            let baselines = BASELINES.iter().map(|b| (b.0.to_string(), json!(rate(self.guess(group, b.1)))));
+            let baselines: Map<_, _> = baselines.collect();
             json!({
                 "family": group.family,
                 "facts": group.facts,
                 "distance": group.distance,
                 "items": group.items.len(),
-                "baselines": {
-                    "chance": rate(self.guess(group, |g| Some(g.chance))),
-                    "n-gram": rate(self.guess(group, |g| g.ngram)),
-                    "last mentioned": rate(self.guess(group, |g| Some(g.last))),
-                    "most frequent": rate(self.guess(group, |g| Some(g.frequent))),
-                },
+                "baselines": baselines,
                 "depths": depths,
                 "paired": {
                     "exact": self.paired(group, Measure::Exact),
@@ -300,6 +297,13 @@ impl Report<'_> {
     }
 }
 
+fn column(depth: Depth) -> String {
+    match depth {
+        Depth::Fixed(n) => format!("depth {n}"),
+        Depth::Adaptive => "chosen".into(),
+    }
+}
+
 fn percent(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
 }
@@ -327,7 +331,13 @@ fn print_rows(out: &mut impl Write, rows: &[Vec<String>]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn example() -> (Vec<Item>, Vec<Option<Guesses>>, Vec<(Depth, Vec<Outcome>)>) {
+    struct Parts {
+        items: Vec<Item>,
+        guesses: Vec<Option<Guesses>>,
+        depths: Vec<(Depth, Vec<Outcome>)>,
+    }
+
+    fn example() -> Parts {
         let item = |family: &str, facts, distance| Item {
             family: family.into(),
             facts: Some(facts),
@@ -348,11 +358,11 @@ mod tests {
         };
         let depths =
             vec![(Depth::Fixed(1), at(false, 1.0)), (Depth::Fixed(8), at(true, 8.0)), (Depth::Adaptive, at(true, 2.5))];
-        (items, guesses, depths)
+        Parts { items, guesses, depths }
     }
 
-    fn report<'a>(parts: &'a (Vec<Item>, Vec<Option<Guesses>>, Vec<(Depth, Vec<Outcome>)>)) -> Report<'a> {
-        let (items, guesses, depths) = parts;
+    fn report(parts: &Parts) -> Report<'_> {
+        let Parts { items, guesses, depths } = parts;
         Report { task: "stories", model: "m.flm", state_bytes: 64, items, guesses, ngram_stories: 0, depths }
     }
 
@@ -376,7 +386,7 @@ mod tests {
         assert_eq!(two["paired"]["choice"]["p"], 2.0 / 1024.0);
         let all = group("tracking", Value::Null, Value::Null);
         assert_eq!((&all["items"], &all["depths"]["1"]["choice"]["share"]), (&json!(20), &json!(0.5)));
-        assert_eq!(all["baselines"]["last mentioned"]["share"], 1.0);
+        assert_eq!(all["baselines"]["last"]["share"], 1.0);
         assert!(all["baselines"]["n-gram"].is_null());
         assert_eq!(group("tracking", Value::Null, json!("0 to 9"))["items"], 4);
         assert_eq!(json["paired_depths"], json!(["8", "1"]));
@@ -394,7 +404,7 @@ mod tests {
             |start: &str| exact.lines().find(|l| l.starts_with(start)).unwrap_or_else(|| panic!("{start}: {text}"));
         assert!(line("tracking").contains("50.0 [29.9, 70.1]") && line("tracking").contains("(+10 -0)"), "{text}");
         assert!(line("  2 facts").contains("0.0 [0.0, 27.8]") && line("  2 facts").ends_with("0.0020"), "{text}");
-        assert!(text.contains("8 against 1") && text.contains("25.0 at depth 1"), "{text}");
+        assert!(text.contains("8 against 1") && text.contains("25.0 (depth 1)"), "{text}");
     }
 
     #[test]
