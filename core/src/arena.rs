@@ -44,6 +44,8 @@ pub(crate) struct Layout {
     rotary: usize,
     /// RCSM memory, S x R floats.
     memory: usize,
+    /// The engine's input vectors of the tokens before, taps x R floats.
+    past: usize,
     /// The head's int16 activations, D of them.
     head: usize,
     /// Working vectors of one RCSM pass.
@@ -62,12 +64,16 @@ pub(crate) struct Layout {
     wide: usize,
 }
 
-/// Floats one token's RCSM passes work in: u, [op_out; read], two products, an address, and the rows of either
-/// [router; read_key; depth] or [write_key; write_value].
+/// Floats one token's RCSM passes work in: the state, what the pass sees of it, what was read and that normalised, two
+/// operations' outputs and a product, R each; an address, the code of what was read, and the rows of [router; code].
 pub(crate) const fn rcsm_floats(r: &RcsmConfig) -> usize {
     let (width, slots) = (r.width as usize, padded(r.slots as usize));
-    let (pass, write) = (padded(r.ops as usize) + slots + padded(3), slots + width);
-    5 * width + slots + if pass > write { pass } else { write }
+    7 * width + 3 * slots + padded(r.ops as usize)
+}
+
+/// Floats that every token of a chunk keeps while the RCSM engine runs: u and context, R each, and three addresses.
+pub(crate) const fn rcsm_token_floats(r: &RcsmConfig) -> usize {
+    2 * r.width as usize + 3 * padded(r.slots as usize)
 }
 
 /// Bytes of one block's mixer state. Gated recurrence: h, then the normalised input of the token before, D floats each.
@@ -110,20 +116,23 @@ impl Layout {
             Mixer::Attention(a) => (ring_lines(&a), a.map.softmaxes() * a.window as usize),
         };
         let routed = c.routed(c.layers as usize - 1);
-        let (mut memory, mut rcsm, mut width) = (0, 0, 0);
+        let (mut memory, mut past, mut rcsm, mut width, mut kept_floats) = (0, 0, 0, 0, 0);
         if let Some(r) = &c.rcsm {
             width = r.width as usize;
             memory = lines(r.slots as usize * width * 4);
+            past = lines(r.taps as usize * width * 4);
+            kept_floats = rcsm_token_floats(r);
             // beside the floats, the int8 activations of one pass
             rcsm = lines(rcsm_floats(r) * 4) + lines(width);
         }
         let widest_input = if d > f { d } else { f };
-        let widest_input = if widest_input > width { widest_input } else { width };
+        // u, context and query of a token are quantised side by side
+        let widest_input = if widest_input > 3 * width { widest_input } else { 3 * width };
         let widest_input = if widest_input > c.inner() { widest_input } else { c.inner() };
         let (mixer_rows, ffn_rows) = input_rows(c);
         let widest_output = if mixer_rows > ffn_rows { mixer_rows } else { ffn_rows };
         let widest_output = if widest_output > d { widest_output } else { d };
-        let widest_output = if widest_output > width { widest_output } else { width };
+        let widest_output = if widest_output > kept_floats { widest_output } else { kept_floats };
         Self {
             mixer: lines(mixer_bytes(c)),
             ring,
@@ -131,6 +140,7 @@ impl Layout {
             layers: c.layers as usize,
             rotary: lines(rotary * 4),
             memory,
+            past,
             head: lines(d * 2),
             rcsm,
             scores: lines(scores * 4),
@@ -144,7 +154,7 @@ impl Layout {
 
     /// Lines that [`State`] takes.
     pub(crate) const fn state_lines(&self) -> usize {
-        1 + self.layers * (self.mixer + self.ffn) + self.rotary + self.memory + self.head
+        1 + self.layers * (self.mixer + self.ffn) + self.rotary + self.memory + self.past + self.head
     }
 
     /// The floats of a state between its header and the head's activations. The rotary steps count as such: none looks
@@ -185,6 +195,7 @@ impl Layout {
             ffns: floats(take(self.layers * self.ffn)?),
             rotary: bytemuck::must_cast_slice_mut(take(self.rotary)?),
             memory: floats(take(self.memory)?),
+            past: floats(take(self.past)?),
             head: bytemuck::must_cast_slice_mut(take(self.head)?),
         };
         let scratch = Scratch {
@@ -216,6 +227,8 @@ pub(crate) struct State<'a> {
     pub rotary: &'a mut [u32],
     /// RCSM memory, S x R.
     pub memory: &'a mut [f32],
+    /// The engine's u of the tokens before, taps x R, the nearest first.
+    pub past: &'a mut [f32],
     /// The last token's final activations, quantised for the head.
     pub head: &'a mut [i16],
 }

@@ -111,14 +111,41 @@ pub struct RcsmConfig {
     pub width: u16,
     /// Operations O, each an R x R ternary matrix.
     pub ops: u8,
-    /// Memory slots S, each R floats.
+    /// Addresses S of the memory, each R floats.
     pub slots: u8,
-    /// Passes the depth controller chooses from, rising.
+    /// Tokens that a key and a query look back over.
+    pub taps: u8,
+    /// The engine follows this many blocks.
+    pub after: u16,
+    /// Passes a token takes: it stops at the first, or goes on to the second, or to the third.
     pub depths: [u8; 3],
-    /// What inference does unless told otherwise; training sets it to what it last trained.
+    /// What inference does unless told otherwise; training sets it to what it calibrated.
     pub default_depth: Depth,
-    /// Whether the memory is written; training switches it on in its third phase.
-    pub memory_writes: bool,
+    /// What every token writes into the memory.
+    pub writes: Writes,
+}
+
+/// What a token links in the memory of the RCSM engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Writes {
+    /// Nothing: the memory stays empty, for comparison.
+    None,
+    /// Its context to itself: "what came after X?" can be read.
+    Forward,
+    /// And itself to its context: "what came before X?" too.
+    Both,
+}
+
+impl Writes {
+    /// Writes a token.
+    pub const fn count(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Forward => 1,
+            Self::Both => 2,
+        }
+    }
 }
 
 /// Operations applied and blended at every pass.
@@ -146,8 +173,16 @@ pub struct ModelConfig {
 
 impl RcsmConfig {
     /// The engine of `supernova`.
-    pub const DEFAULT: Self =
-        Self { width: 96, ops: 16, slots: 16, depths: [1, 3, 8], default_depth: Depth::Adaptive, memory_writes: true };
+    pub const DEFAULT: Self = Self {
+        width: 96,
+        ops: 16,
+        slots: 32,
+        taps: 4,
+        after: 5,
+        depths: [1, 3, 8],
+        default_depth: Depth::Adaptive,
+        writes: Writes::Both,
+    };
 }
 
 impl ModelConfig {
@@ -211,7 +246,7 @@ impl ModelConfig {
         d_model: 192,
         layers: 7,
         d_ffn: 528,
-        rcsm: Some(RcsmConfig { width: 64, ..RcsmConfig::DEFAULT }),
+        rcsm: Some(RcsmConfig { width: 64, after: 4, ..RcsmConfig::DEFAULT }),
         ..Self::SUPERNOVA
     };
     /// `supernova` for chips of 1 MB of flash: 1.44 M parameters, 0.60 MB packed.
@@ -220,7 +255,7 @@ impl ModelConfig {
         d_model: 128,
         layers: 6,
         d_ffn: 352,
-        rcsm: Some(RcsmConfig { width: 48, ops: 8, slots: 8, ..RcsmConfig::DEFAULT }),
+        rcsm: Some(RcsmConfig { width: 48, ops: 8, after: 4, ..RcsmConfig::DEFAULT }),
         ..Self::SUPERNOVA
     };
     /// `supernova` for chips of 512 KB of flash: 0.56 M parameters, 0.26 MB packed.
@@ -229,7 +264,7 @@ impl ModelConfig {
         d_model: 96,
         layers: 4,
         d_ffn: 256,
-        rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 8, ..RcsmConfig::DEFAULT }),
+        rcsm: Some(RcsmConfig { width: 32, ops: 8, after: 3, ..RcsmConfig::DEFAULT }),
         ..Self::SUPERNOVA
     };
 }
@@ -252,8 +287,12 @@ pub const MAX_HEAD_WIDTH: u16 = 256;
 pub const MAX_INNER: usize = 1024;
 /// The longest attention window.
 pub const MAX_WINDOW: u16 = 4096;
-/// The most RCSM operations, slots and passes.
+/// The most RCSM operations and passes.
 pub const MAX_RCSM_PARTS: u8 = 64;
+/// The most addresses of the RCSM memory.
+pub const MAX_RCSM_SLOTS: u8 = 128;
+/// The most tokens a key or query of the RCSM looks back over.
+pub const MAX_RCSM_TAPS: u8 = 8;
 
 /// Which limit a configuration breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,8 +319,12 @@ pub enum ConfigError {
     RcsmWidth,
     /// `rcsm.ops` is not within [`TOP_K_OPS`]..=[`MAX_RCSM_PARTS`].
     RcsmOps,
-    /// `rcsm.slots` is not within 1..=[`MAX_RCSM_PARTS`].
+    /// `rcsm.slots` is not within 1..=[`MAX_RCSM_SLOTS`].
     RcsmSlots,
+    /// `rcsm.taps` is not within 1..=[`MAX_RCSM_TAPS`].
+    RcsmTaps,
+    /// `rcsm.after` is not within 1..=`layers`.
+    RcsmAfter,
     /// `rcsm.depths` do not rise strictly within 1..=[`MAX_RCSM_PARTS`].
     RcsmDepths,
     /// `rcsm.default_depth` is not within 1..=the deepest of `rcsm.depths`.
@@ -301,7 +344,9 @@ impl core::fmt::Display for ConfigError {
             Self::EndOfStory => "eot must be less than vocab",
             Self::RcsmWidth => "rcsm.width must be a multiple of 16 within 16..=256",
             Self::RcsmOps => "rcsm.ops must be within 2..=64",
-            Self::RcsmSlots => "rcsm.slots must be within 1..=64",
+            Self::RcsmSlots => "rcsm.slots must be within 1..=128",
+            Self::RcsmTaps => "rcsm.taps must be within 1..=8",
+            Self::RcsmAfter => "rcsm.after must be within 1..=layers",
             Self::RcsmDepths => "rcsm.depths must rise strictly within 1..=64",
             Self::RcsmDefaultDepth => "rcsm.default_depth must be within 1..=the deepest of rcsm.depths",
         })
@@ -332,7 +377,9 @@ impl ModelConfig {
         let [first, second, deepest] = r.depths;
         check(multiple(r.width, MAX_RCSM_WIDTH), ConfigError::RcsmWidth)?;
         check((TOP_K_OPS as u8..=MAX_RCSM_PARTS).contains(&r.ops), ConfigError::RcsmOps)?;
-        check((1..=MAX_RCSM_PARTS).contains(&r.slots), ConfigError::RcsmSlots)?;
+        check((1..=MAX_RCSM_SLOTS).contains(&r.slots), ConfigError::RcsmSlots)?;
+        check((1..=MAX_RCSM_TAPS).contains(&r.taps), ConfigError::RcsmTaps)?;
+        check((1..=self.layers).contains(&r.after), ConfigError::RcsmAfter)?;
         check(1 <= first && first < second && second < deepest && deepest <= MAX_RCSM_PARTS, ConfigError::RcsmDepths)?;
         check(r.allows(r.default_depth), ConfigError::RcsmDefaultDepth)
     }

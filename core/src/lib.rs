@@ -80,12 +80,12 @@ pub mod tokenizer;
 pub use arena::{Line, MAX_CHUNK};
 pub use blob::{BlobError, Facts, arena_lines};
 pub use config::{
-    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig,
+    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
 };
 pub use fingerprint::fingerprint;
 pub use kernels::{Kernels, Level};
 pub use model::{Aligned, Model, Section};
-pub use observer::Observer;
+pub use observer::{MemoryWrite, Observer, Pass};
 pub use sampler::{Sampler, SamplerConfig, SamplerError};
 pub use session::{FixedSession, Session, SessionError};
 pub use tokenizer::{Tokenizer, TokenizerError};

@@ -189,25 +189,31 @@ impl<'a> Model<'a> {
 
     pub(crate) fn rcsm(&self) -> Option<Rcsm<'a>> {
         let config = self.config.rcsm?;
-        let (d, r, s) = (self.config.d_model.into(), config.width.into(), usize::from(config.slots));
+        let (d, r, taps) = (self.config.d_model.into(), usize::from(config.width), usize::from(config.taps));
         let mut vectors = self.floats(Role::RcsmVectors);
-        let out = self.ternary(Role::RcsmOut, 0);
+        let pass = self.ternary(Role::RcsmPass, 0);
+        let router_rows = padded(config.ops.into());
         Some(Rcsm {
             config,
-            mix: vectors.take(2 * r * r),
-            slots: vectors.take(s * r),
+            mix: vectors.take(r * r),
             gain: vectors.take(d),
-            pass_gain: vectors.take(r),
-            pass_bias: vectors.take(r),
+            context_taps: vectors.take(taps * r),
+            query_taps: vectors.take(taps * r),
             out_gain: vectors.take(r),
-            out_bias: vectors.take(r),
-            write_gate: vectors.take(r),
-            write_gate_bias: vectors.0.first().copied().unwrap_or_default(),
+            hop: vectors.take(r),
+            hold: vectors.take(r),
+            writes: vectors.take(2 * r),
+            deeper: vectors.take(2 * r),
+            hop_bias: vectors.one(),
+            hold_bias: vectors.one(),
+            write_biases: vectors.take(2),
+            deeper_biases: vectors.take(2),
+            pass_scales: vectors.take(config.depths[2].into()),
             input: self.ternary(Role::RcsmIn, 0),
-            pass: self.ternary(Role::RcsmPass, 0),
+            pass,
+            code: pass.row_range(router_rows, pass.rows() - router_rows),
             ops: self.ternary(Role::RcsmOps, 0),
-            output: out.row_range(0, d),
-            write: out.row_range(d, out.rows() - d),
+            output: self.ternary(Role::RcsmOut, 0),
         })
     }
 
@@ -224,6 +230,10 @@ impl<'a> Floats<'a> {
         let (head, tail) = self.0.cut(n);
         self.0 = tail;
         head
+    }
+
+    fn one(&mut self) -> f32 {
+        self.take(1).first().copied().unwrap_or_default()
     }
 }
 
@@ -366,26 +376,37 @@ pub(crate) struct Relu2<'a> {
 /// Parameters of the reasoning loop.
 pub(crate) struct Rcsm<'a> {
     pub config: RcsmConfig,
-    /// Transposed: 2R x R.
+    /// Transposed: R x R.
     pub mix: &'a [f32],
-    pub slots: &'a [f32],
+    /// D.
     pub gain: &'a [f32],
-    pub pass_gain: &'a [f32],
-    pub pass_bias: &'a [f32],
+    /// taps x R each, the nearest token first.
+    pub context_taps: &'a [f32],
+    pub query_taps: &'a [f32],
+    /// R each.
     pub out_gain: &'a [f32],
-    pub out_bias: &'a [f32],
-    pub write_gate: &'a [f32],
-    pub write_gate_bias: f32,
+    pub hop: &'a [f32],
+    pub hold: &'a [f32],
+    /// 2 x R each.
+    pub writes: &'a [f32],
+    pub deeper: &'a [f32],
+    pub hop_bias: f32,
+    pub hold_bias: f32,
+    /// 2 each.
+    pub write_biases: &'a [f32],
+    pub deeper_biases: &'a [f32],
+    /// One for every pass.
+    pub pass_scales: &'a [f32],
     /// down, R x D.
     pub input: TernaryMatrix<'a>,
-    /// [router; read_key; depth].
+    /// [router; code], each padded to 16 rows, x R.
     pub pass: TernaryMatrix<'a>,
+    /// code alone.
+    pub code: TernaryMatrix<'a>,
     /// OR x R.
     pub ops: TernaryMatrix<'a>,
     /// up, D x R.
     pub output: TernaryMatrix<'a>,
-    /// [write_key; write_value].
-    pub write: TernaryMatrix<'a>,
 }
 
 #[cfg(test)]

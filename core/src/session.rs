@@ -130,7 +130,7 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         Ok(())
     }
 
-    /// Forgets everything: recurrent state and the token before are zero, the memory holds its learned slots.
+    /// Forgets everything: recurrent state, the tokens before and the memory are zero.
     pub fn reset(&mut self) {
         let (model, checksum) = (self.model, self.model.checksum());
         let width = model.config().heads().map_or(1, |heads| heads.width.into());
@@ -141,11 +141,8 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
             *step = math::rotary_step(i, width);
         }
         state.head.fill(0);
-        if let Some(rcsm) = model.rcsm() {
-            for (m, &slot) in state.memory.iter_mut().zip(rcsm.slots) {
-                *m = slot;
-            }
-        }
+        state.memory.fill(0.0);
+        state.past.fill(0.0);
         StateHeader { position: 0, model: checksum, head_scale: 0, story: 0 }.write(state.header);
     }
 
@@ -298,13 +295,14 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let per_layer = |all: usize| all.checked_div(layers).unwrap_or(0);
         let (mixer, ffn) = (per_layer(state.mixers.len()), per_layer(state.ffns.len()));
         let (mut mixers, mut ffns) = (state.mixers, state.ffns);
+        let rcsm = model.rcsm();
         for i in 0..layers {
             let (mixer, ffn) = (take(&mut mixers, mixer), take(&mut ffns, ffn));
             layers::block(&model.block(i), kernels, n, resets, &positions, mixer, ffn, &mut s);
-        }
-        if let Some(rcsm) = model.rcsm() {
-            let memory = state.memory.front_mut(rcsm.slots.len());
-            layers::reason(&rcsm, kernels, n, resets, depth, memory, &mut s, observer);
+            if let Some(rcsm) = rcsm.as_ref().filter(|rcsm| usize::from(rcsm.config.after) == i + 1) {
+                let store = layers::Store::new(rcsm, state.memory, state.past);
+                layers::reason(rcsm, kernels, n, resets, depth, store, &mut s, observer);
+            }
         }
         let (x, norm) = (s.x.part(n.saturating_sub(1) * d, d), s.n.front_mut(d));
         let head_scale = layers::final_norm(model.norm_gain(), kernels, x, norm, state.head.front_mut(d)).to_bits();

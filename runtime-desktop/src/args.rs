@@ -29,6 +29,8 @@ pub enum Command {
     Eval(Eval),
     /// Total bits of each line of a file, for minimal pairs and multiple choice
     Score(Score),
+    /// How well the model answers questions that need reasoning, at one depth after another, beside what guessing gives
+    Probe(Probe),
     /// Tokens per second of decoding and prefill per instruction set and depth, and what their products alone take
     Bench(Bench),
     /// Hash of every logit of a story, per instruction set: the same number on every machine
@@ -135,6 +137,15 @@ pub struct Score {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Probe {
+    /// With --task babi: the folder of its text files, qaN_name_test.txt
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub options: flashlm_probe::Options,
 }
 
 #[derive(Args, Debug)]

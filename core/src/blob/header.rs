@@ -52,14 +52,15 @@ pub enum Role {
     BlockVectors,
     /// The ternary matrix down, R x D.
     RcsmIn,
-    /// The ternary matrix [router; read_key; depth], each padded to 16 rows, x R.
+    /// The ternary matrix [router; code], each padded to 16 rows, x R.
     RcsmPass,
     /// The O operations, one ternary matrix OR x R.
     RcsmOps,
-    /// The ternary matrix [up; write_key (padded to 16 rows); write_value] x R.
+    /// The ternary matrix up, D x R.
     RcsmOut,
-    /// Floats: mix transposed (2R x R), slots (S x R), input gain (D), pass gain, pass bias, output gain, output
-    /// bias, write gate (R each), write gate bias (1).
+    /// Floats: mix transposed (R x R), input gain (D), context taps, query taps (taps x R each), output gain, hop gate,
+    /// hold gate (R each), write gates, depth choice (2 x R each), the biases of hop, hold (1 each), writes and depth
+    /// choice (2 each), and a scale for every pass the deepest takes.
     RcsmVectors,
     /// D floats: the gain before the head.
     Norm,

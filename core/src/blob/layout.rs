@@ -152,6 +152,10 @@ impl Contents {
             Some(r) => (r.width.into(), r.ops.into(), r.slots.into()),
             None => (0, 0, 0),
         };
+        let vectors = config
+            .rcsm
+            .as_ref()
+            .map_or(0, |c| r * r + d + (2 * usize::from(c.taps) + 7) * r + 6 + usize::from(c.depths[2]));
         let (mixer_rows, ffn_rows) = input_rows(config);
         let present = usize::from(config.rcsm.is_some());
         match role {
@@ -163,10 +167,10 @@ impl Contents {
             Role::FfnOut => ternary(d, f, layers),
             Role::BlockVectors => Self::Floats(floats_before(config, layers)),
             Role::RcsmIn => ternary(r, d, present),
-            Role::RcsmPass => ternary(padded(o) + padded(s) + padded(3), r, present),
+            Role::RcsmPass => ternary(padded(o) + padded(s), r, present),
             Role::RcsmOps => ternary(o * r, r, present),
-            Role::RcsmOut => ternary(d + padded(s) + r, r, present),
-            Role::RcsmVectors => Self::Floats(present * (2 * r * r + s * r + d + 5 * r + 1)),
+            Role::RcsmOut => ternary(d, r, present),
+            Role::RcsmVectors => Self::Floats(vectors),
             Role::Norm => Self::Floats(d),
         }
     }

@@ -66,7 +66,14 @@ impl core::fmt::Display for BlobError {
         match self {
             Self::TooShort => f.write_str("not a model: shorter than a prelude of 64 bytes"),
             Self::Magic => f.write_str("not a model: the first four bytes are not FLM1"),
-            Self::Version(v) => write!(f, "model of format version {v}; this program reads version {VERSION}"),
+            Self::Version(v) if *v < VERSION => write!(
+                f,
+                "model of format version {v}; this program reads version {VERSION}: pack the checkpoint it was made from \
+                 again, or train again if its reasoning loop is the first one (versions 1 and 2)"
+            ),
+            Self::Version(v) => {
+                write!(f, "model of format version {v}; this program reads version {VERSION}: get a newer program")
+            }
             Self::Length { stated, found } => {
                 write!(f, "truncated or extended model: {found} bytes where its prelude states {stated}")
             }

@@ -16,7 +16,7 @@ pub(crate) use embedding::{embed, final_norm};
 use gated::gated_recurrence;
 use glu::glu;
 use parallel::parallel_recurrence;
-pub(crate) use rcsm::reason;
+pub(crate) use rcsm::{Store, reason};
 use relu2::relu2;
 
 use crate::arena::MAX_CHUNK;

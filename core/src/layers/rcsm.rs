@@ -1,36 +1,59 @@
-//! The reasoning loop (RCSM, DESIGN section 2). Its products over all tokens run together; the passes and the memory
-//! are sequential in time by nature.
+//! The reasoning loop (RCSM, DESIGN section 2). What does not depend on the memory runs for all tokens together; reads
+//! and writes are sequential in time by nature.
 
 use super::Resets;
-use crate::arena::{MAX_CHUNK, Scratch, padded, rcsm_floats};
-use crate::config::Depth;
+use crate::arena::{MAX_CHUNK, Scratch, padded, rcsm_floats, rcsm_token_floats};
+use crate::config::{Depth, Writes};
 use crate::kernels::Kernels;
 use crate::math;
 use crate::model::Rcsm;
-use crate::observer::Observer;
-use crate::parts::Parts;
+use crate::observer::{MemoryWrite, Observer, Pass};
+use crate::parts::{Parts, take};
 
-/// Adds the loop's output to the residual stream `s.x` (T x D) and advances `memory` (S x R).
+/// What the engine carries from token to token.
+pub(crate) struct Store<'a> {
+    /// S x R.
+    memory: &'a mut [f32],
+    /// u of the tokens before, taps x R, the nearest first.
+    past: &'a mut [f32],
+}
+
+impl<'a> Store<'a> {
+    /// The parts of `memory` and `past` that the engine uses.
+    pub(crate) fn new(w: &Rcsm<'_>, memory: &'a mut [f32], past: &'a mut [f32]) -> Self {
+        let memory = memory.front_mut(usize::from(w.config.slots) * w.out_gain.len());
+        Self { memory, past: past.front_mut(w.context_taps.len()) }
+    }
+}
+
+/// Adds the loop's output to the residual stream `s.x` (T x D) and advances `store`.
 pub(crate) fn reason(
     w: &Rcsm<'_>,
     kernels: Kernels,
     tokens: usize,
     resets: Resets,
     depth: Depth,
-    memory: &mut [f32],
+    store: Store<'_>,
     s: &mut Scratch<'_>,
     observer: &mut impl Observer,
 ) {
-    let (d, r) = (w.gain.len(), w.out_gain.len());
-    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && memory.len() == w.slots.len() && w.mix.len() == 2 * r * r);
+    let (d, r, slots) = (w.gain.len(), w.out_gain.len(), usize::from(w.config.slots));
+    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && w.mix.len() == r * r && w.config.allows(depth));
     debug_assert!(r == usize::from(w.config.width) && [w.input.rows(), w.output.rows()] == [r, d]);
-    debug_assert!(w.ops.rows() == usize::from(w.config.ops) * r && w.config.allows(depth));
+    debug_assert!(w.ops.rows() == usize::from(w.config.ops) * r && w.code.rows() == padded(slots));
     let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
-    let states = s.wide.front_mut(tokens * r);
-    let mut scale = [0.0; MAX_CHUNK];
-    let scale = scale.front_mut(tokens);
+    let mut wide = s.wide.front_mut(tokens * rcsm_token_floats(&w.config));
+    let (u, context) = (take(&mut wide, tokens * r), take(&mut wide, tokens * r));
+    let codes = tokens * padded(slots);
+    let (of_u, of_context, of_query) = (take(&mut wide, codes), take(&mut wide, codes), wide);
+    let mut scales = [[0.0; MAX_CHUNK]; 3];
+    let Store { memory, past } = store;
+    let (floats, pass_q) = s.rcsm.cut_mut((rcsm_floats(&w.config) * 4).div_ceil(64));
+    let floats: &mut [f32] = bytemuck::must_cast_slice_mut(floats);
 
     kernels.prefetch(w.input);
+    let [scale, ..] = &mut scales;
+    let scale = scale.front_mut(tokens);
     let q = s.q.front_mut(tokens * d);
     kernels.vectorise(
         #[inline(always)]
@@ -41,164 +64,310 @@ pub(crate) fn reason(
             }
         },
     );
-    kernels.ternary(w.input, q, scale, states);
+    kernels.ternary(w.input, q, scale, u);
 
-    let q = s.q.front_mut(tokens * r);
-    let (floats, pass_q) = s.rcsm.cut_mut((rcsm_floats(&w.config) * 4).div_ceil(64));
-    let mut work = Work::new(w, bytemuck::must_cast_slice_mut(floats), bytemuck::must_cast_slice_mut(pass_q));
-    for (t, ((state, q), scale)) in states.rows_mut(r).zip(q.rows_mut(r)).zip(scale.iter_mut()).enumerate() {
-        if resets.at(t) {
-            memory.set(w.slots);
-        }
-        work.passes(w, kernels, depth, memory, state, observer);
-        *scale = kernels.vectorise(
+    let mut q = s.q.front_mut(3 * tokens * r);
+    let (q_u, q_context, q_query) = (take(&mut q, tokens * r), take(&mut q, tokens * r), q);
+    kernels.vectorise(
+        #[inline(always)]
+        || {
+            let (query, normed) = floats.front_mut(2 * r).cut_mut(r);
+            let rows = u.rows_mut(r).zip(context.rows_mut(r));
+            let quantised = q_u.rows_mut(r).zip(q_context.rows_mut(r)).zip(q_query.rows_mut(r));
+            for (t, ((u, context), ((q_u, q_context), q_query))) in rows.zip(quantised).enumerate() {
+                if resets.at(t) {
+                    past.fill(0.0);
+                }
+                blend(w.context_taps, past, normed);
+                math::rms(normed, context);
+                math::rms(u, normed);
+                u.set(normed);
+                remember(past, u);
+                blend(w.query_taps, past, query);
+                math::rms(query, normed);
+                let [a, b, c] = &mut scales;
+                for (scale, x, q) in [(a, &*u, q_u), (b, &*context, q_context), (c, &*normed, q_query)] {
+                    if let Some(scale) = scale.get_mut(t) {
+                        *scale = math::quantise_int8(x, q);
+                    }
+                }
+            }
+        },
+    );
+    for (q, scale, codes) in [
+        (&*q_u, &scales[0], &mut *of_u),
+        (&*q_context, &scales[1], &mut *of_context),
+        (&*q_query, &scales[2], &mut *of_query),
+    ] {
+        kernels.ternary(w.code, q, scale.front(tokens), codes);
+        kernels.vectorise(
             #[inline(always)]
-            || math::quantise_int8(state, q),
+            || {
+                for code in codes.rows_mut(padded(slots)) {
+                    math::unit(code.front_mut(slots));
+                }
+            },
         );
-        if w.config.memory_writes {
-            work.write(w, kernels, state, q, *scale, memory, observer);
-        }
     }
 
-    kernels.ternary(w.output, q, scale, n);
+    let mut work = Work::new(w, floats, bytemuck::must_cast_slice_mut(pass_q));
+    let addresses = of_u.rows(padded(slots)).zip(of_context.rows(padded(slots))).zip(of_query.rows(padded(slots)));
+    let rows = u.rows_mut(r).zip(context.rows(r)).zip(q_u.rows_mut(r)).zip(scales[0].iter_mut());
+    for (t, ((((u, context), q), scale), ((of_u, of_context), of_query))) in rows.zip(addresses).enumerate() {
+        if resets.at(t) {
+            memory.fill(0.0);
+        }
+        work.passes(w, kernels, depth, memory, u, of_query.front(slots), observer);
+        let (of_u, of_context) = (of_u.front(slots), of_context.front(slots));
+        work.write(w, kernels, u, context, of_u, of_context, memory, observer);
+        *scale = kernels.vectorise(
+            #[inline(always)]
+            || {
+                math::rms_norm(work.state, w.out_gain, u);
+                math::quantise_int8(u, q)
+            },
+        );
+    }
+
+    kernels.ternary(w.output, q_u, scales[0].front(tokens), n);
     for (x, &y) in x.iter_mut().zip(n.iter()) {
         *x += y;
     }
 }
 
+/// `out = sum_j taps_j past_j`, channel by channel.
+#[inline(always)]
+fn blend(taps: &[f32], past: &[f32], out: &mut [f32]) {
+    let r = out.len();
+    out.fill(0.0);
+    for (tap, past) in taps.rows(r).zip(past.rows(r)) {
+        for ((out, &w), &u) in out.iter_mut().zip(tap).zip(past) {
+            *out += w * u;
+        }
+    }
+}
+
+/// Puts `u` before the tokens in `past`; the farthest goes.
+#[inline(always)]
+fn remember(past: &mut [f32], u: &[f32]) {
+    let kept = past.len().saturating_sub(u.len());
+    past.copy_within(..kept, u.len().min(past.len()));
+    past.front_mut(u.len()).set(u);
+}
+
 /// Working vectors of one token's passes.
 struct Work<'a> {
-    u: &'a mut [f32],
+    /// r, R.
+    state: &'a mut [f32],
+    /// rms(r + u), R, and quantised.
+    v: &'a mut [f32],
     q: &'a mut [i8],
-    /// [op_out; read], 2R.
-    both: &'a mut [f32],
-    /// R floats each: the second operation's output, and a product.
+    /// What is held of the reads, R, and normalised.
+    held: &'a mut [f32],
+    held_normed: &'a mut [f32],
+    /// The operations' outputs, and a product, R each.
+    first: &'a mut [f32],
     second: &'a mut [f32],
     product: &'a mut [f32],
-    /// Logits of [router; read_key; depth], each padded; or [write_key; write_value].
-    logits: &'a mut [f32],
+    /// S, padded.
     address: &'a mut [f32],
+    held_code: &'a mut [f32],
+    /// Logits of [router; code], each padded.
+    logits: &'a mut [f32],
 }
 
 impl<'a> Work<'a> {
-    fn new(w: &Rcsm<'_>, floats: &'a mut [f32], q: &'a mut [i8]) -> Self {
-        let r: usize = w.config.width.into();
-        let slots: usize = w.config.slots.into();
-        let (u, rest) = floats.cut_mut(r);
-        let (both, rest) = rest.cut_mut(2 * r);
-        let (second, rest) = rest.cut_mut(r);
-        let (product, rest) = rest.cut_mut(r);
-        let (address, rest) = rest.cut_mut(padded(slots));
-        // w.pass has padded(ops) + padded(slots) + 16 rows, w.write padded(slots) + R
-        debug_assert!(rest.len() >= w.pass.rows().max(w.write.rows()));
-        Self { u, q: q.front_mut(r), both, second, product, logits: rest, address: address.front_mut(slots) }
+    fn new(w: &Rcsm<'_>, mut floats: &'a mut [f32], q: &'a mut [i8]) -> Self {
+        let (r, codes) = (usize::from(w.config.width), w.code.rows());
+        Self {
+            state: take(&mut floats, r),
+            v: take(&mut floats, r),
+            q: q.front_mut(r),
+            held: take(&mut floats, r),
+            held_normed: take(&mut floats, r),
+            first: take(&mut floats, r),
+            second: take(&mut floats, r),
+            product: take(&mut floats, r),
+            address: take(&mut floats, codes),
+            held_code: take(&mut floats, codes),
+            logits: take(&mut floats, w.pass.rows()),
+        }
     }
 
-    /// Takes `state` (R) through the passes.
+    /// Leaves in `state` what the token's passes make of `u` (R), the first of which reads at `query` (S).
     fn passes(
         &mut self,
         w: &Rcsm<'_>,
         kernels: Kernels,
         depth: Depth,
         memory: &[f32],
-        state: &mut [f32],
+        u: &[f32],
+        query: &[f32],
         observer: &mut impl Observer,
     ) {
-        let r = state.len();
-        let ops: usize = w.config.ops.into();
-        let slots = self.address.len();
-        let (key_at, depth_at) = (padded(ops), padded(ops) + padded(slots));
+        let [first, second, deepest] = w.config.depths;
         let mut passes = match depth {
-            Depth::Fixed(passes) => {
-                observer.depth(passes, &[]);
-                passes
-            }
-            // until the first product tells
-            Depth::Adaptive => 1,
+            Depth::Fixed(passes) => passes,
+            Depth::Adaptive => first,
         };
+        let (mut deeper, mut asked) = ([0.0; 2], 0);
+        self.state.fill(0.0);
         let mut index = 0;
         while index < passes {
-            let scale = kernels.vectorise(
-                #[inline(always)]
-                || {
-                    math::layer_norm(state, w.pass_gain, w.pass_bias, self.u);
-                    math::quantise_int8(self.u, self.q)
-                },
-            );
-            let choosing = depth == Depth::Adaptive && index == 0;
-            let rows = if choosing { w.pass.rows() } else { depth_at };
-            kernels.ternary(w.pass.row_range(0, rows), self.q, &[scale], self.logits.front_mut(rows));
-            if choosing {
-                let logits = self.logits.part(depth_at, w.config.depths.len());
-                passes = w.config.depths.get(math::argmax(logits)).copied().unwrap_or(1);
-                observer.depth(passes, logits);
-            }
-
-            let [(first, a), (second, b)] = math::top2(self.logits.front(ops));
-            let weights = math::softmax2(a, b);
-            let (op_out, read) = self.both.cut_mut(r);
-            kernels.ternary(w.ops.row_range(first * r, r), self.q, &[scale], op_out);
-            kernels.ternary(w.ops.row_range(second * r, r), self.q, &[scale], self.second);
-            math::unit_address(self.logits.part(key_at, slots), self.address);
-            kernels.matvec(memory, self.address, read);
-            kernels.vectorise(
-                #[inline(always)]
-                || {
-                    for (y, &other) in op_out.iter_mut().zip(self.second.iter()) {
-                        *y = weights[0] * *y + weights[1] * other;
-                    }
-                },
-            );
-            observer.pass(index, [first as u8, second as u8], weights, self.address);
-
-            kernels.matvec(w.mix, self.both, self.product);
-            kernels.vectorise(
-                #[inline(always)]
-                || {
-                    for (sum, &state) in self.product.iter_mut().zip(state.iter()) {
-                        *sum += state;
-                    }
-                    math::layer_norm(self.product, w.out_gain, w.out_bias, state);
-                },
-            );
+            self.pass(w, kernels, index, memory, u, query, observer);
             index += 1;
+            if depth == Depth::Adaptive && index == passes && index < deepest {
+                let (weights, bias) = (w.deeper.part(asked * u.len(), u.len()), w.deeper_biases.part(asked, 1));
+                let logit = kernels.vectorise(
+                    #[inline(always)]
+                    || {
+                        math::rms(self.state, self.v);
+                        math::dot(weights, self.v) + bias.first().copied().unwrap_or_default()
+                    },
+                );
+                if let Some(kept) = deeper.get_mut(asked) {
+                    *kept = logit;
+                }
+                asked += 1;
+                if logit > 0.0 {
+                    passes = if passes == first { second } else { deepest };
+                }
+            }
         }
+        observer.depth(passes, deeper.front(asked));
     }
 
-    /// Moves what the memory holds at the token's write address towards its value: the delta rule.
+    /// One pass: applies two operations, reads, and adds both to the state.
+    fn pass(
+        &mut self,
+        w: &Rcsm<'_>,
+        kernels: Kernels,
+        index: u8,
+        memory: &[f32],
+        u: &[f32],
+        query: &[f32],
+        observer: &mut impl Observer,
+    ) {
+        let r = u.len();
+        let (ops, slots, router_rows) = (usize::from(w.config.ops), query.len(), padded(w.config.ops.into()));
+        let scale = kernels.vectorise(
+            #[inline(always)]
+            || {
+                for ((sum, &state), &u) in self.first.iter_mut().zip(self.state.iter()).zip(u) {
+                    *sum = state + u;
+                }
+                math::rms(self.first, self.v);
+                math::quantise_int8(self.v, self.q)
+            },
+        );
+        let rows = if index == 0 { router_rows } else { w.pass.rows() };
+        kernels.ternary(w.pass.row_range(0, rows), self.q, &[scale], self.logits.front_mut(rows));
+        let [(first, a), (second, b)] = math::top2(self.logits.front(ops));
+        let weights = math::softmax2(a, b);
+        kernels.ternary(w.ops.row_range(first * r, r), self.q, &[scale], self.first);
+        kernels.ternary(w.ops.row_range(second * r, r), self.q, &[scale], self.second);
+
+        let (mut hop, mut hold) = (0.0, 1.0);
+        if index == 0 {
+            self.address.front_mut(slots).set(query);
+        } else {
+            let scale = kernels.vectorise(
+                #[inline(always)]
+                || math::quantise_int8(self.held_normed, self.q),
+            );
+            kernels.ternary(w.code, self.q, &[scale], self.held_code);
+            (hop, hold) = kernels.vectorise(
+                #[inline(always)]
+                || {
+                    let hop = math::sigmoid(math::dot(w.hop, self.v) + w.hop_bias);
+                    let hold = math::sigmoid(math::dot(w.hold, self.v) + w.hold_bias);
+                    let (held, own) = (self.held_code.front_mut(slots), self.logits.cut_mut(router_rows).1);
+                    let own = own.front_mut(slots);
+                    math::unit(held);
+                    math::unit(own);
+                    let address = self.address.front_mut(slots);
+                    for ((address, &held), &own) in address.iter_mut().zip(held.iter()).zip(own.iter()) {
+                        *address = hop * held + (1.0 - hop) * own;
+                    }
+                    math::unit(address);
+                    (hop, hold)
+                },
+            );
+        }
+        let address = self.address.front(slots);
+        kernels.matvec(memory, address, self.product);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                if index == 0 {
+                    self.held.set(self.product);
+                } else {
+                    for (held, &read) in self.held.iter_mut().zip(self.product.iter()) {
+                        *held = (1.0 - hold) * *held + hold * read;
+                    }
+                }
+                math::rms(self.held, self.held_normed);
+                for (y, &other) in self.first.iter_mut().zip(self.second.iter()) {
+                    *y = weights[0] * *y + weights[1] * other;
+                }
+            },
+        );
+        let ops = [first as u8, second as u8];
+        observer.pass(Pass { index, ops, weights, address: self.address.front(slots), hop, hold, read: self.held });
+
+        kernels.matvec(w.mix, self.first, self.product);
+        let step = hold * w.pass_scales.part(index.into(), 1).first().copied().unwrap_or_default();
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                let sums = self.product.iter().zip(self.held_normed.iter());
+                for (state, (&mixed, &held)) in self.state.iter_mut().zip(sums) {
+                    *state += step * (mixed + held);
+                }
+            },
+        );
+    }
+
+    /// Links the token to its context, by the delta rule: first what its context leads to, then what it leads to.
     fn write(
         &mut self,
         w: &Rcsm<'_>,
         kernels: Kernels,
-        state: &[f32],
-        q: &[i8],
-        scale: f32,
+        u: &[f32],
+        context: &[f32],
+        of_u: &[f32],
+        of_context: &[f32],
         memory: &mut [f32],
         observer: &mut impl Observer,
     ) {
-        let slots = self.address.len();
-        let rows = self.logits.front_mut(w.write.rows());
-        kernels.ternary(w.write, q, &[scale], rows);
-        let (key, value) = rows.cut(padded(slots));
-        math::unit_address(key.front(slots), self.address);
-        let mut sum = [0.0];
-        kernels.matvec(w.write_gate, state, &mut sum);
-        let gate = math::sigmoid(sum[0] + w.write_gate_bias);
-        kernels.matvec(memory, self.address, self.product);
-        kernels.vectorise(
-            #[inline(always)]
-            || {
-                for (old, &new) in self.product.iter_mut().zip(value) {
-                    *old = new - *old;
-                }
-                for (slot, &address) in memory.rows_mut(state.len()).zip(self.address.iter()) {
-                    let step = gate * address;
-                    for (m, &surprise) in slot.iter_mut().zip(self.product.iter()) {
-                        *m += step * surprise;
+        if w.config.writes == Writes::None {
+            return;
+        }
+        let r = u.len();
+        let mut gates = [0.0; 2];
+        let links = [(of_context, u), (of_u, context)];
+        let parts = gates.iter_mut().zip(w.writes.rows(r)).zip(w.write_biases).zip(links);
+        for (((gate, weights), &bias), (address, value)) in parts.take(w.config.writes.count()) {
+            *gate = kernels.vectorise(
+                #[inline(always)]
+                || math::sigmoid(math::dot(weights, u) + bias),
+            );
+            kernels.matvec(memory, address, self.product);
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    for (old, &new) in self.product.iter_mut().zip(value) {
+                        *old = new - *old;
                     }
-                }
-            },
-        );
-        observer.write(gate, self.address);
+                    for (slot, &address) in memory.rows_mut(r).zip(address) {
+                        let step = *gate * address;
+                        for (m, &surprise) in slot.iter_mut().zip(self.product.iter()) {
+                            *m += step * surprise;
+                        }
+                    }
+                },
+            );
+        }
+        observer.write(MemoryWrite { gates, context: of_context, token: of_u });
     }
 }

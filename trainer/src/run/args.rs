@@ -27,6 +27,9 @@ pub struct Cli {
 pub enum Command {
     /// Bits per character of a checkpoint (.safetensors) or packed model (.flm) on a text file.
     Eval(EvalArgs),
+    /// How well a model answers questions that need reasoning, at one depth after another, beside what guessing gives;
+    /// or writes such questions and text to train on.
+    Probe(Box<ProbeArgs>),
     /// Continues a prompt with a checkpoint or packed model.
     Generate(GenerateArgs),
     /// Times whole training steps: tokens per second, and where the time goes.
@@ -392,6 +395,15 @@ pub struct EvalArgs {
     pub json: bool,
     #[command(flatten)]
     pub machine: MachineArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ProbeArgs {
+    /// Checkpoint (.safetensors) or packed model (.flm); with --task babi the folder of its text files beside it
+    #[arg(value_name = "MODEL|DIR", num_args = 0..=2)]
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub options: flashlm_probe::Options,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -144,28 +144,32 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
         tokens: args.batch.tokens as usize,
         accumulate: 1,
     };
-    let (depth, memory_writes, name) = match args.depth {
-        DepthArg::Fixed(n) => (TrainDepth::Fixed(n), false, format!("{n} passes")),
-        _ => (
-            TrainDepth::Adaptive { tau: 1.0, noise_seed: Some(1) },
-            true,
-            "all depths blended, memory writes".to_string(),
-        ),
+    let depths = config.rcsm.map_or([1; 3], |r| r.depths);
+    let (depth, name) = match args.depth {
+        DepthArg::Fixed(n) => (TrainDepth::Fixed(n), format!("{n} passes")),
+        _ => (TrainDepth::Rows, format!("{depths:?} passes at 70, 20 and 10 % of the sequences")),
     };
     let params = Params::init(&config, 1);
     let parameters = params.layout.len;
     let settings = optim::Settings { kind: args.optimiser, ..optim::Settings::default() };
     let mut optimiser = Optimiser::new(kernels, &params.layout, settings);
     let mut engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
-    let options = StepOptions { depth, memory_writes, balance: 0.01, pass_cost: 0.001, z_loss: 1e-4 };
+    let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0 };
     let mut rng = Rng::new(7);
     let mut one = |engine: &mut Engine| {
         let started = Instant::now();
         engine.step(
-            |_, ids, targets| {
-                for id in ids.iter_mut().chain(targets) {
+            |_, rows| {
+                for id in rows.ids.iter_mut().chain(rows.targets) {
                     *id = (rng.uniform() * config.vocab as f32) as u16 % config.vocab as u16;
                 }
+                let (first, others) = rows.depths.split_at_mut(shape.sequences);
+                first.fill_with(|| match rng.uniform() {
+                    ..0.7 => depths[0],
+                    ..0.9 => depths[1],
+                    _ => depths[2],
+                });
+                others.chunks_exact_mut(shape.sequences).for_each(|row| row.copy_from_slice(first));
             },
             &options,
         );

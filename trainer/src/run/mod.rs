@@ -1,4 +1,4 @@
-//! The program: arguments, the clock, the training driver, checkpoints, evaluation, generation and benches.
+//! The program: arguments, the clock, the training driver, checkpoints, evaluation, probes, generation and benches.
 
 pub mod args;
 mod bench;
@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod packed;
 mod prepare;
 pub mod preset;
+mod probe;
 mod progress;
 pub mod settings;
 mod streams;
@@ -25,6 +26,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         None => train::train(&cli.train),
         Some(Command::Eval(args)) => evaluate::run(args),
+        Some(Command::Probe(args)) => probe::run(args),
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Compare(args)) => compare::run(args),

@@ -162,9 +162,7 @@ impl Run {
                 Passes::Adaptive => Depth::Adaptive,
             };
             rcsm.default_depth = self.depth;
-            rcsm.memory_writes = point.memory_writes;
         }
-        self.engine.set_memory_writes(point.memory_writes);
     }
 
     /// The phase a step at this moment would train in.
@@ -285,7 +283,7 @@ fn find_checkpoint(
 fn same_model(found: &ModelConfig, asked: &ModelConfig) -> bool {
     let mut found = *found;
     if let (Some(f), Some(a)) = (&mut found.rcsm, &asked.rcsm) {
-        (f.default_depth, f.memory_writes) = (a.default_depth, a.memory_writes);
+        f.default_depth = a.default_depth;
     }
     found.vocab <= asked.vocab && ModelConfig { vocab: asked.vocab, ..found } == *asked
 }

@@ -89,7 +89,7 @@ pub fn name_of(config: &ModelConfig) -> Option<&'static str> {
         let mut preset = named.config;
         (preset.vocab, preset.eot) = (config.vocab, config.eot);
         if let (Some(preset), Some(own)) = (&mut preset.rcsm, &config.rcsm) {
-            (preset.default_depth, preset.memory_writes) = (own.default_depth, own.memory_writes);
+            preset.default_depth = own.default_depth;
         }
         preset == *config
     };

@@ -93,22 +93,13 @@ fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
         Passes::Fixed(n) => TrainDepth::Fixed(n),
         Passes::Adaptive => {
             let noise_seed = Some(noise_seed(run.settings.seed, run.step));
-            TrainDepth::Adaptive { tau: point.tau, noise_seed }
+            let _ = noise_seed;
+            TrainDepth::Rows
         }
     };
-    let options = StepOptions {
-        depth,
-        memory_writes: point.memory_writes,
-        balance: point.balance,
-        pass_cost: point.pass_cost,
-        z_loss: run.settings.z_loss,
-    };
+    let options = StepOptions { depth, balance: point.balance, answer_weight: 5.0, z_loss: run.settings.z_loss };
     let Run { engine, streams, optimiser, .. } = run;
-    let fill = |replica: usize, ids: &mut [u16], targets: &mut [u16]| {
-        let (mut facts, mut depths) = (vec![0; ids.len()], vec![0; ids.len()]);
-        streams.fill(replica, Columns { ids, targets, facts: &mut facts, depths: &mut depths });
-    };
-    let stats = engine.step(fill, &options);
+    let stats = engine.step(|replica, rows| streams.fill(replica, rows), &options);
     let outcome = if stats.loss.is_finite() {
         engine.update(|params, grads, _| optimiser.update(params, grads, point.lr))
     } else {
