@@ -19,7 +19,6 @@ pub mod lanes;
 pub mod marks;
 pub mod mix;
 pub mod prepare;
-pub mod reasoning;
 pub mod source;
 pub mod split;
 
@@ -27,6 +26,7 @@ pub use cache::TokenCache;
 pub use curriculum::Curriculum;
 pub use error::DataError;
 pub use evaluation::{EvalStory, EvaluationSet};
+pub use flashlm_probe::reasoning;
 pub use lanes::{Chunk, Deal, DepthShares, Lane, StoryTokens, lanes};
 pub use mix::{Mix, Teller};
 pub use prepare::{Options, Prepared};

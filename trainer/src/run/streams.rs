@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::data::reasoning::{Difficulty, Family};
 use crate::data::{Chunk, Curriculum, DataError, Deal, DepthShares, Lane, Mix, Teller, TokenCache, lanes};
+use crate::nn::Rows;
 
 /// All lanes and the stories they read.
 pub struct Streams {
@@ -49,14 +50,6 @@ pub struct Choice {
     pub shares: DepthShares,
 }
 
-/// One micro-batch of a replica, time-major: row `t * sequences + b`.
-pub struct Columns<'a> {
-    pub ids: &'a mut [u16],
-    pub targets: &'a mut [u16],
-    pub facts: &'a mut [u8],
-    pub depths: &'a mut [u8],
-}
-
 impl Streams {
     /// Lanes at their start. `table` is the tokenizer's; an error where it is none, or a family of `mix` is unknown.
     pub fn new(
@@ -84,8 +77,8 @@ impl Streams {
     }
 
     /// The next chunk of every sequence of `replica`.
-    pub fn fill(&mut self, replica: usize, columns: Columns) {
-        self.library.fill(&mut self.lanes, replica, columns);
+    pub fn fill(&mut self, replica: usize, rows: Rows) {
+        self.library.fill(&mut self.lanes, replica, rows);
     }
 
     /// The chunks that [`fill`](Self::fill) will give, without taking them: the n-th of a replica is its n-th next.
@@ -120,13 +113,13 @@ pub struct Ahead<'a> {
 
 impl Ahead<'_> {
     /// As [`Streams::fill`].
-    pub fn fill(&mut self, replica: usize, columns: Columns) {
-        self.library.fill(&mut self.lanes, replica, columns);
+    pub fn fill(&mut self, replica: usize, rows: Rows) {
+        self.library.fill(&mut self.lanes, replica, rows);
     }
 }
 
 impl Library {
-    fn fill(&self, lanes: &mut [Lane], replica: usize, Columns { ids, targets, facts, depths }: Columns) {
+    fn fill(&self, lanes: &mut [Lane], replica: usize, Rows { ids, targets, facts, depths }: Rows) {
         let checked = |_: TokenizerError| unreachable!("the table was checked when the streams were made");
         let tokenizer = Tokenizer::from_bytes(&self.table).unwrap_or_else(checked);
         let teller = Teller::new(tokenizer, &self.families, self.seed);

@@ -12,7 +12,6 @@ use crate::run::clock::{Passes, Point};
 use crate::run::metrics::{EvalRecord, Record, StepRecord};
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
-use crate::run::streams::Columns;
 use crate::run::{finish, generate, interrupt};
 
 /// Steps in a row without a usable gradient that end the run.
