@@ -146,6 +146,11 @@ impl Lane {
         }
     }
 
+    /// The same lane, about to begin its next story.
+    pub fn at_its_next_story(&self) -> Self {
+        Self { reading: Reading::Nothing, telling: Told::default(), ..self.clone() }
+    }
+
     /// Fills the next chunk. What `deal` says takes effect at the next story.
     ///
     /// Panics when the pool is empty or names a story that does not exist.

@@ -82,8 +82,8 @@ fn word(value: impl ValueEnum) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
 }
 
-/// What a model of these dimensions is called, if they are a preset's. What training itself sets (depth, memory writes,
-/// the end of story) and the size of the vocabulary make no other model.
+/// What a model of these dimensions is called, if they are a preset's. What training itself sets (depth, the end
+/// of story) and the size of the vocabulary make no other model.
 pub fn name_of(config: &ModelConfig) -> Option<&'static str> {
     let same = |named: &&Named| {
         let mut preset = named.config;
@@ -103,6 +103,7 @@ mod tests {
     use crate::export::write_blob;
     use crate::nn::{Layout, Params};
     use flashlm_core::blob::Facts;
+    use flashlm_core::config::Depth;
 
     /// A tokenizer as large as `vocab` asks for; what its merges are does not matter here.
     fn tokenizer(vocab: u32) -> Vec<u8> {
@@ -168,7 +169,7 @@ mod tests {
         for named in &TABLE {
             let mut config = ModelConfig { vocab: 300, ..named.config };
             if let Some(rcsm) = &mut config.rcsm {
-                rcsm.memory_writes = false;
+                rcsm.default_depth = Depth::Fixed(1);
             }
             assert_eq!(name_of(&config), Some(named.name));
             config.layers += 1;

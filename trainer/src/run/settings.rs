@@ -49,6 +49,10 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Weight of the squared log-partition loss.
     pub z_loss: f32,
+    /// How many times as much as any other token an answer's counts.
+    pub answer_weight: f32,
+    /// Whether the choice of depth is fitted at the end.
+    pub calibrate: bool,
     /// Kernels the run computes with; other kernels may round the backward pass otherwise.
     pub kernels: String,
 }

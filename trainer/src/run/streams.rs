@@ -81,9 +81,10 @@ impl Streams {
         self.library.fill(&mut self.lanes, replica, rows);
     }
 
-    /// The chunks that [`fill`](Self::fill) will give, without taking them: the n-th of a replica is its n-th next.
+    /// The streams as they will go on from the next story of each lane, which is read from its start; the lanes
+    /// themselves stay where they are.
     pub fn ahead(&self) -> Ahead<'_> {
-        Ahead { library: &self.library, lanes: self.lanes.clone() }
+        Ahead { library: &self.library, lanes: self.lanes.iter().map(Lane::at_its_next_story).collect() }
     }
 
     /// Where all lanes stand, for a checkpoint.

@@ -201,6 +201,25 @@ fn a_new_pool_takes_effect_at_the_next_story() {
 }
 
 #[test]
+fn a_lane_at_its_next_story_reads_what_the_lane_itself_will_read_then() {
+    let (stories, pool) = numbered(30);
+    let deal = dealing(&pool, 0.5);
+    for cut in 100..130 {
+        let mut lane = Lane::new(0, 1, 4);
+        fill(&mut lane, &stories, &deal, cut);
+        let ahead = fill(&mut lane.at_its_next_story(), &stories, &deal, 200);
+        let own = fill(&mut lane, &stories, &deal, 300);
+        // in the middle of a story, or at its end
+        let next = own.ids.iter().position(|&id| id == EOT).unwrap();
+        assert_eq!(ahead.ids, own.ids[next..next + 200]);
+        assert_eq!(
+            (ahead.facts, ahead.depths),
+            (own.facts[next..next + 200].into(), own.depths[next..next + 200].into())
+        );
+    }
+}
+
+#[test]
 fn a_strided_chunk_is_the_same_stream() {
     let (stories, pool) = numbered(12);
     let deal = dealing(&pool, 0.4);
