@@ -34,14 +34,10 @@ impl<'m> Products<'m> {
             let r = rcsm.out_gain.len();
             ternary.push(rcsm.input);
             for pass in 0..usize::from(passes) {
-                ternary.push(rcsm.pass.row_range(0, rcsm.pass.rows() - 16));
+                ternary.push(rcsm.pass);
                 let op = |i: usize| rcsm.ops.row_range(i % usize::from(rcsm.config.ops) * r, r);
                 ternary.extend([op(2 * pass), op(2 * pass + 1)]);
-                float.extend([(rcsm.slots, r), (rcsm.mix, r)]);
-            }
-            if rcsm.config.memory_writes {
-                ternary.push(rcsm.write);
-                float.push((rcsm.slots, r));
+                float.push((rcsm.mix, r));
             }
             ternary.push(rcsm.output);
         }

@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn what_training_itself_sets_does_not_make_another_model() {
         let asked = ModelConfig::SUPERNOVA;
-        let trained = RcsmConfig { default_depth: Depth::Fixed(1), memory_writes: false, ..RcsmConfig::DEFAULT };
+        let trained = RcsmConfig { default_depth: Depth::Fixed(1), ..RcsmConfig::DEFAULT };
         assert!(same_model(&ModelConfig { rcsm: Some(trained), vocab: 3000, ..asked }, &asked));
         assert!(!same_model(&ModelConfig { d_model: 128, ..asked }, &asked));
         assert!(!same_model(&ModelConfig { rcsm: None, ..asked }, &asked));

@@ -168,7 +168,6 @@ mod tests {
         for named in &TABLE {
             let mut config = ModelConfig { vocab: 300, ..named.config };
             if let Some(rcsm) = &mut config.rcsm {
-                rcsm.memory_writes = false;
             }
             assert_eq!(name_of(&config), Some(named.name));
             config.layers += 1;
