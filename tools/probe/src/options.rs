@@ -55,9 +55,10 @@ pub struct Options {
     /// stories: facts a question needs
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2,3", value_parser = clap::value_parser!(u8).range(1..=4))]
     pub facts: Vec<u8>,
-    /// stories: most sentences; hops: fewest and most words of other text between fact and question
-    #[arg(long, value_name = "N|LOW..HIGH", value_parser = filler, default_value = "0..3")]
-    pub filler: (u16, u16),
+    /// Ordinary text between facts and question. stories: the most sentences [default: 3]; hops: fewest and most words
+    /// [default: 0]
+    #[arg(long, value_name = "N|LOW..HIGH", value_parser = filler)]
+    pub filler: Option<(u16, u16)>,
     /// stories: persons and things that the question is not about
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub distractors: u8,
@@ -146,9 +147,9 @@ mod tests {
         let options =
             parse("--depth 1,3,8,chosen --facts 2,3 --filler 20..100 --pairs 4,64 --task hops --chains").unwrap();
         let depths = [1, 3, 8].map(Depth::Fixed).into_iter().chain([Depth::Adaptive]).collect::<Vec<_>>();
-        assert_eq!((options.depth, options.facts, options.filler), (depths, vec![2, 3], (20, 100)));
+        assert_eq!((options.depth, options.facts, options.filler), (depths, vec![2, 3], Some((20, 100))));
         assert_eq!((options.pairs, options.task, options.chains), (vec![4, 64], Task::Hops, true));
-        assert_eq!(parse("--filler 7").unwrap().filler, (0, 7));
+        assert_eq!(parse("--filler 7").unwrap().filler, Some((0, 7)));
     }
 
     #[test]
