@@ -84,7 +84,7 @@ impl Options {
         }
         let count = self.items as usize;
         match self.task {
-            Task::Stories => Ok(Family::ALL.into_iter().flat_map(|family| self.stories_of(family)).collect()),
+            Task::Stories => Ok(self.families().iter().flat_map(|&family| self.stories_of(family)).collect()),
             Task::Hops => Ok(hops::items(&self.hops(), Part::Test, self.seed, count)),
             Task::Mqar => {
                 let (words, pairs) = self.mqar(subject)?;
@@ -170,7 +170,7 @@ impl Options {
                 let split = if part == Part::Train { Split::Train } else { Split::Test };
                 Box::new(numbers.map(move |index| {
                     let facts = self.facts[index as usize % self.facts.len()];
-                    let story = reasoning::story(split, &Family::ALL, self.difficulty(facts), self.seed, index);
+                    let story = reasoning::story(split, self.families(), self.difficulty(facts), self.seed, index);
                     let answers = story.answers.into_iter().map(|answer| answer.span).collect();
                     Told { text: story.text, answers }
                 }))
