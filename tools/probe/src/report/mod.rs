@@ -291,6 +291,7 @@ mod tests {
             |start: &str| exact.lines().find(|l| l.starts_with(start)).unwrap_or_else(|| panic!("{start}: {text}"));
         assert!(line("tracking").contains("50.0 [29.9, 70.1]") && line("tracking").contains("(+10 -0)"), "{text}");
         assert!(line("  2 facts").contains("0.0 [0.0, 27.8]") && line("  2 facts").ends_with("0.0020"), "{text}");
+        assert!(text.contains("10 to 19") && text.contains("100.0 of 4  100.0 of 3"), "{text}");
         assert!(text.contains("8 against 1") && text.contains("25.0 (depth 1)"), "{text}");
     }
 

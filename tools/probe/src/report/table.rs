@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use flashlm_core::config::Depth;
 
-use super::{BASELINES, Group, Measure, Report};
+use super::{BASELINES, DISTANCES, Group, Measure, Report};
 use crate::ask::depth_name;
 use crate::statistics::Rate;
 
@@ -28,17 +28,38 @@ impl Report<'_> {
                 }
             }
         }
-        let far: Vec<&Group> = groups.iter().filter(|g| g.distance.is_some()).collect();
-        if far.len() > 1 {
-            writeln!(out, "\nexact match by words between the last fact needed and the question")?;
-            self.table(out, &far, Measure::Exact)?;
-        }
+        self.distances(out, &groups)?;
         if let Some(error) = self.mean_error() {
             let errors: Vec<String> =
                 self.depths.iter().zip(error).map(|(d, e)| format!("{} ({})", percent(e), column(d.0))).collect();
             writeln!(out, "\nmean error over families, percent: {}", errors.join(", "))?;
         }
         Ok(())
+    }
+
+    /// One row a family: exact match by distance, at the deepest depth.
+    fn distances(&self, out: &mut impl Write, groups: &[Group]) -> io::Result<()> {
+        let depth = self.pair().map_or(0, |(deep, _)| deep);
+        let mut names = DISTANCES.map(|(_, name)| name).to_vec();
+        names.retain(|&name| groups.iter().any(|g| g.distance == Some(name)));
+        if names.len() < 2 || self.depths.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "\nexact match ({}) by words between the last fact needed and the question, percent of so many items",
+            column(self.depths[depth].0)
+        )?;
+        let mut rows = vec![[String::new()].into_iter().chain(names.iter().map(|n| n.to_string())).collect::<Vec<_>>()];
+        for family in groups.iter().filter(|g| g.facts.is_none() && g.distance.is_none()) {
+            let cell = |name: &&str| {
+                let group = groups.iter().find(|g| g.family == family.family && g.distance == Some(name));
+                let rate = group.and_then(|g| self.rate(g, depth, Measure::Exact));
+                rate.map_or("-".into(), |r| format!("{} of {}", percent(r.share()), r.items))
+            };
+            rows.push([family.family.clone()].into_iter().chain(names.iter().map(cell)).collect());
+        }
+        print_rows(out, &rows)
     }
 
     fn table(&self, out: &mut impl Write, groups: &[&Group], measure: Measure) -> io::Result<()> {
@@ -59,11 +80,10 @@ impl Report<'_> {
             rows[0].push("p".into());
         }
         for group in groups {
-            let label = match (group.facts, group.distance) {
-                (Some(1), _) => "  1 fact".into(),
-                (Some(n), _) => format!("  {n} facts"),
-                (None, Some(distance)) => format!("{} {distance}", group.family),
-                (None, None) => group.family.clone(),
+            let label = match group.facts {
+                Some(1) => "  1 fact".into(),
+                Some(n) => format!("  {n} facts"),
+                None => group.family.clone(),
             };
             let mut row = vec![label, group.items.len().to_string()];
             let share = |rate: Option<Rate>| rate.map_or("-".into(), |r| percent(r.share()));
