@@ -17,6 +17,7 @@ pub mod hash;
 pub mod hub;
 pub mod lanes;
 pub mod prepare;
+pub mod reasoning;
 pub mod source;
 pub mod split;
 

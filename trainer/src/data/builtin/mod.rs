@@ -8,7 +8,7 @@
 //! Everything is a function of the seed and the story's number; nothing is read from outside.
 
 mod plots;
-mod rng;
+pub(crate) mod rng;
 mod teller;
 mod template;
 mod words;
