@@ -38,6 +38,26 @@ fn a_model_trained_on_written_text_is_asked_by_file_or_checkpoint() {
 }
 
 #[test]
+fn reasoning_stories_are_written_marked_and_their_items_have_as_many_of_each_number_of_facts() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    stdout(at, "probe --stories 200 --write text");
+    let train = fs::read_to_string(at.join("text/train.txt")).unwrap();
+    assert_eq!(train.matches("<|endoftext|>\n").count(), 200);
+    assert!(train.matches("<|answer|>").count() >= 200);
+    assert_eq!(train.matches("<|answer|>").count(), train.matches("<|/answer|>").count());
+
+    stdout(at, "probe --family tracking,if-then --facts 1,2,3 --items 30 --tsv items.tsv");
+    let items = fs::read_to_string(at.join("items.tsv")).unwrap();
+    for family in ["tracking", "if-then"] {
+        for facts in 1..=3 {
+            let start = format!("{family}\t{facts}\t");
+            assert_eq!(items.lines().filter(|l| l.starts_with(&start)).count(), 10, "{start}");
+        }
+    }
+}
+
+#[test]
 fn babi_files_become_training_text_and_held_out_files() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -48,7 +68,7 @@ fn babi_files_become_training_text_and_held_out_files() {
     let held = fs::read_to_string(at.join("out/held-out/qa1_single_valid.txt")).unwrap();
     assert_eq!(held.matches("1 Mary").count(), 2);
     let train = fs::read_to_string(at.join("out/train.txt")).unwrap();
-    assert_eq!(train.matches("Why? <|answer|>fun, joy<|/answer|>.\n").count() >= 18, true, "{train}");
+    assert!(train.matches("Why? <|answer|>fun, joy<|/answer|>.\n").count() >= 18, "{train}");
     for line in held.lines().filter(|l| l.starts_with("1 ")) {
         assert!(!train.contains(&line[2..]), "{line} is trained on");
     }
