@@ -20,6 +20,8 @@ mod pattern;
 mod pattern_words;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_tracking;
 mod tracking;
 mod tracking_words;
 mod words_test;

@@ -66,6 +66,7 @@ pub struct Writer {
     used: Vec<&'static str>,
     bystanders: Vec<Person>,
     filler_left: usize,
+    last_filler: [usize; 3],
     article: Option<usize>,
     span: Option<usize>,
     found: Option<Range<usize>>,
@@ -91,6 +92,7 @@ impl Writer {
             used: Vec::with_capacity(24),
             bystanders: Vec::new(),
             filler_left,
+            last_filler: [usize::MAX; 3],
             article: None,
             span: None,
             found: None,
@@ -257,9 +259,20 @@ impl Writer {
             self.bystanders.push(one);
         }
         let n = self.rng.pick(&self.bystanders);
-        let (food, grown) = (self.rng.pick(self.words.foods), self.grown());
+        let mut food = self.rng.pick(self.words.foods);
+        for _ in 0..20 {
+            if self.used.contains(&food) {
+                food = self.rng.pick(self.words.foods);
+            }
+        }
+        let grown = self.grown();
         let list = self.of(filler::TRAIN, filler::TEST);
-        self.one(list, &[("n", n.name), ("he", n.he()), ("his", n.his()), ("f", food), ("s", grown)]);
+        let mut template = self.rng.below(list.len());
+        while self.last_filler.contains(&template) {
+            template = self.rng.below(list.len());
+        }
+        self.last_filler = [self.last_filler[1], self.last_filler[2], template];
+        self.say(list[template], &[("n", n.name), ("he", n.he()), ("his", n.his()), ("f", food), ("s", grown)]);
     }
 
     /// The beginning, if the story has one.
