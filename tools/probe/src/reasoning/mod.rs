@@ -23,6 +23,7 @@ mod tests;
 #[cfg(test)]
 mod tests_tracking;
 mod tracking;
+mod tracking_questions;
 mod tracking_words;
 mod words_test;
 mod words_train;

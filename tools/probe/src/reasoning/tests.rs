@@ -296,3 +296,12 @@ fn the_splits_share_no_sentence() {
     let (train, test): (HashSet<_>, HashSet<_>) = (filler::TRAIN.iter().collect(), filler::TEST.iter().collect());
     assert!(train.is_disjoint(&test));
 }
+
+#[test]
+#[ignore = "prints a time"]
+fn speed() {
+    let start = std::time::Instant::now();
+    let n = 40_000;
+    let bytes: usize = (0..n).map(|i| story(Split::Train, &[], HARD, 1, i).text.len()).sum();
+    println!("TIME {} us a story, {} bytes", start.elapsed().as_micros() as f64 / n as f64, bytes as u64 / n);
+}

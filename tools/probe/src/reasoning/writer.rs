@@ -127,6 +127,9 @@ impl Writer {
 
     /// `count` different words of `list`, none used before; fewer only if the list has no more.
     pub fn several(&mut self, list: &[&'static str], count: usize) -> Vec<&'static str> {
+        if list.len() > 2 * (count + self.used.len()) {
+            return (0..count).map(|_| self.fresh(list)).collect();
+        }
         let mut free: Vec<_> = list.iter().copied().filter(|w| !self.used.contains(w)).collect();
         let count = count.min(free.len());
         for i in 0..count {
@@ -138,9 +141,9 @@ impl Writer {
         free
     }
 
-    /// How many words of `list` this story has not used.
-    pub fn left(&self, list: &[&'static str]) -> usize {
-        list.iter().filter(|w| !self.used.contains(w)).count()
+    /// Whether this story has not used at least `count` words of `list`.
+    pub fn has_left(&self, list: &[&'static str], count: usize) -> bool {
+        list.len() >= self.used.len() + count || list.iter().filter(|w| !self.used.contains(w)).count() >= count
     }
 
     pub fn person(&mut self) -> Person {
