@@ -42,7 +42,7 @@ pub const TRAIN: &[&str] = &[
     "{s} and {n} talked about [the weather|old times|the summer|many things].",
     "{n} loved [the summer|the winter|stories|sunny days|to learn new things].",
     "{n} played a [fun|silly|new] game.",
-    "The grass was [green and soft|wet|tall].",
+    "The grass was [soft|wet|tall].",
     "{n} could not stop [smiling|laughing|talking].",
 ];
 
@@ -63,8 +63,8 @@ pub const TEST: &[&str] = &[
     "{n} shared {f} with [a neighbor|some kids].",
     "They all [cheered|rested|had a snack].",
     "{n} [always|never] finished {his} {f}.",
-    "Up in the air, [the moon|a small cloud] could be seen.",
-    "{n} sneezed and said sorry.",
+    "Up in the air, [the moon|a tiny cloud] could be seen.",
+    "{n} coughed and said sorry.",
     "Nobody was [angry|in a hurry|bored].",
     "{n} wished it would never end.",
     "{s} was proud of {n}.",

@@ -16,13 +16,14 @@ struct Deed {
 /// A story of one to six questions, in one or two scenes.
 pub fn tell(w: &mut Writer) {
     let scenes = if w.difficulty.filler > 8 { 1 } else { w.rng.between(1, 2) };
+    let mut used = Vec::new();
     for _ in 0..scenes {
         let level = w.level();
         match (level, w.rng.below(10)) {
-            (1, 0..4) => otherwise(w),
-            (2.., 0..=3) => classes(w, level),
-            (_, 4..6) => keys(w, level),
-            _ => chains(w, level),
+            (1, 0..4) => otherwise(w, &mut used),
+            (2.., 0..=3) => classes(w, level, &mut used),
+            (_, 4..6) => keys(w, level, &mut used),
+            _ => chains(w, level, &mut used),
         }
     }
 }
@@ -88,7 +89,7 @@ fn some_acts(w: &mut Writer, needed: usize) -> &'static Acts {
     let all = wording(w).acts;
     loop {
         let acts = &all[w.rng.below(all.len())];
-        if w.left((acts.list)(w.words)) >= needed {
+        if w.has_left((acts.list)(w.words), needed) {
             return acts;
         }
     }
@@ -98,7 +99,7 @@ fn some_acts(w: &mut Writer, needed: usize) -> &'static Acts {
 fn condition(w: &mut Writer, used: &mut Vec<&'static str>) -> [String; 3] {
     let wording = wording(w);
     let mut form: Condition = w.rng.pick(wording.conditions);
-    let colourless = w.left(w.words.colours) == 0;
+    let colourless = !w.has_left(w.words.colours, 1);
     while used.contains(&form.0) && !form.0.contains("{b}") && !form.0.contains("{col}")
         || colourless && form.0.contains("{col}")
     {
@@ -114,14 +115,13 @@ fn condition(w: &mut Writer, used: &mut Vec<&'static str>) -> [String; 3] {
 }
 
 /// "If it rains, the cat hides. If the cat hides, Tom takes the boat. It rained. So Tom took the" boat.
-fn chains(w: &mut Writer, length: u8) {
+fn chains(w: &mut Writer, length: u8, used: &mut Vec<&'static str>) {
     let count = match length {
         1 => w.rng.between(2, 4) + w.difficulty.distractors as usize / 2,
         2 => w.rng.between(2, 3),
         _ => 2,
     };
     let shared_acts = w.rng.chance(70);
-    let mut used = Vec::new();
     // one actor a depth, or others in every chain
     let shared_actors = w.rng.chance(60);
     let mut actors: Vec<Person> = (0..length).map(|_| w.person()).collect();
@@ -135,7 +135,7 @@ fn chains(w: &mut Writer, length: u8) {
         if !shared_acts {
             acts.iter_mut().for_each(|a| *a = some_acts(w, length as usize));
         }
-        starts.push(condition(w, &mut used));
+        starts.push(condition(w, used));
         let form = w.rng.below(8);
         deeds.push(
             (0..length as usize)
@@ -179,13 +179,12 @@ fn chains(w: &mut Writer, length: u8) {
 }
 
 /// "If it rains, Tom goes to the barn. Otherwise, he goes to the park. It did not rain. So Tom went to the" park.
-fn otherwise(w: &mut Writer) {
+fn otherwise(w: &mut Writer, used: &mut Vec<&'static str>) {
     let wording = wording(w);
-    let mut used = Vec::new();
     let mut near = Vec::new();
     let mut rules = Vec::new();
     for _ in 0..w.rng.between(1, 2) {
-        let (start, who) = (condition(w, &mut used), w.person());
+        let (start, who) = (condition(w, used), w.person());
         let acts = some_acts(w, 2);
         let (yes, no) = (Deed::new(w, who, acts), Deed::new(w, who, acts));
         let no = Deed { form: yes.form, ..no };
@@ -213,13 +212,13 @@ fn otherwise(w: &mut Writer) {
 }
 
 /// "Whoever has the boat goes to the barn. Tom has the boat. So Tom went to the" barn; with teams, three facts.
-fn classes(w: &mut Writer, level: u8) {
+fn classes(w: &mut Writer, level: u8, used: &mut Vec<&'static str>) {
     let wording = wording(w);
     let count = (2 + w.rng.below(2) + w.difficulty.distractors as usize / 3).min(w.words.colours.len()).min(4);
     let acts = some_acts(w, 2 * count);
     let form = w.rng.pick(acts.forms);
-    if level >= 3 && w.left(w.words.colours) < count {
-        return chains(w, level);
+    if level >= 3 && !w.has_left(w.words.colours, count) {
+        return chains(w, level, used);
     }
     let things = w.several(w.words.objects, count);
     let people: Vec<Person> = (0..count).map(|_| w.person()).collect();
@@ -260,11 +259,11 @@ fn classes(w: &mut Writer, level: u8) {
 }
 
 /// "The small key opens the red door. Behind the red door is the cat. Tom had the small key. So Tom found the" cat.
-fn keys(w: &mut Writer, level: u8) {
+fn keys(w: &mut Writer, level: u8, used: &mut Vec<&'static str>) {
     let wording = wording(w);
     let count = 2 + w.rng.below(2);
-    if w.left(w.words.colours) < count || w.left(w.words.materials) < count {
-        return chains(w, level);
+    if !w.has_left(w.words.colours, count) || !w.has_left(w.words.materials, count) {
+        return chains(w, level, used);
     }
     let colours = w.several(w.words.colours, count);
     let kinds = w.several(w.words.materials, count);

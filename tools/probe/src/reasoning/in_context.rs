@@ -36,6 +36,11 @@ fn words(w: &mut Writer, kind: Kind, count: usize) -> Vec<String> {
     out
 }
 
+/// The words of `list` that follow "a": an "an" would tell half of the answer.
+fn after_a(list: &[&'static str]) -> Vec<&'static str> {
+    list.iter().copied().filter(|n| !n.starts_with(['a', 'e', 'i', 'o', 'u'])).collect()
+}
+
 /// Asks with the usual slots, `more` first.
 fn ask(w: &mut Writer, list: &[&str], a: Person, more: &[(&str, &str)], needs: Needs) {
     let (s, t) = (w.grown(), w.grown());
@@ -66,9 +71,7 @@ fn nouns(w: &mut Writer, level: u8) {
     let wording = wording(w);
     let count = how_many(w);
     let list = w.rng.pick(&[w.words.objects, w.words.animals, w.words.objects]);
-    // after "a": an "an" would tell half of the answer
-    let list: Vec<_> = list.iter().copied().filter(|n| !n.starts_with(['a', 'e', 'i', 'o', 'u'])).collect();
-    let list = &*list;
+    let list = &*after_a(list);
     let mut meanings: Vec<String> = w.several(list, count).iter().map(|m| m.to_string()).collect();
     if w.rng.chance(25) {
         let colours = w.words.colours;
@@ -202,7 +205,8 @@ fn verbs(w: &mut Writer, level: u8) {
 fn names(w: &mut Writer) {
     let wording = wording(w);
     let count = how_many(w);
-    let animals = w.several(w.words.animals, count);
+    let list = after_a(w.words.animals);
+    let animals = w.several(&list, count);
     let capital = |word: String| word[..1].to_ascii_uppercase() + &word[1..];
     let made: Vec<String> = words(w, Kind::Noun, count).into_iter().map(capital).collect();
     let mut ends = Vec::with_capacity(count);
@@ -218,7 +222,7 @@ fn names(w: &mut Writer) {
             let wrong = wrong_words(w, &made[i], &made).into_iter().map(capital).collect();
             return ask(w, wording.what_called, a, &slots, Needs { facts: 1, end: ends[i], wrong });
         }
-        let wrong = w.wrong(animals[i], &animals, w.words.animals);
+        let wrong = w.wrong(animals[i], &animals, &list);
         ask(w, wording.who_called, a, &slots, Needs { facts: 1, end: ends[i], wrong });
     });
 }

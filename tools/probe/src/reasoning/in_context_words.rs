@@ -281,7 +281,7 @@ pub const TEST: Wording = Wording {
         "{a} noticed a {w}, which is to say, a <{v}>.",
         "\"Where is my {w}?\" said {a}. {He} had lost a <{v}>.",
         "{a} bumped into a {w}, and so into a <{v}>.",
-        "{a} painted a {w}. You could clearly see the <{v}>.",
+        "{a} sketched a {w}. You could clearly see the <{v}>.",
     ],
     what_has: &[
         "Tell me what {a} has. A <{v}>.",
@@ -362,7 +362,7 @@ pub const TEST: Wording = Wording {
         "A note with {w} on it sends you to the {v}.",
     ],
     code_used: &[
-        "{a} heard {s} whisper {w} and headed for the <{v}>.",
+        "{a} heard {s} mention {w} and headed for the <{v}>.",
         "{a} read the note: {w}. {He} set off for the <{v}>.",
         "When {w} was heard, {a} hurried to the <{v}>.",
         "Tell me where {a} must go after {w} is heard. To the <{v}>.",

@@ -20,7 +20,10 @@ mod pattern;
 mod pattern_words;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_tracking;
 mod tracking;
+mod tracking_questions;
 mod tracking_words;
 mod words_test;
 mod words_train;

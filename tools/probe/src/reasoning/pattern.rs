@@ -289,7 +289,7 @@ fn pairs(w: &mut Writer) {
     let wording = wording(w);
     let theme = &wording.themes[w.rng.below(wording.themes.len())];
     let mut list = (theme.list)(w.words);
-    if w.left(list) < 4 {
+    if !w.has_left(list, 4) {
         list = w.words.objects;
     }
     let count = (list.len() / 2).min(w.rng.between(2, 3) + w.difficulty.distractors as usize / 2);

@@ -66,6 +66,7 @@ pub struct Writer {
     used: Vec<&'static str>,
     bystanders: Vec<Person>,
     filler_left: usize,
+    last_filler: [usize; 3],
     article: Option<usize>,
     span: Option<usize>,
     found: Option<Range<usize>>,
@@ -91,6 +92,7 @@ impl Writer {
             used: Vec::with_capacity(24),
             bystanders: Vec::new(),
             filler_left,
+            last_filler: [usize::MAX; 3],
             article: None,
             span: None,
             found: None,
@@ -125,6 +127,9 @@ impl Writer {
 
     /// `count` different words of `list`, none used before; fewer only if the list has no more.
     pub fn several(&mut self, list: &[&'static str], count: usize) -> Vec<&'static str> {
+        if list.len() > 2 * (count + self.used.len()) {
+            return (0..count).map(|_| self.fresh(list)).collect();
+        }
         let mut free: Vec<_> = list.iter().copied().filter(|w| !self.used.contains(w)).collect();
         let count = count.min(free.len());
         for i in 0..count {
@@ -136,9 +141,9 @@ impl Writer {
         free
     }
 
-    /// How many words of `list` this story has not used.
-    pub fn left(&self, list: &[&'static str]) -> usize {
-        list.iter().filter(|w| !self.used.contains(w)).count()
+    /// Whether this story has not used at least `count` words of `list`.
+    pub fn has_left(&self, list: &[&'static str], count: usize) -> bool {
+        list.len() >= self.used.len() + count || list.iter().filter(|w| !self.used.contains(w)).count() >= count
     }
 
     pub fn person(&mut self) -> Person {
@@ -257,9 +262,20 @@ impl Writer {
             self.bystanders.push(one);
         }
         let n = self.rng.pick(&self.bystanders);
-        let (food, grown) = (self.rng.pick(self.words.foods), self.grown());
+        let mut food = self.rng.pick(self.words.foods);
+        for _ in 0..20 {
+            if self.used.contains(&food) {
+                food = self.rng.pick(self.words.foods);
+            }
+        }
+        let grown = self.grown();
         let list = self.of(filler::TRAIN, filler::TEST);
-        self.one(list, &[("n", n.name), ("he", n.he()), ("his", n.his()), ("f", food), ("s", grown)]);
+        let mut template = self.rng.below(list.len());
+        while self.last_filler.contains(&template) {
+            template = self.rng.below(list.len());
+        }
+        self.last_filler = [self.last_filler[1], self.last_filler[2], template];
+        self.say(list[template], &[("n", n.name), ("he", n.he()), ("his", n.his()), ("f", food), ("s", grown)]);
     }
 
     /// The beginning, if the story has one.
