@@ -167,8 +167,7 @@ mod tests {
     fn a_preset_is_recognised_whatever_depth_it_was_last_trained_at() {
         for named in &TABLE {
             let mut config = ModelConfig { vocab: 300, ..named.config };
-            if let Some(rcsm) = &mut config.rcsm {
-            }
+            if let Some(rcsm) = &mut config.rcsm {}
             assert_eq!(name_of(&config), Some(named.name));
             config.layers += 1;
             assert_eq!(name_of(&config), None);
