@@ -18,6 +18,7 @@ pub mod preset;
 mod probe;
 mod progress;
 pub mod settings;
+pub mod smoke;
 mod streams;
 mod train;
 
@@ -32,5 +33,6 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Smoke(args)) => smoke::run(args),
     }
 }

@@ -44,6 +44,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Trains several presets for the same time on the same data and compares them.
     Compare(Box<CompareArgs>),
+    /// Checks the architecture: thirteen figures and their limits, in less than two minutes.
+    Smoke(crate::run::smoke::SmokeArgs),
 }
 
 #[derive(Clone, Debug, Args)]
