@@ -28,7 +28,7 @@ pub enum Size {
     Micro,
     /// 3.66 M parameters, 1.34 MB packed: chips with 2 MB of flash
     Mini,
-    /// The preset's own dimensions; supernova's are 7.69 M parameters, 2.98 MB packed
+    /// The preset's own dimensions; supernova's are 7.69 M parameters, 2.94 MB packed
     Full,
 }
 
