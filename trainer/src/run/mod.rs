@@ -1,5 +1,6 @@
 //! The program: arguments, the clock, the training driver, checkpoints, evaluation, probes, generation and benches.
 
+pub mod answers;
 pub mod args;
 mod bench;
 pub mod checkpoint;
@@ -9,6 +10,7 @@ pub mod evaluate;
 mod finish;
 pub mod generate;
 mod interrupt;
+pub mod levels;
 pub mod metrics;
 pub mod packed;
 mod prepare;
