@@ -210,9 +210,9 @@ mod tests {
     #[test]
     fn a_check_passes_only_if_every_figure_is_there_and_within_its_limit() {
         let both = check(|x| Ok(vec![*x, 20.0]));
-        assert!(Outcome::of(1, &both, &mut 0.95).passed);
-        assert!(!Outcome::of(1, &both, &mut 0.85).passed);
-        assert!(!Outcome::of(1, &both, &mut f64::NAN).passed);
+        for (mut right, passes) in [(0.95, true), (0.85, false), (f64::NAN, false)] {
+            assert_eq!(Outcome::of(1, &both, &mut right).passed, passes, "{right}");
+        }
         for wrong in [
             check(|_| Ok(vec![])),
             check(|x| Ok(vec![*x])),

@@ -107,8 +107,8 @@ const CHECKS: [Check<Context>; 13] = [
         name: "depth choice",
         what: "calibrated, the model itself takes more passes where two facts are needed; the Gumbel blend learns too",
         figures: &[
-            Figure { what: "passes at two-fact answers", unit: "", limit: AtLeast(2.0) },
-            Figure { what: "passes at other tokens", unit: "", limit: AtMost(2.0) },
+            Figure { what: "passes at two-fact answers", unit: "", limit: AtLeast(1.5) },
+            Figure { what: "passes at other tokens", unit: "", limit: AtMost(1.5) },
             Figure { what: "the difference", unit: "", limit: AtLeast(0.5) },
             Figure { what: "gradient norm of the choice in the blend", unit: "", limit: Above(0.0) },
         ],

@@ -43,7 +43,7 @@ const COOLDOWN: f32 = 0.4;
 const ANSWER_WEIGHT: f32 = 20.0;
 const BALANCE: f32 = 0.01;
 /// Batches that the choice of depth is calibrated on, and the nats that a deeper depth has to save.
-const CALIBRATION: usize = 8;
+const CALIBRATION: usize = 16;
 const MARGIN: f32 = 0.1;
 
 /// Held-out stories asked about, of six questions each.

@@ -217,9 +217,9 @@ pub(super) fn engine_depths(context: &mut Context) -> anyhow::Result<Vec<f64>> {
     Ok(figures)
 }
 
-/// How many are not above 0.
+/// How many are 0 or no number.
 fn without_gradient(norms: &[f64]) -> f64 {
-    norms.iter().filter(|&&norm| !(norm > 0.0)).count() as f64
+    norms.iter().filter(|norm| norm.is_nan() || **norm == 0.0).count() as f64
 }
 
 /// Tensors without gradient, the share of parameters with one, and how many are not finite.
