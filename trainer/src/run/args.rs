@@ -9,6 +9,7 @@ use flashlm_core::config::{
 
 use crate::kernels;
 use crate::optim;
+use crate::run::amplify::settings::AmplifyArgs;
 use crate::run::clock;
 use crate::run::preset::{self, Named, Preset, Size, SizeError};
 
@@ -317,6 +318,9 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Optimiser", default_value_t = 0.001, value_parser = real32("weight", 0.0, 10.0))]
     pub pass_cost: f32,
 
+    #[command(flatten)]
+    pub amplify: AmplifyArgs,
+
     /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json [default: out/PRESET, or
     /// out/PRESET-SIZE where --size is given]
     #[arg(long, help_heading = "Run", value_name = "DIR")]
@@ -465,7 +469,7 @@ pub struct CompareArgs {
 }
 
 /// A parser of finite numbers in `low ..= high`.
-fn real(unit: &'static str, low: f64, high: f64) -> impl Fn(&str) -> Result<f64, String> + Clone {
+pub(super) fn real(unit: &'static str, low: f64, high: f64) -> impl Fn(&str) -> Result<f64, String> + Clone {
     move |s| match s.parse::<f64>() {
         Ok(v) if (low..=high).contains(&v) => Ok(v),
         _ => Err(format!("must be a number in {low} ..= {high} ({unit})")),
@@ -473,7 +477,7 @@ fn real(unit: &'static str, low: f64, high: f64) -> impl Fn(&str) -> Result<f64,
 }
 
 /// The same, for values the model sees as f32.
-fn real32(unit: &'static str, low: f64, high: f64) -> impl Fn(&str) -> Result<f32, String> + Clone {
+pub(super) fn real32(unit: &'static str, low: f64, high: f64) -> impl Fn(&str) -> Result<f32, String> + Clone {
     let parse = real(unit, low, high);
     move |s| parse(s).map(|v| v as f32)
 }

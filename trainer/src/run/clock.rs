@@ -49,6 +49,8 @@ pub struct Phase {
     pub passes: Passes,
     /// Whether the memory is written.
     pub memory_writes: bool,
+    /// Whether the model tells stories that join those it trains on.
+    pub amplify: bool,
     /// Whether the losses on operation balance and on passes count.
     pub balance: bool,
     pub pass_cost: bool,
@@ -90,29 +92,30 @@ pub struct Point {
     pub pass_cost: f32,
 }
 
-/// The four phases of DESIGN section 4. The fourth trains like the third until generate-and-select joins it.
+/// The four phases of DESIGN section 4. The fourth trains like the third, on stories of the model's own too.
 pub fn four_phases() -> Vec<Phase> {
-    let phase = |name: &str, until, pool, passes, memory_writes, balance, pass_cost| Phase {
+    let phase = |name: &str, until, pool, passes, memory_writes, balance, pass_cost, amplify| Phase {
         name: name.into(),
         until,
         pool,
         passes,
         memory_writes,
+        amplify,
         balance,
         pass_cost,
     };
     vec![
-        phase("foundation", 0.15, 0.3, Passes::Fixed(1), false, false, false),
-        phase("operations", 0.50, 0.75, Passes::Fixed(3), false, true, false),
-        phase("memory", 0.85, 1.0, Passes::Adaptive, true, true, true),
-        phase("amplification", 1.0, 1.0, Passes::Adaptive, true, true, true),
+        phase("foundation", 0.15, 0.3, Passes::Fixed(1), false, false, false, false),
+        phase("operations", 0.50, 0.75, Passes::Fixed(3), false, true, false, false),
+        phase("memory", 0.85, 1.0, Passes::Adaptive, true, true, true, false),
+        phase("amplification", 1.0, 1.0, Passes::Adaptive, true, true, true, true),
     ]
 }
 
 /// One phase: all stories, adaptive depth and memory from the first step (`--no-curriculum`).
 pub fn one_phase() -> Vec<Phase> {
     let last = four_phases().pop().expect("four phases");
-    vec![Phase { name: "everything".into(), ..last }]
+    vec![Phase { name: "everything".into(), amplify: false, ..last }]
 }
 
 impl Schedule {

@@ -1,5 +1,6 @@
 //! The program: arguments, the clock, the training driver, checkpoints, evaluation, probes, generation and benches.
 
+pub mod amplify;
 pub mod args;
 mod bench;
 pub mod checkpoint;
@@ -11,6 +12,7 @@ pub mod generate;
 mod interrupt;
 pub mod metrics;
 pub mod packed;
+pub mod phases;
 mod prepare;
 pub mod preset;
 mod probe;

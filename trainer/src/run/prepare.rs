@@ -18,6 +18,7 @@ use crate::run::checkpoint::{self, Checkpoint};
 use crate::run::clock::{self, Budget, Clock, Passes, Point, Schedule};
 use crate::run::metrics::{EvalRecord, Metrics};
 use crate::run::packed::Blob;
+use crate::run::phases;
 use crate::run::progress::Progress;
 use crate::run::settings::{Batch, Settings, Source};
 use crate::run::streams::Streams;
@@ -48,6 +49,8 @@ pub struct Run {
     /// The file the held-out stories are in.
     pub held_out_path: PathBuf,
     pub clock: Clock,
+    /// What each phase bought, and what phase 4 did.
+    pub phases: phases::Log,
     /// Steps taken and tokens trained on.
     pub step: u64,
     pub tokens: u64,
@@ -128,6 +131,7 @@ pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
         held_out_path: valid_path,
         step: state.step,
         tokens: state.tokens,
+        phases: state.phases,
         phase: 0,
         depth: Depth::Fixed(1),
         metrics,
@@ -194,6 +198,7 @@ struct Standing {
     step: u64,
     tokens: u64,
     elapsed: f64,
+    phases: phases::Log,
 }
 
 fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
@@ -234,6 +239,7 @@ fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
             tau: (args.tau, args.tau_end),
         },
         z_loss: args.z_loss,
+        amplify: args.amplify.settings(),
         kernels: format!("{} {}", kernels.isa(), kernels.precision()),
     }
 }
@@ -316,12 +322,13 @@ fn resume(
         progress.line(&format!("  changed: {change}"));
     }
     checkpoint.restore(optimiser)?;
+    streams.add_tokens(&checkpoint.generated);
     let carried =
         !difference.stream_restarts && streams.restore(&state.cursor) && engine.set_states(&checkpoint.lanes).is_ok();
     if !carried {
         progress.line("  batch shape, data or seed changed: the data stream starts anew");
     }
-    Ok(Standing { step: state.step, tokens: state.tokens, elapsed: state.elapsed })
+    Ok(Standing { step: state.step, tokens: state.tokens, elapsed: state.elapsed, phases: state.phases.clone() })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::optim;
+use crate::run::amplify;
 use crate::run::clock::{Budget, Schedule};
 
 /// The shape of one optimiser step's data.
@@ -46,6 +47,9 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Weight of the squared log-partition loss.
     pub z_loss: f32,
+    /// Stories of the model's own in the phase that takes them; `None`: never.
+    #[serde(default)]
+    pub amplify: Option<amplify::settings::Settings>,
     /// Kernels the run computes with; other kernels may round the backward pass otherwise.
     pub kernels: String,
 }

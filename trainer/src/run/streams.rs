@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use crate::data::{Curriculum, Lane, TokenCache, lanes};
+use crate::run::amplify::stories::Amplified;
 
 /// All lanes and the stories they read.
 pub struct Streams {
-    stories: TokenCache,
+    stories: Amplified<TokenCache>,
     curriculum: Curriculum,
     /// Lane `replica * sequences + b`.
     lanes: Vec<Lane>,
@@ -18,6 +19,8 @@ pub struct Streams {
 impl Streams {
     /// Lanes at their start, for `replicas` of `sequences` each.
     pub fn new(stories: TokenCache, curriculum: Curriculum, replicas: usize, sequences: usize, seed: u64) -> Self {
+        let count = stories.len();
+        let stories = Amplified::new(stories, count);
         Self { stories, curriculum, lanes: lanes(replicas * sequences, seed), sequences, pool: 1.0 }
     }
 
@@ -28,11 +31,41 @@ impl Streams {
 
     /// The next chunk of every sequence of `replica`, time-major: row `t * sequences + b`.
     pub fn fill(&mut self, replica: usize, ids: &mut [u16], targets: &mut [u16]) {
-        let pool = self.curriculum.pool(self.pool);
+        let pool = self.stories.pool(self.curriculum.pool(self.pool));
         let lanes = &mut self.lanes[replica * self.sequences..][..self.sequences];
         for (b, lane) in lanes.iter_mut().enumerate() {
             lane.fill(&self.stories, pool, &mut ids[b..], &mut targets[b..], self.sequences);
         }
+    }
+
+    /// What lanes read: the given stories, and the model's own behind them.
+    pub fn stories(&self) -> &Amplified<TokenCache> {
+        &self.stories
+    }
+
+    /// Adds stories of the model's own. They are read after the next [`mix`](Self::mix).
+    pub fn add(&mut self, stories: Vec<Vec<u16>>) {
+        self.stories.add(stories);
+    }
+
+    /// Adds stories of the model's own from a checkpoint.
+    pub fn add_tokens(&mut self, tokens: &[u16]) {
+        self.stories.add_tokens(tokens);
+    }
+
+    /// Makes stories of the model's own this share of all that lanes begin.
+    pub fn mix(&mut self, share: f32) {
+        self.stories.mix(self.curriculum.pool(self.pool), share);
+    }
+
+    /// Lanes begin none of the model's own stories any more.
+    pub fn unmix(&mut self) {
+        self.stories.unmix();
+    }
+
+    /// Whether lanes begin stories of the model's own.
+    pub fn is_mixed(&self) -> bool {
+        self.stories.is_mixed()
     }
 
     /// Where all lanes stand, for a checkpoint.

@@ -12,7 +12,7 @@ use crate::run::clock::{Passes, Point};
 use crate::run::metrics::{EvalRecord, Record, StepRecord};
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
-use crate::run::{finish, generate, interrupt};
+use crate::run::{finish, generate, interrupt, phases};
 
 /// Steps in a row without a usable gradient that end the run.
 const MAX_SKIPPED: u32 = 5;
@@ -43,7 +43,10 @@ fn train_prepared(args: &TrainArgs, run: &mut Run, progress: &mut Progress) -> a
             break;
         }
         let point = run.settings.schedule.at(share);
-        run.enter(&point);
+        phases::enter(run, &point, share, progress)?;
+        if interrupt::requested() {
+            break;
+        }
         let (stats, grad_norm, took) = step(run, &point);
         run.step += 1;
         match grad_norm {
@@ -161,8 +164,8 @@ fn record_step(
     }
 }
 
-/// Bits per byte on the fixed part of the held-out stories, and a sample to read.
-fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
+/// Bits per byte on the fixed part of the held-out stories, noted and shown.
+pub(crate) fn measure(run: &mut Run, progress: &Progress) -> EvalRecord {
     let part = &run.held_out_head;
     let stories: Vec<Story> = part.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
     let evaluation = run.engine.evaluate(&stories, run.depth);
@@ -178,9 +181,18 @@ fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         "step {}: held-out {:.4} bpc on {} bytes, {:.2} passes a token",
         run.step, record.bpc, record.bytes, record.mean_passes
     ));
-    let notes = [run.metrics.write(&Record::Eval(record.clone())), run.metrics.flush()];
-    notes.into_iter().flatten().for_each(|message| progress.line(&message));
-    run.curve.push(record);
+    // the end of one phase is the begin of the next; and an untrained model is no part of the curve
+    if run.step > 0 && run.curve.last().is_none_or(|last| (last.step, last.bpc) != (record.step, record.bpc)) {
+        let notes = [run.metrics.write(&Record::Eval(record.clone())), run.metrics.flush()];
+        notes.into_iter().flatten().for_each(|message| progress.line(&message));
+        run.curve.push(record.clone());
+    }
+    record
+}
+
+/// Measures on the held-out stories, and tells stories to read.
+fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
+    measure(run, progress);
     let blob = run.pack()?;
     for (prompt, seed) in SAMPLES {
         progress
@@ -194,19 +206,7 @@ pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
     if let Some(message) = run.metrics.flush() {
         progress.line(&message);
     }
-    let elapsed = run.clock.elapsed().as_secs_f64();
-    let updates = run.optimiser.updates();
-    let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
-    let lanes = run.engine.states();
-    let snapshot = Snapshot {
-        config: &run.config,
-        state: &state,
-        tokenizer: &run.tokenizer,
-        params: run.engine.params(),
-        optimiser: &run.optimiser,
-        lanes: &lanes,
-    };
-    match checkpoint::save(&run.out, &snapshot) {
+    match with_snapshot(run, |snapshot| checkpoint::save(&run.out, snapshot)) {
         Ok(_) => {
             run.saved = Some(run.step);
             true
@@ -216,6 +216,23 @@ pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
             false
         }
     }
+}
+
+/// Shows `f` the run as it stands.
+pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
+    let elapsed = run.clock.elapsed().as_secs_f64();
+    let updates = run.optimiser.updates();
+    let mut state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
+    state.phases = run.phases.clone();
+    f(&Snapshot {
+        config: &run.config,
+        state: &state,
+        tokenizer: &run.tokenizer,
+        params: run.engine.params(),
+        optimiser: &run.optimiser,
+        lanes: &run.engine.states(),
+        generated: &run.streams.stories().to_tokens(),
+    })
 }
 
 fn diverged(run: &Run) -> String {
