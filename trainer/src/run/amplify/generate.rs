@@ -124,7 +124,7 @@ mod tests {
     use flashlm_core::config::{ModelConfig, RcsmConfig};
 
     fn blob() -> Blob {
-        let rcsm = RcsmConfig { width: 16, ops: 2, slots: 4, ..RcsmConfig::DEFAULT };
+        let rcsm = RcsmConfig { width: 16, ops: 2, slots: 4, after: 1, ..RcsmConfig::DEFAULT };
         let config =
             ModelConfig { vocab: 257, d_model: 32, layers: 1, d_ffn: 48, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA };
         let mut params = Params::init(&config, 5);

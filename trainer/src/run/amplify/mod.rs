@@ -151,9 +151,9 @@ fn within(schedule: &Schedule, phase: usize, share: f64) -> Option<f64> {
     row.amplify.then(|| (share - from) / (row.until - from).max(f64::EPSILON))
 }
 
-/// Rows of a table that are at or behind `within`.
+/// Rows of a table that are at or behind `within`, give or take rounding.
 fn passed(rows: &[f64], within: f64) -> usize {
-    rows.iter().filter(|&&row| row <= within).count()
+    rows.iter().filter(|&&row| row <= within + 1e-9).count()
 }
 
 fn begin(run: &mut Run, progress: &Progress) {
