@@ -14,7 +14,7 @@ pub struct Products<'m> {
     kernels: Kernels,
     /// Every ternary product of a token, in order.
     ternary: Vec<TernaryMatrix<'m>>,
-    /// Float products of a token: matrix and number of inputs.
+    /// Float products of a token with weights, the memory's reads left out: matrix and number of outputs.
     float: Vec<(&'m [f32], usize)>,
     embedding: Embedding<'m>,
     q: Vec<i8>,
@@ -31,10 +31,15 @@ impl<'m> Products<'m> {
             ternary.extend(model.block_matrices(i));
         }
         if let Some(rcsm) = model.rcsm() {
-            let r = rcsm.out_gain.len();
-            ternary.push(rcsm.input);
+            let (r, router_rows) = (rcsm.out_gain.len(), rcsm.pass.rows() - rcsm.code.rows());
+            // of the token, its context and its query
+            ternary.extend([rcsm.input, rcsm.code, rcsm.code, rcsm.code]);
             for pass in 0..usize::from(passes) {
-                ternary.push(rcsm.pass);
+                // the first reads at the query; later ones at the code of the state and of what was read
+                match pass {
+                    0 => ternary.push(rcsm.pass.row_range(0, router_rows)),
+                    _ => ternary.extend([rcsm.pass, rcsm.code]),
+                }
                 let op = |i: usize| rcsm.ops.row_range(i % usize::from(rcsm.config.ops) * r, r);
                 ternary.extend([op(2 * pass), op(2 * pass + 1)]);
                 float.push((rcsm.mix, r));
@@ -127,8 +132,8 @@ mod tests {
         for passes in [1, 8] {
             let mut products = Products::new(&model, Kernels::detect(), passes);
             let r = 32;
-            // router and read key, two operations; down, up, write key and value
-            let rcsm = usize::from(passes) * (32 + 2 * r) * r + r * d + d * r + (16 + r) * r;
+            // router and two operations, behind the first pass two codes; down, up, three codes
+            let rcsm = usize::from(passes) * (16 + 2 * r) * r + usize::from(passes - 1) * 32 * r + 2 * r * d + 48 * r;
             assert_eq!(products.ternary_macs(None), (blocks + rcsm) as u64);
             assert_eq!(products.ternary_macs(Some((3 * d, d))), (layers * 3 * d * d) as u64);
             assert_eq!(products.head_macs(), 304 * 48);

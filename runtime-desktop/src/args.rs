@@ -30,7 +30,7 @@ pub enum Command {
     /// Total bits of each line of a file, for minimal pairs and multiple choice
     Score(Score),
     /// How well the model answers questions that need reasoning, at one depth after another, beside what guessing gives
-    Probe(Probe),
+    Probe(Box<Probe>),
     /// Tokens per second of decoding and prefill per instruction set and depth, and what their products alone take
     Bench(Bench),
     /// Hash of every logit of a story, per instruction set: the same number on every machine

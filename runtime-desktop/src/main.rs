@@ -40,7 +40,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Generate(generate) => generate::run(cli.model, generate),
         Command::Eval(eval) => evaluate::run(cli.model, eval),
         Command::Score(score) => score::run(cli.model, score),
-        Command::Probe(probe) => probe::run(cli.model, probe),
+        Command::Probe(probe) => probe::run(cli.model, &probe),
         Command::Bench(bench) => bench::run(cli.model, bench),
         Command::Fingerprint(fingerprint) => fingerprint::run(cli.model, fingerprint),
     }

@@ -8,7 +8,7 @@ use flashlm_probe::Subject;
 use crate::args::Probe;
 use crate::model::ModelFile;
 
-pub fn run(path: Option<PathBuf>, args: Probe) -> Result<()> {
+pub fn run(path: Option<PathBuf>, args: &Probe) -> Result<()> {
     let file = ModelFile::open(path.as_deref())?;
     let subject = Subject { name: &file.name, model: file.model()? };
     Ok(args.options.run(Some(subject), args.folder.as_deref())?)

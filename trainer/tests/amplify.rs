@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const TINY: &str = "--d-model 32 --layers 2 --d-ffn 48 --vocab 300 --rcsm-width 16 --rcsm-ops 4 --rcsm-slots 4 \
+const TINY: &str = "--d-model 32 --layers 1 --d-ffn 48 --vocab 300 --rcsm-width 16 --rcsm-ops 4 --rcsm-slots 4 \
                     --threads 2 --sequences 4 --tokens 32 --eval-every 60 --data stories.txt --steps 400";
 /// The steps at which phases begin, and the end.
 const PHASES: [u64; 5] = [0, 60, 200, 340, 400];

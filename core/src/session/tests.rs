@@ -1,6 +1,7 @@
 use super::*;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Writes};
 use crate::kernels::Level;
+use crate::observer::{MemoryWrite, Pass};
 use crate::testing::{Blob, MODELS, Numbers, SMALL, random_blob};
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -250,6 +251,7 @@ struct Log {
     depths: Vec<(u8, usize)>,
     passes: usize,
     writes: usize,
+    reads: Vec<Vec<f32>>,
 }
 
 impl Observer for Log {
@@ -257,18 +259,29 @@ impl Observer for Log {
         self.depths.push((passes, logits.len()));
     }
 
-    fn pass(&mut self, index: u8, ops: [u8; 2], weights: [f32; 2], address: &[f32]) {
-        assert!(index < 8 && ops[0] != ops[1] && ops.iter().all(|&op| op < 5));
-        assert!(weights[0] >= weights[1] && (weights[0] + weights[1] - 1.0).abs() < 1e-6);
-        let norm: f32 = address.iter().map(|a| a * a).sum();
-        assert!(address.len() == 6 && (norm - 1.0).abs() < 1e-4);
+    fn pass(&mut self, pass: Pass<'_>) {
+        let [first, second] = pass.ops;
+        assert!(pass.index < 8 && first != second && pass.ops.iter().all(|&op| op < 5));
+        assert!(pass.weights[0] >= pass.weights[1] && (pass.weights.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!(pass.address.len() == 6 && pass.read.len() == 32 && is_unit(pass.address));
+        match pass.index {
+            0 => assert_eq!((pass.hop, pass.hold), (0.0, 1.0)),
+            _ => assert!([pass.hop, pass.hold].iter().all(|gate| (0.0..=1.0).contains(gate))),
+        }
         self.passes += 1;
+        self.reads.push(pass.read.to_vec());
     }
 
-    fn write(&mut self, gate: f32, address: &[f32]) {
-        assert!((0.0..=1.0).contains(&gate) && address.len() == 6);
+    fn write(&mut self, write: MemoryWrite<'_>) {
+        assert!(write.gates.iter().all(|gate| (0.0..=1.0).contains(gate)));
+        // the first token has no context, and the code of nothing points nowhere
+        assert!(is_unit(write.token) && (is_unit(write.context) || write.context.iter().all(|&a| a == 0.0)));
         self.writes += 1;
     }
+}
+
+fn is_unit(address: &[f32]) -> bool {
+    address.len() == 6 && (address.iter().map(|a| a * a).sum::<f32>() - 1.0).abs() < 1e-4
 }
 
 #[test]
@@ -283,8 +296,9 @@ fn the_observer_sees_every_pass_and_changes_nothing() {
     assert_eq!(logits(&session), logits(&plain));
     assert_eq!((log.depths.len(), log.writes), (200, 200));
     assert_eq!(log.passes, log.depths.iter().map(|&(passes, _)| usize::from(passes)).sum::<usize>());
-    assert!(log.depths.iter().all(|&(passes, logits)| [1, 3, 8].contains(&passes) && logits == 3));
-    // a random controller takes more than one choice over 200 tokens
+    // who stops at once was asked once, all others twice
+    assert!(log.depths.iter().all(|&depth| [(1, 1), (3, 2), (8, 2)].contains(&depth)));
+    // a random choice takes more than one depth over 200 tokens
     assert!(log.depths.iter().any(|d| *d != log.depths[0]));
 
     session.set_depth(Depth::Fixed(2)).unwrap();
@@ -356,16 +370,65 @@ fn dirty_arena(config: &ModelConfig) {
 }
 
 #[test]
-fn memory_writes_can_be_switched_off() {
-    let mut config = SMALL;
-    if let Some(rcsm) = &mut config.rcsm {
-        rcsm.memory_writes = false;
+fn the_memory_is_the_same_whatever_depths_were_taken() {
+    let blob = random_blob(&SMALL, 5);
+    // the end of a story in the middle
+    let mut text: Vec<u16> = tokens(120, 5).iter().map(|&token| token.max(1)).collect();
+    text[70] = 0;
+    let remembered = |depth: &dyn Fn(usize) -> Depth| {
+        let mut session = on_heap(&blob, Kernels::detect());
+        for (i, &token) in text.iter().enumerate() {
+            session.set_depth(depth(i)).unwrap();
+            session.step(token).unwrap();
+        }
+        let last = logits(&session);
+        let state = session.carve().unwrap().0;
+        let bits = |floats: &[f32]| floats.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        (bits(state.memory), bits(state.past), last)
+    };
+    let (memory, past, shallow) = remembered(&|_| Depth::Fixed(1));
+    assert!(memory.iter().any(|&bits| bits != 0) && past.iter().any(|&bits| bits != 0));
+    let mut numbers = Numbers(3);
+    let drawn: Vec<u8> = (0..text.len()).map(|_| 1 + numbers.below(8) as u8).collect();
+    let depths: [&dyn Fn(usize) -> Depth; 4] =
+        [&|_| Depth::Fixed(3), &|_| Depth::Fixed(8), &|_| Depth::Adaptive, &|i| Depth::Fixed(drawn[i])];
+    for depth in depths {
+        let other = remembered(depth);
+        // the engine is not in the last block, whose input depends on the depth: the memory itself must not
+        assert!(other.0 == memory && other.1 == past);
+        assert!(depth(0) != Depth::Fixed(8) || other.2 != shallow, "the depth changes the logits");
     }
-    let blob = random_blob(&config, 5);
-    let mut session = on_heap(&blob, Kernels::new(Level::Scalar).unwrap());
-    let mut log = Log::default();
-    session.prefill_observed(&[1, 2, 3], &mut log).unwrap();
-    assert_eq!(log.writes, 0);
-    let slots = Model::from_bytes(blob.bytes()).unwrap().rcsm().unwrap().slots.to_vec();
-    assert_eq!(session.carve().unwrap().0.memory[..slots.len()], slots);
+}
+
+#[test]
+fn a_story_s_end_clears_memory_and_past() {
+    let blob = random_blob(&SMALL, 5);
+    let mut session = on_heap(&blob, Kernels::detect());
+    let mut fresh = on_heap(&blob, Kernels::detect());
+    session.prefill(&[5, 9, 40, 7, 0, 11, 12]).unwrap();
+    fresh.prefill(&[0, 11, 12]).unwrap();
+    assert_eq!(logits(&session), logits(&fresh));
+    let (kept, new) = (session.carve().unwrap().0, fresh.carve().unwrap().0);
+    assert!(kept.memory == new.memory && kept.past == new.past);
+}
+
+#[test]
+fn without_writes_nothing_is_read_and_one_write_is_not_two() {
+    let told = |writes: Writes| {
+        let mut config = SMALL;
+        if let Some(rcsm) = &mut config.rcsm {
+            rcsm.writes = writes;
+        }
+        let blob = random_blob(&config, 5);
+        let mut session = on_heap(&blob, Kernels::new(Level::Scalar).unwrap());
+        let mut log = Log::default();
+        session.prefill_observed(&[1, 2, 3], &mut log).unwrap();
+        let memory = session.carve().unwrap().0.memory.to_vec();
+        (log, memory, logits(&session))
+    };
+    let (log, memory, _) = told(Writes::None);
+    assert!(log.writes == 0 && log.reads.iter().flatten().all(|&v| v == 0.0) && memory.iter().all(|&v| v == 0.0));
+    let (one, two) = (told(Writes::Forward), told(Writes::Both));
+    assert_eq!((one.0.writes, two.0.writes), (3, 3));
+    assert!(one.1 != two.1 && one.2 != two.2);
 }

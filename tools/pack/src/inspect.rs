@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
+use flashlm_core::config::Writes;
 use flashlm_core::{AttentionMap, ChannelMixer, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, arena_lines};
 use serde_json::json;
 
@@ -62,13 +63,14 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(r) = &config.rcsm {
         let [a, b, c] = r.depths;
-        write!(out, "reasoning  width {}, {} operations, {} slots, depths {a}, {b}, {c}, ", r.width, r.ops, r.slots)?;
-        writeln!(
-            out,
-            "by default {:?}, memory writes {}",
-            r.default_depth,
-            if r.memory_writes { "on" } else { "off" }
-        )?;
+        let writes = match r.writes {
+            Writes::None => "no",
+            Writes::Forward => "forward",
+            Writes::Both => "both",
+        };
+        write!(out, "reasoning  after block {}, width {}, {} operations, ", r.after, r.width, r.ops)?;
+        write!(out, "{} addresses, {} taps, {writes} writes, ", r.slots, r.taps)?;
+        writeln!(out, "depths {a}, {b}, {c}, by default {:?}", r.default_depth)?;
     }
     match merges {
         Some(merges) => writeln!(out, "tokenizer  byte-level BPE, {merges} merges")?,

@@ -14,14 +14,8 @@ use trainer::nn::Params;
 const TEXT: &str = "Tom had a red ball.\n<|endoftext|>\nLily saw the cat. \"Come here!\" she said.\n<|endoftext|>\n";
 
 fn small() -> ModelConfig {
-    let rcsm = RcsmConfig {
-        width: 32,
-        ops: 4,
-        slots: 4,
-        depths: [1, 3, 8],
-        default_depth: Depth::Adaptive,
-        memory_writes: true,
-    };
+    let default_depth = Depth::Adaptive;
+    let rcsm = RcsmConfig { width: 32, ops: 4, slots: 4, after: 1, default_depth, ..RcsmConfig::DEFAULT };
     ModelConfig { vocab: 257, d_model: 64, layers: 2, d_ffn: 96, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA }
 }
 

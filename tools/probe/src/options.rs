@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use flashlm_core::config::Depth;
 
 use crate::ask;
+use crate::reasoning::Family;
 use crate::tasks::{babi, hops};
 
 /// What is asked.
@@ -52,12 +53,16 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
+    /// stories: families to ask [default: all]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = family)]
+    pub family: Vec<Family>,
     /// stories: facts a question needs
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2,3", value_parser = clap::value_parser!(u8).range(1..=4))]
     pub facts: Vec<u8>,
-    /// stories: most sentences; hops: fewest and most words of other text between fact and question
-    #[arg(long, value_name = "N|LOW..HIGH", value_parser = filler, default_value = "0..3")]
-    pub filler: (u16, u16),
+    /// Ordinary text between facts and question. stories: the most sentences [default: 3]; hops: fewest and most words
+    /// [default: 0]
+    #[arg(long, value_name = "N|LOW..HIGH", value_parser = filler)]
+    pub filler: Option<(u16, u16)>,
     /// stories: persons and things that the question is not about
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub distractors: u8,
@@ -100,11 +105,23 @@ pub struct Options {
 }
 
 impl Options {
+    /// The families asked for.
+    pub fn families(&self) -> &[Family] {
+        if self.family.is_empty() { &Family::ALL } else { &self.family }
+    }
+
     /// The number of threads, all cores unless given.
     pub fn threads(&self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
         self.threads.map_or_else(all, usize::from)
     }
+}
+
+fn family(name: &str) -> Result<Family, String> {
+    Family::ALL.into_iter().find(|family| family.name() == name).ok_or_else(|| {
+        let names = Family::ALL.map(Family::name).join(", ");
+        format!("expected one of {names}, found {name:?}")
+    })
 }
 
 /// `HIGH`, or `LOW..HIGH`.
@@ -146,9 +163,11 @@ mod tests {
         let options =
             parse("--depth 1,3,8,chosen --facts 2,3 --filler 20..100 --pairs 4,64 --task hops --chains").unwrap();
         let depths = [1, 3, 8].map(Depth::Fixed).into_iter().chain([Depth::Adaptive]).collect::<Vec<_>>();
-        assert_eq!((options.depth, options.facts, options.filler), (depths, vec![2, 3], (20, 100)));
+        assert_eq!((options.depth, options.facts, options.filler), (depths, vec![2, 3], Some((20, 100))));
         assert_eq!((options.pairs, options.task, options.chains), (vec![4, 64], Task::Hops, true));
-        assert_eq!(parse("--filler 7").unwrap().filler, (0, 7));
+        assert_eq!(parse("--family tracking,pattern").unwrap().families(), [Family::Tracking, Family::Pattern]);
+        assert_eq!(parse("").unwrap().families(), Family::ALL);
+        assert_eq!(parse("--filler 7").unwrap().filler, Some((0, 7)));
     }
 
     #[test]
@@ -157,6 +176,7 @@ mod tests {
             ("--filler 9..3", "from 0 to 1000"),
             ("--filler long", "from 0 to 1000"),
             ("--facts 5", "1..=4"),
+            ("--family sums", "expected one of pattern, if-then, tracking, in-context"),
             ("--depth 0", "or chosen"),
             ("--hold-out 1", "below 1"),
             ("--items 0", "1..=1000000"),

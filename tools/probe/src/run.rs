@@ -84,7 +84,7 @@ impl Options {
         }
         let count = self.items as usize;
         match self.task {
-            Task::Stories => Ok(Family::ALL.into_iter().flat_map(|family| self.stories_of(family)).collect()),
+            Task::Stories => Ok(self.families().iter().flat_map(|&family| self.stories_of(family)).collect()),
             Task::Hops => Ok(hops::items(&self.hops(), Part::Test, self.seed, count)),
             Task::Mqar => {
                 let (words, pairs) = self.mqar(subject)?;
@@ -99,7 +99,7 @@ impl Options {
     }
 
     fn difficulty(&self, facts: u8) -> Difficulty {
-        Difficulty { facts, filler: self.filler.1, distractors: self.distractors }
+        Difficulty { facts, filler: self.filler.map_or(3, |(_, high)| high), distractors: self.distractors }
     }
 
     /// A family's items, as many of every number of facts as there can be.
@@ -123,7 +123,7 @@ impl Options {
     }
 
     fn hops(&self) -> hops::Task {
-        hops::Task { chains: self.chains, telling: self.telling, filler: self.filler }
+        hops::Task { chains: self.chains, telling: self.telling, filler: self.filler.unwrap_or((0, 0)) }
     }
 
     /// The words of a recall task, the model's own where there is one, and the numbers of pairs.
@@ -147,8 +147,6 @@ impl Options {
             let bytes = fs::read(path).map_err(ProbeError::io(path))?;
             let stories = text::stories(&bytes).filter(|story| !story.is_blank());
             stories.map(|story| marked::plain(&String::from_utf8_lossy(story.text))).collect()
-        } else if self.file.is_some() && self.task != Task::Stories {
-            vec![]
         } else {
             let stories = self.training(Some(subject), folder, Part::Train, NGRAM_STORIES)?;
             stories.map(|told| told.text).collect()
@@ -172,7 +170,7 @@ impl Options {
                 let split = if part == Part::Train { Split::Train } else { Split::Test };
                 Box::new(numbers.map(move |index| {
                     let facts = self.facts[index as usize % self.facts.len()];
-                    let story = reasoning::story(split, &Family::ALL, self.difficulty(facts), self.seed, index);
+                    let story = reasoning::story(split, self.families(), self.difficulty(facts), self.seed, index);
                     let answers = story.answers.into_iter().map(|answer| answer.span).collect();
                     Told { text: story.text, answers }
                 }))

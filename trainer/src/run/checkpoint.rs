@@ -18,13 +18,15 @@ use serde_json::{Map, Value, json};
 use crate::data::atomic;
 use crate::nn::{Layout, Params};
 use crate::optim::Optimiser;
+use crate::run::answers::AnswerRates;
+use crate::run::levels::FactLevels;
 use crate::run::phases;
 use crate::run::settings::Settings;
 
 /// Files kept in a run's directory.
 const KEPT: usize = 2;
 /// Version of the metadata's meaning.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What can go wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,10 @@ pub struct State {
     pub tokens: u64,
     /// Where the data stream stands, as the data module wrote it.
     pub cursor: Value,
+    /// Facts that reasoning stories' questions may need so far.
+    pub levels: FactLevels,
+    /// Answers in training of late.
+    pub answers: AnswerRates,
     /// What each phase bought so far.
     #[serde(default)]
     pub phases: phases::Log,
@@ -63,9 +69,10 @@ pub struct State {
 }
 
 impl State {
-    /// The state of a run at `step`.
+    /// The state of a run at `step` that has seen no answers and no phases.
     pub fn new(step: u64, updates: u64, elapsed: f64, tokens: u64, cursor: Value, settings: Settings) -> Self {
-        Self { format: FORMAT, step, updates, elapsed, tokens, cursor, phases: phases::Log::default(), settings }
+        let (levels, answers, phases) = (FactLevels::new(), AnswerRates::default(), phases::Log::default());
+        Self { format: FORMAT, step, updates, elapsed, tokens, cursor, levels, answers, phases, settings }
     }
 }
 
@@ -117,6 +124,13 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
     let facts = metadata.metadata().as_ref();
     let fact = |key: &str| facts.and_then(|m| m.get(key));
+    // first of all, for another format's parts mean nothing here
+    let format = fact("state").and_then(|text| Some(serde_json::from_str::<Value>(text).ok()?.get("format")?.clone()));
+    if let Some(format) = format.filter(|format| *format != FORMAT) {
+        let reason =
+            format!("its format is {format}, this trainer writes {FORMAT}: train anew, or use the trainer it is of");
+        return Err(foreign(path, reason));
+    }
     let config = fact("config").ok_or_else(|| foreign(path, "its metadata has no `config`"))?;
     let config: ModelConfig =
         serde_json::from_str(config).map_err(|e| foreign(path, format!("its `config` is not understood: {e}")))?;
@@ -126,11 +140,6 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
         }
         None => None,
     };
-    if let Some(state) = &state
-        && state.format != FORMAT
-    {
-        return Err(foreign(path, format!("its format is {}, this trainer writes {FORMAT}", state.format)));
-    }
     let layout = Layout::new(&config);
     let mut params = Params { data: vec![0.0; layout.len], layout };
     for t in &params.layout.tensors {

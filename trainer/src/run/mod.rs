@@ -1,6 +1,7 @@
 //! The program: arguments, the clock, the training driver, checkpoints, evaluation, probes, generation and benches.
 
 pub mod amplify;
+pub mod answers;
 pub mod args;
 mod bench;
 pub mod checkpoint;
@@ -10,6 +11,7 @@ pub mod evaluate;
 mod finish;
 pub mod generate;
 mod interrupt;
+pub mod levels;
 pub mod metrics;
 pub mod packed;
 pub mod phases;
@@ -18,6 +20,7 @@ pub mod preset;
 mod probe;
 mod progress;
 pub mod settings;
+pub mod smoke;
 mod streams;
 mod train;
 
@@ -32,5 +35,6 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Smoke(args)) => smoke::run(args),
     }
 }

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
+use flashlm_core::config::Depth;
 use serde::{Deserialize, Serialize};
 
+use crate::nn::Story;
 use crate::run::amplify;
 use crate::run::clock::Point;
+use crate::run::levels::Opened;
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
-use crate::run::train::measure;
 
 /// The run's phases so far. Part of every checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,18 +38,16 @@ pub struct Mark {
     pub tokens: u64,
     /// Wall-clock seconds over all sessions.
     pub seconds: f64,
-    /// Bits per byte of the held-out text that is scored during the run.
+    /// Bits per byte of the held-out text that is scored during the run, at the deepest depth.
     pub bpc: f64,
 }
 
 /// Makes `point`'s phase, at `share` of the run, the current one, and does what is due in it before the next step.
-pub fn enter(run: &mut Run, point: &Point, share: f64, progress: &Progress) -> anyhow::Result<()> {
+/// Returns what [`Run::enter`] does.
+pub fn enter(run: &mut Run, point: &Point, share: f64, progress: &Progress) -> anyhow::Result<Option<Opened>> {
     let lasts = |segment: &&Segment| segment.phase == point.phase && segment.end.is_none();
     if run.phases.segments.last().filter(lasts).is_none() {
-        // a phase's end is measured at its own depth; that is the next one's begin
-        if run.phases.segments.is_empty() {
-            run.enter(point);
-        }
+        // a phase's end is the next one's begin
         let now = mark(run, progress);
         let segments = &mut run.phases.segments;
         if let Some(last) = segments.last_mut() {
@@ -56,8 +56,9 @@ pub fn enter(run: &mut Run, point: &Point, share: f64, progress: &Progress) -> a
         let name = run.settings.schedule.phases[point.phase].name.clone();
         segments.push(Segment { phase: point.phase, name, begin: now, end: None });
     }
-    run.enter(point);
-    amplify::turn(run, share, progress)
+    let opened = run.enter(point);
+    amplify::turn(run, share, progress)?;
+    Ok(opened)
 }
 
 /// Ends the last phase of a complete run. Whether anything was left to do: what is on disk is then behind.
@@ -75,7 +76,18 @@ pub fn close(run: &mut Run, progress: &Progress) -> bool {
 
 fn mark(run: &mut Run, progress: &Progress) -> Mark {
     let seconds = run.clock.elapsed().as_secs_f64();
-    Mark { step: run.step, tokens: run.tokens, seconds, bpc: measure(run, progress).bpc }
+    Mark { step: run.step, tokens: run.tokens, seconds, bpc: held_out_bpc(run, progress) }
+}
+
+/// Bits per byte of the first part of the held-out text, at the deepest depth: figures of one run compare, whether or not
+/// the choice of depth was fitted in between.
+pub fn held_out_bpc(run: &mut Run, progress: &Progress) -> f64 {
+    let deepest = run.config.rcsm.map_or(1, |rcsm| rcsm.depths[2]);
+    let part = &run.held_out_head;
+    let stories: Vec<Story> = part.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
+    let bpc = run.engine.evaluate(&stories, Depth::Fixed(deepest)).bits / part.bytes as f64;
+    progress.line(&format!("step {}: held-out {bpc:.4} bpc at {deepest} passes", run.step));
+    bpc
 }
 
 /// A table, a line a phase, and a line on phase 4 where there was one.

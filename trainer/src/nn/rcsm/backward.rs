@@ -67,6 +67,7 @@ impl Rcsm {
             }
             self.pass_backward(kernels, weights, params, spans, grads, pass, total, losses.balance, scratch);
             scratch.profile.lap_pass(Part::RcsmBackward, pass);
+            scratch.profile.lap_products(Part::RcsmBackward, scratch.workspace.take_macs());
         }
         add(&mut grads[spans.hop.clone()], &self.gradients.weights[..r]);
         add(&mut grads[spans.hold.clone()], &self.gradients.weights[r..2 * r]);
@@ -122,7 +123,6 @@ impl Rcsm {
         );
         grads[spans.hop_bias] += biases[0];
         grads[spans.hold_bias] += biases[1];
-        scratch.profile.lap_products(Part::RcsmBackward, scratch.workspace.take_macs());
     }
 
     /// `r += hold scale (product + held_normed)`, the read and its address: sets `dproduct`, `dread`, the codes' and the

@@ -40,9 +40,11 @@ impl Rcsm {
                 break;
             }
             self.taken = pass + 1;
-            self.pass(kernels, weights, params, spans, pass, n, scratch);
+            let mut macs = self.pass(kernels, weights, params, spans, pass, n, scratch);
+            macs += scratch.workspace.take_macs();
             self.choose_depths(kernels, params, spans, passes, pass);
             scratch.profile.lap_pass(Part::RcsmForward, pass);
+            scratch.profile.lap_products(Part::RcsmForward, macs);
         }
     }
 
@@ -67,7 +69,7 @@ impl Rcsm {
         p.rows.len()
     }
 
-    /// One pass of its `n` rows.
+    /// One pass of its `n` rows. Returns the multiplications that were done outside the workspace's products.
     fn pass(
         &mut self,
         kernels: Kernels,
@@ -77,7 +79,7 @@ impl Rcsm {
         pass: usize,
         n: usize,
         scratch: &mut Scratch,
-    ) {
+    ) -> Macs {
         let (r, o, s) = self.dims();
         let ws = &mut scratch.workspace;
         let u = &self.vectors[TOKEN];
@@ -178,10 +180,7 @@ impl Rcsm {
             },
         );
         let reads = if before.is_some() && writes > 0 { s } else { 0 };
-        let macs = ws.take_macs();
-        let loose = Macs { int8: 0, single: (n * r * (r + reads)) as u64, float: 0 };
-        scratch.profile.lap_products(Part::RcsmForward, macs);
-        scratch.profile.lap_products(Part::RcsmForward, loose);
+        Macs { int8: 0, single: (n * r * (r + reads)) as u64, float: 0 }
     }
 }
 

@@ -6,7 +6,6 @@
 use std::ops::Range;
 
 use anyhow::Context;
-use flashlm_core::config::Depth;
 use flashlm_core::{Line, Sampler, SamplerConfig, Session, score};
 use rayon::prelude::*;
 
@@ -42,8 +41,8 @@ pub struct Drawing {
     pub temperature: f32,
 }
 
-/// Tells the candidates of these numbers, beginning like some of the `count` stories of `stories`. Drawn at the model's
-/// own depth, scored at its deepest.
+/// Tells the candidates of these numbers, beginning like some of the `count` stories of `stories`. Drawn and
+/// scored at the model's deepest depth, whatever its choice of depth was fitted to so far.
 pub fn generate(
     blob: &Blob,
     stories: &(impl StoryTokens + Sync),
@@ -52,6 +51,7 @@ pub fn generate(
     numbers: Range<u64>,
 ) -> anyhow::Result<Vec<Candidate>> {
     let numbers: Vec<u64> = numbers.collect();
+    let deepest = DepthArg::Fixed(blob.model()?.config().rcsm.map_or(1, |rcsm| rcsm.depths[2]));
     let tell = |session: &mut anyhow::Result<Session<Vec<Line>>>, &number: &u64| {
         let session = session.as_mut().map_err(|e| anyhow::anyhow!("{e}"))?;
         let own = mix(drawing.seed ^ mix(number));
@@ -65,10 +65,10 @@ pub fn generate(
         let (source_tokens, prompt) = (story.len(), prompt.len());
         Ok(Candidate { source, source_tokens, tokens, prompt, ended, log_likelihood })
     };
-    numbers.par_iter().with_max_len(1).map_init(|| blob.session(DepthArg::Model), tell).collect()
+    numbers.par_iter().with_max_len(1).map_init(|| blob.session(deepest), tell).collect()
 }
 
-/// Goes on from `prompt`, at the session's depth, to the end or to `longest` tokens. Returns all tokens but the end, and
+/// Goes on from `prompt` to the end or to `longest` tokens. Returns all tokens but the end, and
 /// whether there was one.
 fn continue_story(
     session: &mut Session<Vec<Line>>,
@@ -93,23 +93,20 @@ fn continue_story(
     Ok((tokens, false))
 }
 
-/// Mean log-likelihood of `tokens` from number `from` on, and of the end where there is one, at the deepest depth
-/// [nats per token]; 0 where that is nothing. The session is at its own depth again afterwards.
+/// Mean log-likelihood of `tokens` from number `from` on, and of the end where there is one, at the session's
+/// depth [nats per token]; 0 where that is nothing.
 fn log_likelihood(session: &mut Session<Vec<Line>>, tokens: &[u16], from: usize, ended: bool) -> anyhow::Result<f64> {
-    let (config, depth) = (*session.model().config(), session.depth());
+    let eot = session.model().config().eot;
     let mut all = tokens.to_vec();
     if ended {
-        all.extend(config.eot.map(|eot| eot as u16));
+        all.extend(eot.map(|eot| eot as u16));
     }
-    session.set_depth(Depth::Fixed(config.rcsm.map_or(1, |rcsm| rcsm.depths[2])))?;
     let mut bits = 0.0;
-    let scored = score::story(session, &all, |index, own| {
+    score::story(session, &all, |index, own| {
         if index >= from {
             bits += own;
         }
-    });
-    session.set_depth(depth)?;
-    scored?;
+    })?;
     let told = all.len().saturating_sub(from);
     Ok(if told == 0 { 0.0 } else { -bits * std::f64::consts::LN_2 / told as f64 })
 }

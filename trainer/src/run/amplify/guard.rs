@@ -42,6 +42,10 @@ pub fn restore(run: &mut Run, step: u64) -> anyhow::Result<()> {
     }
     copy.restore(&mut run.optimiser)?;
     run.engine.update(|params, _, _| params.copy_from_slice(&copy.params.data));
+    // the choice of depth, if it was fitted since, is not any more
+    if let Some(rcsm) = copy.config.rcsm {
+        run.set_depth(rcsm.default_depth);
+    }
     Ok(())
 }
 

@@ -29,9 +29,9 @@ use crate::data::hash::mix;
 use crate::data::split::fingerprint;
 use crate::data::{EvaluationSet, StoryTokens};
 use crate::run::clock::{Budget, Schedule};
+use crate::run::phases::held_out_bpc;
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
-use crate::run::train::measure;
 use crate::run::{checkpoint, interrupt};
 
 use generate::{Candidate, Drawing};
@@ -101,7 +101,7 @@ impl State {
 pub fn turn(run: &mut Run, share: f64, progress: &Progress) -> anyhow::Result<()> {
     let within = within(&run.settings.schedule, run.phase, share);
     let (Some(settings), Some(within)) = (run.settings.amplify, within) else {
-        run.streams.unmix();
+        run.streams.stories_mut().unmix();
         // where a longer run was asked for after the end, phase 4 comes anew
         if run.phases.amplification.begin.is_some() {
             run.phases.amplification = State::default();
@@ -125,7 +125,7 @@ pub fn turn(run: &mut Run, share: f64, progress: &Progress) -> anyhow::Result<()
         let state = &mut run.phases.amplification;
         (state.rounds_due, _) = (rounds, state.rounds.push(round));
         run.streams.mix(settings.share);
-    } else if !run.streams.is_mixed() {
+    } else if !run.streams.stories().is_mixed() {
         // a run that goes on from a checkpoint
         run.streams.mix(settings.share);
     }
@@ -159,7 +159,7 @@ fn passed(rows: &[f64], within: f64) -> usize {
 fn begin(run: &mut Run, progress: &Progress) {
     let step = run.step;
     let known = run.phases.segments.last().filter(|s| s.begin.step == step).map(|s| s.begin.bpc);
-    let bpc = known.unwrap_or_else(|| measure(run, progress).bpc);
+    let bpc = known.unwrap_or_else(|| held_out_bpc(run, progress));
     // before the copy, so that a run that goes back to it knows
     run.phases.amplification.begin = Some(Check { step, bpc });
     if let Err(e) = guard::keep_copy(run) {
@@ -170,7 +170,7 @@ fn begin(run: &mut Run, progress: &Progress) {
 
 /// Looks at the held-out text and goes back where it got worse. After a rollback it only looks.
 fn check(run: &mut Run, settings: &Settings, progress: &Progress) {
-    let now = Check { step: run.step, bpc: measure(run, progress).bpc };
+    let now = Check { step: run.step, bpc: held_out_bpc(run, progress) };
     let state = &mut run.phases.amplification;
     state.checks.push(now);
     let (Some(begin), None) = (state.begin, &state.ended) else { return };
@@ -189,7 +189,7 @@ fn check(run: &mut Run, settings: &Settings, progress: &Progress) {
         }
     };
     // the added stories keep their numbers: a lane may be reading one
-    run.streams.unmix();
+    run.streams.stories_mut().unmix();
     run.phases.amplification.ended = Some(end);
 }
 
@@ -231,7 +231,7 @@ fn tell(run: &mut Run, settings: &Settings, round: u64, progress: &Progress) -> 
         all: Means::of(judged.iter()),
         best: Means::of(best.iter().map(|&i| &judged[i])),
     };
-    run.streams.add(kept);
+    run.streams.stories_mut().add(kept);
     Ok(Some(round))
 }
 

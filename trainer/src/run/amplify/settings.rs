@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::run::args::{real, real32};
+use crate::run::args::values::{real, real32};
 
 /// Flags of phase 4.
 #[derive(Clone, Debug, Args)]

@@ -3,6 +3,7 @@
 use flashlm_core::tokenizer::EOT;
 
 use crate::data::StoryTokens;
+use crate::data::encoder::AnswerTokens;
 
 /// A set of stories and those added to it. An added story keeps its number as long as it is there, so a lane that is
 /// reading one reads on when others join it.
@@ -92,12 +93,19 @@ impl<S: StoryTokens> StoryTokens for Amplified<S> {
             None => self.base.story(index),
         }
     }
+
+    /// The model marks no answers in its own.
+    fn answers(&self, index: u32) -> &[AnswerTokens] {
+        if index < self.count { self.base.answers(index) } else { &[] }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::lanes;
+    use crate::data::lanes::{Tell, Told};
+    use crate::data::reasoning::Difficulty;
+    use crate::data::{Chunk, Deal, DepthShares, lanes};
 
     /// Story i is three tokens, each 1 + i.
     struct Three(Vec<[u16; 3]>);
@@ -112,11 +120,27 @@ mod tests {
         (Amplified::new(Three((1..=100).map(|i| [i; 3]).collect()), 100), (0..100).collect())
     }
 
+    /// Tells no reasoning stories.
+    struct Silent;
+
+    impl Tell for Silent {
+        fn tell(&self, _: u64, _: Difficulty, _: &mut Told) {}
+    }
+
     /// First tokens of the next stories that a lane begins.
     fn read(stories: &Amplified<Three>, pool: &[u32], count: usize) -> Vec<u16> {
         let mut lane = lanes(1, 7).remove(0);
         let (mut ids, mut targets) = (vec![0; 4 * count], vec![0; 4 * count]);
-        lane.fill(stories, stories.pool(pool), &mut ids, &mut targets, 1);
+        let (mut facts, mut depths) = (vec![0; 4 * count], vec![0; 4 * count]);
+        let deal = Deal {
+            pool: stories.pool(pool),
+            share: 0.0,
+            difficulty: Difficulty { facts: 1, filler: 0, distractors: 0 },
+            depths: [1, 3, 8],
+            shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
+        };
+        let chunk = Chunk { ids: &mut ids, targets: &mut targets, facts: &mut facts, depths: &mut depths, stride: 1 };
+        lane.fill(stories, &Silent, &deal, chunk);
         ids.chunks(4).map(|story| story[1]).collect()
     }
 
