@@ -49,6 +49,8 @@ pub struct Phase {
     pub until: f64,
     /// Share of the stories used, easiest first.
     pub pool: f32,
+    /// Whether the model tells stories that join those it trains on.
+    pub amplify: bool,
     /// Whether the loss on operation balance counts.
     pub balance: bool,
     /// Of reasoning stories: the most facts that questions may need once those of fewer are answered, filler sentences
@@ -100,12 +102,13 @@ pub struct Point {
 /// Share of the run after which the temperature of blended depths is held.
 const ANNEALED: f64 = 0.85;
 
-/// The four phases of DESIGN section 4. The fourth trains like the third until generate-and-select joins it.
+/// The four phases of DESIGN section 4. The fourth trains like the third, on stories of the model's own too.
 pub fn four_phases(shares: DepthShares) -> Vec<Phase> {
-    let phase = |name: &str, until, pool, balance, (facts, filler, distractors)| Phase {
+    let phase = |name: &str, until, pool, balance, amplify, (facts, filler, distractors)| Phase {
         name: name.into(),
         until,
         pool,
+        amplify,
         balance,
         facts,
         filler,
@@ -113,17 +116,17 @@ pub fn four_phases(shares: DepthShares) -> Vec<Phase> {
         shares,
     };
     vec![
-        phase("foundation", 0.15, 0.3, false, (1, 2, 1)),
-        phase("operations", 0.50, 0.75, true, (2, 4, 2)),
-        phase("reasoning", 0.85, 1.0, true, (3, 8, 3)),
-        phase("amplification", 1.0, 1.0, true, (3, 8, 3)),
+        phase("foundation", 0.15, 0.3, false, false, (1, 2, 1)),
+        phase("operations", 0.50, 0.75, true, false, (2, 4, 2)),
+        phase("reasoning", 0.85, 1.0, true, false, (3, 8, 3)),
+        phase("amplification", 1.0, 1.0, true, true, (3, 8, 3)),
     ]
 }
 
 /// One phase: all stories from the first step, whatever facts they need (`--no-curriculum`).
 pub fn one_phase(shares: DepthShares) -> Vec<Phase> {
     let last = four_phases(shares).pop().expect("four phases");
-    vec![Phase { name: "everything".into(), ..last }]
+    vec![Phase { name: "everything".into(), amplify: false, ..last }]
 }
 
 impl Schedule {

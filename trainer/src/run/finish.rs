@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::nn::{Calibration, Story};
+use crate::run::amplify::guard;
 use crate::run::args::DepthArg;
 use crate::run::checkpoint;
 use crate::run::evaluate::score_stories;
 use crate::run::metrics::EvalRecord;
 use crate::run::packed::Blob;
+use crate::run::phases;
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
 use crate::run::train::{calibrate, save};
@@ -50,6 +52,8 @@ struct Results<'a> {
     calibration: Option<Depths>,
     /// The evaluations on the way, on the first part of the held-out text.
     curve: &'a [EvalRecord],
+    /// What each phase bought, and what phase 4 did.
+    phases: &'a phases::Log,
     settings: Value,
 }
 
@@ -99,6 +103,9 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     let point = run.point();
     // nothing is read any more: what this opens is nobody's news
     run.enter(&point);
+    if complete && phases::close(run, progress) {
+        run.saved = None;
+    }
     let path = run.out.join("results.json");
     let before = if complete && run.saved == Some(run.step) { measured_before(&path, run) } else { None };
     run.final_bpc = before.as_ref().map(|h| h.bpc);
@@ -115,6 +122,9 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         let newest = run.out.join(checkpoint::file_name(run.step));
         let alias = run.out.join("model.safetensors");
         link(&newest, &alias).with_context(|| alias.display().to_string())?;
+    }
+    if complete && saved {
+        guard::remove_copy(&run.out);
     }
     if before.is_some() {
         progress.line(&format!("finished earlier, after {} steps: {} stands", run.step, path.display()));
@@ -138,10 +148,12 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         most_facts: run.levels.open(),
         calibration: calibration.map(Depths::of),
         curve: &run.curve,
+        phases: &run.phases,
         settings: serde_json::to_value(&run.settings)?,
     };
     let text = serde_json::to_string_pretty(&results)?;
     checkpoint::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
+    progress.line(&run.phases.to_string());
     progress.line(&format!(
         "{} after {} steps, {:.2} M tokens; model: {} ({} bytes)",
         if complete { "finished" } else { "stopped" },

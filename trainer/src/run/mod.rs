@@ -1,5 +1,6 @@
 //! The program: arguments, the clock, the training driver, checkpoints, evaluation, probes, generation and benches.
 
+pub mod amplify;
 pub mod answers;
 pub mod args;
 mod bench;
@@ -13,6 +14,7 @@ mod interrupt;
 pub mod levels;
 pub mod metrics;
 pub mod packed;
+pub mod phases;
 mod prepare;
 pub mod preset;
 mod probe;

@@ -21,6 +21,7 @@ use crate::run::clock::{self, Budget, Clock, DepthTraining, Point, Schedule};
 use crate::run::levels::{FactLevels, Opened};
 use crate::run::metrics::{EvalRecord, Metrics};
 use crate::run::packed::Blob;
+use crate::run::phases;
 use crate::run::progress::Progress;
 use crate::run::settings::{Batch, Settings, Source};
 use crate::run::streams::{Choice, Lanes, Streams};
@@ -55,6 +56,8 @@ pub struct Run {
     /// The file the held-out stories are in.
     pub held_out_path: PathBuf,
     pub clock: Clock,
+    /// What each phase bought, and what phase 4 did.
+    pub phases: phases::Log,
     /// Steps taken and tokens trained on.
     pub step: u64,
     pub tokens: u64,
@@ -149,6 +152,7 @@ pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
         held_out_path: valid_path,
         step: state.step,
         tokens: state.tokens,
+        phases: state.phases,
         phase: 0,
         depth,
         levels: state.levels,
@@ -198,7 +202,8 @@ impl Run {
         Some(found)
     }
 
-    fn set_depth(&mut self, depth: Depth) {
+    /// The depth that inference takes from now on.
+    pub fn set_depth(&mut self, depth: Depth) {
         self.depth = depth;
         if let Some(rcsm) = &mut self.config.rcsm {
             rcsm.default_depth = depth;
@@ -248,6 +253,7 @@ struct Standing {
     elapsed: f64,
     levels: FactLevels,
     answers: AnswerRates,
+    phases: phases::Log,
 }
 
 fn calibrates(settings: &Settings) -> bool {
@@ -308,6 +314,7 @@ fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
         answer_weight: args.reasoning.answer_weight,
         calibrate: !args.reasoning.no_calibrate,
         z_loss: args.z_loss,
+        amplify: args.amplify.settings(),
         kernels: format!("{} {}", kernels.isa(), kernels.precision()),
     }
 }
@@ -391,6 +398,7 @@ fn resume(
         progress.line(&format!("  changed: {change}"));
     }
     checkpoint.restore(optimiser)?;
+    streams.stories_mut().add_tokens(&checkpoint.generated);
     let carried =
         !difference.stream_restarts && streams.restore(&state.cursor) && engine.set_states(&checkpoint.lanes).is_ok();
     if !carried {
@@ -402,6 +410,7 @@ fn resume(
         elapsed: state.elapsed,
         levels: state.levels.clone(),
         answers: state.answers.clone(),
+        phases: state.phases.clone(),
     })
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::data::Mix;
 use crate::optim;
+use crate::run::amplify;
 use crate::run::clock::{Budget, Schedule};
 
 /// The shape of one optimiser step's data.
@@ -53,6 +54,9 @@ pub struct Settings {
     pub answer_weight: f32,
     /// Whether the choice of depth is fitted at the end.
     pub calibrate: bool,
+    /// Stories of the model's own in the phase that takes them; `None`: never.
+    #[serde(default)]
+    pub amplify: Option<amplify::settings::Settings>,
     /// Kernels the run computes with; other kernels may round the backward pass otherwise.
     pub kernels: String,
 }

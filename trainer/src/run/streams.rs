@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::data::reasoning::{Difficulty, Family};
 use crate::data::{Chunk, Curriculum, DataError, Deal, DepthShares, Lane, Mix, Teller, TokenCache, lanes};
 use crate::nn::Rows;
+use crate::run::amplify::stories::Amplified;
 
 /// All lanes and the stories they read.
 pub struct Streams {
@@ -17,7 +18,7 @@ pub struct Streams {
 
 /// What lanes read, and how they choose.
 struct Library {
-    stories: TokenCache,
+    stories: Amplified<TokenCache>,
     curriculum: Curriculum,
     /// The tokenizer's table and kinds of reasoning stories.
     table: Vec<u8>,
@@ -67,6 +68,8 @@ impl Streams {
             shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
         };
         let (families, share) = (mix.families()?, mix.share);
+        let count = stories.len();
+        let stories = Amplified::new(stories, count);
         let library = Library { stories, curriculum, table, families, seed, sequences, share, choice };
         Ok(Self { library, lanes: lanes(replicas * sequences, seed) })
     }
@@ -85,6 +88,22 @@ impl Streams {
     /// themselves stay where they are.
     pub fn ahead(&self) -> Ahead<'_> {
         Ahead { library: &self.library, lanes: self.lanes.iter().map(Lane::at_its_next_story).collect() }
+    }
+
+    /// What lanes read: the given stories, and the model's own behind them.
+    pub fn stories(&self) -> &Amplified<TokenCache> {
+        &self.library.stories
+    }
+
+    /// The same, to add stories of the model's own and to [`mix`](Self::mix) them in or not.
+    pub fn stories_mut(&mut self) -> &mut Amplified<TokenCache> {
+        &mut self.library.stories
+    }
+
+    /// Makes stories of the model's own this share of the stories that lanes begin, beside reasoning stories.
+    pub fn mix(&mut self, share: f32) {
+        let Library { stories, curriculum, choice, .. } = &mut self.library;
+        stories.mix(curriculum.pool(choice.pool), share);
     }
 
     /// Where all lanes stand, for a checkpoint.
@@ -125,7 +144,7 @@ impl Library {
         let tokenizer = Tokenizer::from_bytes(&self.table).unwrap_or_else(checked);
         let teller = Teller::new(tokenizer, &self.families, self.seed);
         let deal = Deal {
-            pool: self.curriculum.pool(self.choice.pool),
+            pool: self.stories.pool(self.curriculum.pool(self.choice.pool)),
             share: self.share,
             difficulty: self.choice.difficulty,
             depths: self.choice.depths,

@@ -15,7 +15,7 @@ use crate::run::metrics::{EvalRecord, Record, StepRecord};
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
 use crate::run::settings::Settings;
-use crate::run::{finish, generate, interrupt};
+use crate::run::{finish, generate, interrupt, phases};
 
 /// Share of the run from which on evaluations fit the choice of depth.
 const CALIBRATED_FROM: f64 = 0.75;
@@ -50,8 +50,11 @@ fn train_prepared(args: &TrainArgs, run: &mut Run, progress: &mut Progress) -> a
             break;
         }
         let point = run.settings.schedule.at(share);
-        let opened = run.enter(&point);
+        let opened = phases::enter(run, &point, share, progress)?;
         report_opened(run, progress, opened);
+        if interrupt::requested() {
+            break;
+        }
         let (stats, grad_norm, took) = step(run, &point);
         run.step += 1;
         match grad_norm {
@@ -218,20 +221,7 @@ pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
     if let Some(message) = run.metrics.flush() {
         progress.line(&message);
     }
-    let elapsed = run.clock.elapsed().as_secs_f64();
-    let updates = run.optimiser.updates();
-    let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
-    let state = State { levels: run.levels.clone(), answers: run.answers.clone(), ..state };
-    let lanes = run.engine.states();
-    let snapshot = Snapshot {
-        config: &run.config,
-        state: &state,
-        tokenizer: &run.tokenizer,
-        params: run.engine.params(),
-        optimiser: &run.optimiser,
-        lanes: &lanes,
-    };
-    match checkpoint::save(&run.out, &snapshot) {
+    match with_snapshot(run, |snapshot| checkpoint::save(&run.out, snapshot)) {
         Ok(_) => {
             run.saved = Some(run.step);
             true
@@ -241,6 +231,23 @@ pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
             false
         }
     }
+}
+
+/// Shows `f` the run as it stands.
+pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
+    let elapsed = run.clock.elapsed().as_secs_f64();
+    let updates = run.optimiser.updates();
+    let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
+    let (levels, answers, phases) = (run.levels.clone(), run.answers.clone(), run.phases.clone());
+    f(&Snapshot {
+        config: &run.config,
+        state: &State { levels, answers, phases, ..state },
+        tokenizer: &run.tokenizer,
+        params: run.engine.params(),
+        optimiser: &run.optimiser,
+        lanes: &run.engine.states(),
+        generated: &run.streams.stories().to_tokens(),
+    })
 }
 
 fn diverged(run: &Run) -> String {

@@ -5,7 +5,7 @@ mod engine;
 mod model;
 #[cfg(test)]
 mod tests;
-mod values;
+pub(super) mod values;
 
 use std::path::PathBuf;
 
@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::kernels;
 use crate::optim;
+use crate::run::amplify::settings::AmplifyArgs;
 use crate::run::clock;
 use crate::run::preset::Preset;
 pub use data::DataArgs;
@@ -160,6 +161,9 @@ pub struct TrainArgs {
     /// Weight of the squared log-partition loss
     #[arg(long, help_heading = "Optimiser", default_value_t = 1e-4, value_parser = real32("weight", 0.0, 1.0))]
     pub z_loss: f32,
+
+    #[command(flatten)]
+    pub amplify: AmplifyArgs,
 
     /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json [default: out/PRESET, or
     /// out/PRESET-SIZE where --size is given]
