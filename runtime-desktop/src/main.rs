@@ -14,6 +14,7 @@ mod probe;
 mod score;
 mod settings;
 mod stats;
+mod trace;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use flashlm_core::config::Writes;
-use flashlm_core::{AttentionMap, ChannelMixer, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, arena_lines};
+use flashlm_core::{
+    AttentionMap, ChannelMixer, Depth, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, Writes, arena_lines,
+};
 use serde_json::json;
 
 use crate::{Blob, table};
@@ -63,14 +64,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(r) = &config.rcsm {
         let [a, b, c] = r.depths;
-        let writes = match r.writes {
-            Writes::None => "no",
-            Writes::Forward => "forward",
-            Writes::Both => "both",
-        };
-        write!(out, "reasoning  after block {}, width {}, {} operations, ", r.after, r.width, r.ops)?;
-        write!(out, "{} addresses, {} taps, {writes} writes, ", r.slots, r.taps)?;
-        writeln!(out, "depths {a}, {b}, {c}, by default {:?}", r.default_depth)?;
+        writeln!(out, "reasoning  after block {}, width {}, {} operations", r.after, r.width, r.ops)?;
+        writeln!(out, "           depths {a}, {b}, {c}, by default {}", depth(r.default_depth))?;
+        writeln!(out, "           memory of {} addresses, {} taps, {}", r.slots, r.taps, writes(r.writes))?;
     }
     match merges {
         Some(merges) => writeln!(out, "tokenizer  byte-level BPE, {merges} merges")?,
@@ -90,6 +86,21 @@ pub fn run(args: &Args) -> Result<()> {
     writeln!(out)?;
     table::print(&mut out, &model, blob.bytes().len())?;
     Ok(())
+}
+
+fn depth(depth: Depth) -> String {
+    match depth {
+        Depth::Adaptive => "chosen for every token".into(),
+        Depth::Fixed(passes) => passes.to_string(),
+    }
+}
+
+fn writes(writes: Writes) -> &'static str {
+    match writes {
+        Writes::None => "never written",
+        Writes::Forward => "written forwards",
+        Writes::Both => "written both ways",
+    }
 }
 
 fn mixer(config: &ModelConfig) -> String {

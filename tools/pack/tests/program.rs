@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use flashlm_core::config::{Depth, ModelConfig, RcsmConfig};
+use flashlm_core::config::{Depth, ModelConfig, RcsmConfig, Writes};
 use flashlm_core::tokenizer;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::Value;
@@ -14,8 +14,16 @@ use trainer::nn::Params;
 const TEXT: &str = "Tom had a red ball.\n<|endoftext|>\nLily saw the cat. \"Come here!\" she said.\n<|endoftext|>\n";
 
 fn small() -> ModelConfig {
-    let default_depth = Depth::Adaptive;
-    let rcsm = RcsmConfig { width: 32, ops: 4, slots: 4, after: 1, default_depth, ..RcsmConfig::DEFAULT };
+    let rcsm = RcsmConfig {
+        width: 32,
+        ops: 4,
+        slots: 4,
+        taps: 3,
+        after: 1,
+        depths: [1, 3, 8],
+        default_depth: Depth::Adaptive,
+        writes: Writes::Both,
+    };
     ModelConfig { vocab: 257, d_model: 64, layers: 2, d_ffn: 96, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA }
 }
 
