@@ -18,15 +18,15 @@ fn step(c: &mut Criterion, kernels: Kernels, depth: TrainDepth, name: &str) {
     let settings = Settings { kind: Kind::Muon, ..Settings::default() };
     let mut optimiser = Optimiser::new(kernels, &params.layout, settings);
     let mut engine = Engine::new(CONFIG, kernels, params, SHAPE, EmbeddingMode::Int8);
-    let options = StepOptions { depth, memory_writes: true, balance: 0.01, pass_cost: 0.001, z_loss: 1e-4 };
+    let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0 };
     let mut rng = Rng::new(7);
     let mut group = c.benchmark_group(format!("{} {}", kernels.isa(), kernels.precision()));
     group.throughput(Throughput::Elements(SHAPE.step_tokens() as u64));
     group.bench_function(BenchmarkId::new("step", name), |b| {
         b.iter(|| {
             engine.step(
-                |_, ids, targets| {
-                    ids.iter_mut().chain(targets).for_each(|id| *id = (rng.next_u64() % 1024) as u16);
+                |_, rows| {
+                    rows.ids.iter_mut().chain(rows.targets).for_each(|id| *id = (rng.next_u64() % 1024) as u16);
                 },
                 &options,
             );
@@ -40,7 +40,7 @@ fn every_level(c: &mut Criterion) {
         for precision in [Precision::Bf16, Precision::F32] {
             let Ok(kernels) = Kernels::new(isa, precision) else { continue };
             step(c, kernels, TrainDepth::Fixed(1), "depth 1");
-            step(c, kernels, TrainDepth::Adaptive { tau: 1.0, noise_seed: Some(1) }, "adaptive");
+            step(c, kernels, TrainDepth::Fixed(8), "depth 8");
         }
     }
 }
