@@ -7,7 +7,7 @@ use crate::arena::Line;
 use crate::blob::layout::Contents;
 use crate::blob::{Facts, Role, write};
 use crate::config::{
-    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig,
+    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
 };
 use std::vec::Vec;
 
@@ -23,9 +23,11 @@ pub const SMALL: ModelConfig = ModelConfig {
         width: 32,
         ops: 5,
         slots: 6,
+        taps: 3,
+        after: 2,
         depths: [1, 3, 8],
         default_depth: Depth::Adaptive,
-        memory_writes: true,
+        writes: Writes::Both,
     }),
     eot: Some(0),
     mixture_of_depths: None,
