@@ -1,4 +1,5 @@
-//! Puts the board's `memory.x` where the linker looks for it.
+//! Puts the board's `memory.x` where the linker looks for it, and finds the model: the file that the variable
+//! FLASHLM_MODEL names, or the one built into the desktop program.
 
 use std::env;
 use std::path::PathBuf;
@@ -18,6 +19,14 @@ fn main() -> std::io::Result<()> {
     std::fs::copy(&memory, out.join("memory.x"))?;
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rerun-if-changed={memory}");
-    println!("cargo::rerun-if-changed=../runtime-desktop/models/default.flm");
+
+    let model = env::var_os("FLASHLM_MODEL").map_or("../runtime-desktop/models/default.flm".into(), PathBuf::from);
+    let Ok(model) = model.canonicalize() else {
+        println!("cargo::error=expected a model file (.flm), found none at {}", model.display());
+        return Ok(());
+    };
+    println!("cargo::rustc-env=FLASHLM_MODEL={}", model.display());
+    println!("cargo::rerun-if-changed={}", model.display());
+    println!("cargo::rerun-if-env-changed=FLASHLM_MODEL");
     Ok(())
 }

@@ -1,7 +1,14 @@
 #!/usr/bin/env bash
 # Builds the firmware for both boards, types on its console under QEMU, and fails if a story differs from the desktop's,
-# a panic is linked, a token takes too many instructions or the program too much memory.
+# a panic is linked, a token takes too many instructions or the program too much memory. The model is the one built into
+# flashlm; FLASHLM_MODEL=FILE takes another.
 set -euo pipefail
+model=()
+if [[ ${FLASHLM_MODEL-} ]]; then
+  FLASHLM_MODEL=$(realpath "$FLASHLM_MODEL")
+  export FLASHLM_MODEL
+  model=(-m "$FLASHLM_MODEL")
+fi
 cd "$(dirname "$0")"
 prompt="Once upon a time"
 length=100
@@ -15,7 +22,7 @@ fail() {
 
 rustup target list --installed | grep -qx thumbv7em-none-eabihf || rustup target add thumbv7em-none-eabihf
 # from the root: the configuration here would build it for the chip
-desktop() { (cd .. && cargo run --quiet --release -p runtime-desktop -- generate -p "$prompt" -n "$length" "$@"); }
+desktop() { (cd .. && cargo run --quiet --release -p runtime-desktop -- generate "${model[@]}" -p "$prompt" -n "$length" "$@"); }
 greedy=$(desktop --temp 0 --seed 1)
 seeded=$(desktop --temp 0.8 --seed 7)
 [[ $greedy != "$seeded" ]] || fail "the desktop samples as it does greedily"

@@ -10,15 +10,14 @@ use flashlm_core::config::{
 use flashlm_core::{Facts, Kernels, Line, Model, Sampler, SamplerConfig, Session, arena_lines};
 use trainer::export::write_blob;
 use trainer::kernels::Isa;
-use trainer::nn::{Engine, Rng, StepOptions, TrainDepth};
+use trainer::nn::{Engine, Rng, Rows, StepOptions, TrainDepth};
 use trainer::optim::{Optimiser, Outcome, Settings};
 
 const OPTIONS: StepOptions = StepOptions {
-    depth: TrainDepth::Adaptive { tau: 1.0, noise_seed: Some(3) },
-    memory_writes: true,
+    depth: TrainDepth::Blend { tau: 1.0, noise_seed: Some(3) },
     balance: 0.01,
-    pass_cost: 0.001,
     z_loss: 1e-4,
+    answer_weight: 1.0,
 };
 
 fn combinations() -> Vec<ModelConfig> {
@@ -31,7 +30,7 @@ fn combinations() -> Vec<ModelConfig> {
         attention(AttentionMap::Softmax),
     ];
     let ffns = [ChannelMixer::Glu, ChannelMixer::Relu2, ChannelMixer::ShiftedRelu2];
-    let rcsm = RcsmConfig { width: 16, ops: 3, slots: 3, ..RcsmConfig::DEFAULT };
+    let rcsm = RcsmConfig { width: 16, ops: 3, slots: 3, taps: 2, after: 1, ..RcsmConfig::DEFAULT };
     let mut all = Vec::new();
     for mixer in mixers {
         for ffn in ffns {
@@ -96,8 +95,8 @@ fn every_combination_trains_packs_and_computes_the_same_in_core() {
         // tokens that follow one another, so that there is something to learn
         let mut at = 0;
         for _ in 0..6 {
-            let fill = |_: usize, ids: &mut [u16], targets: &mut [u16]| {
-                for (id, target) in ids.iter_mut().zip(targets) {
+            let fill = |_: usize, rows: Rows| {
+                for (id, target) in rows.ids.iter_mut().zip(rows.targets) {
                     (*id, *target) = (1 + at % 63, 1 + (at + 3) % 63);
                     at += 1;
                 }

@@ -5,7 +5,9 @@
 use flashlm_core::config::{AttentionConfig, Heads, Mixer, ModelConfig, RcsmConfig};
 use safetensors::SafeTensors;
 use trainer::kernels::{Isa, Kernels, Precision};
-use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Passes, ROUTING_LOSS, StepOptions, TrainDepth};
+use trainer::nn::{
+    BatchShape, EmbeddingMode, Engine, Params, Passes, ROUTING_LOSS, Rows, StepOptions, TrainDepth, depth_gradient,
+};
 
 const B: usize = 2;
 const T: usize = 24;
@@ -27,7 +29,7 @@ fn goldens() -> Vec<Golden> {
         };
         ModelConfig { mixer, ..base }
     };
-    let rcsm = RcsmConfig { width: 32, ops: 8, slots: 6, ..RcsmConfig::DEFAULT };
+    let rcsm = RcsmConfig { width: 32, ops: 8, slots: 16, taps: 3, after: 1, ..RcsmConfig::DEFAULT };
     let supernova = ModelConfig { rcsm: Some(rcsm), ..small(ModelConfig::SUPERNOVA, 2) };
     let (narrow, wide) = (Heads { count: 4, width: 16 }, Heads { count: 2, width: 32 });
     let thunderbolt = with_heads(small(ModelConfig::THUNDERBOLT, 3), narrow, 0);
@@ -41,6 +43,7 @@ fn goldens() -> Vec<Golden> {
     }
     vec![
         golden!("supernova", supernova),
+        golden!("supernova-blend", supernova),
         golden!("thunderbolt", thunderbolt),
         golden!("nova-ignition", nova),
         golden!("bolt", small(ModelConfig::BOLT, 2)),
@@ -58,6 +61,20 @@ fn tokens(file: &SafeTensors, name: &str) -> Vec<u16> {
     let data = file.tensor(name).expect(name).data().to_vec();
     let ids: Vec<u16> = data.chunks_exact(8).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
     (0..T).flat_map(|t| (0..B).map(|b| ids[b * T + t]).collect::<Vec<_>>()).collect()
+}
+
+/// (B, T) int64 passes of every row, time-major; one each where the file tells none.
+fn depths(file: &SafeTensors) -> Vec<u8> {
+    let given = file.names().contains(&"depths");
+    if given { tokens(file, "depths").iter().map(|&d| d as u8).collect() } else { vec![1; B * T] }
+}
+
+/// How the reference took its depths in training.
+fn train_passes(golden: &Golden) -> Passes {
+    match golden.name {
+        "supernova-blend" => Passes::Blend { tau: 1.0, noise_seed: None },
+        _ => Passes::Rows,
+    }
 }
 
 /// Norm of the difference over norm of the reference.
@@ -89,20 +106,20 @@ fn batch_major(logits: &[f32]) -> Vec<f32> {
 fn logits_equal_the_reference_in_training_and_at_every_depth() {
     for golden in goldens() {
         let ids = tokens(&golden.file, "ids");
-        let depths = golden.config.rcsm.map_or(0, |_| 3);
+        let depths = depths(&golden.file);
         for isa in Isa::available() {
             let mut engine = engine(&golden, Kernels::new(isa, Precision::F32).expect("available"));
             for (name, passes) in [
-                ("train.logits", Passes::Blend { tau: 1.0, noise_seed: None }),
+                ("train.logits", train_passes(&golden)),
                 ("eval.logits", Passes::Hard),
                 ("depth1.logits", Passes::Fixed(1)),
                 ("depth3.logits", Passes::Fixed(3)),
                 ("depth8.logits", Passes::Fixed(8)),
             ]
             .into_iter()
-            .take(2 + depths)
+            .filter(|(name, _)| golden.file.names().contains(name))
             {
-                let got = batch_major(&engine.logits(&ids, passes, true));
+                let got = batch_major(&engine.logits(&ids, passes, &depths));
                 let d = distance(&got, &floats(&golden.file, name));
                 println!("{:13} {isa:8} {name:14} {d:.2e}", golden.name);
                 assert!(d <= 1e-3, "{} {isa}: {name} is {d:.2e} from the reference", golden.name);
@@ -115,27 +132,67 @@ fn logits_equal_the_reference_in_training_and_at_every_depth() {
 fn gradient_distances(golden: &Golden, kernels: Kernels) -> Vec<(f64, String)> {
     let mut engine = engine(golden, kernels);
     let (ids, targets) = (tokens(&golden.file, "ids"), tokens(&golden.file, "targets"));
-    let depth = TrainDepth::Adaptive { tau: 1.0, noise_seed: None };
-    let options = StepOptions { depth, memory_writes: true, balance: 0.0, pass_cost: 0.0, z_loss: 0.0 };
+    let depth = match train_passes(golden) {
+        Passes::Blend { tau, noise_seed } => TrainDepth::Blend { tau, noise_seed },
+        _ => TrainDepth::Rows,
+    };
+    let depths = depths(&golden.file);
+    let options = StepOptions { depth, balance: 0.0, z_loss: 0.0, answer_weight: 1.0 };
     let stats = engine.step(
-        |_, i, t| {
-            i.copy_from_slice(&ids);
-            t.copy_from_slice(&targets);
+        |_, rows: Rows| {
+            rows.ids.copy_from_slice(&ids);
+            rows.targets.copy_from_slice(&targets);
+            rows.facts.fill(0);
+            rows.depths.copy_from_slice(&depths);
         },
         &options,
     );
     let want = floats(&golden.file, "train.loss")[0] as f64;
-    let loss = stats.loss + f64::from(ROUTING_LOSS) * stats.routing_loss;
+    let (choice, deeper) = choice_gradient(golden, &mut engine);
+    let loss = stats.loss + f64::from(ROUTING_LOSS) * stats.routing_loss + choice;
     assert!((loss - want).abs() < 1e-4 * want, "{}: loss {loss} against {want}", golden.name);
     let layout = engine.params().layout.clone();
     let gradient = |name: &str| floats(&golden.file, &format!("grad.{name}"));
     let mut all: Vec<_> = layout
         .tensors
         .iter()
-        .map(|t| (distance(&engine.grads()[t.range()], &gradient(&t.name)), t.name.clone()))
+        .map(|t| {
+            let mut got = engine.grads()[t.range()].to_vec();
+            match &t.name[..] {
+                "rcsm.deeper.weight" => got.iter_mut().zip(&deeper).for_each(|(g, d)| *g += d),
+                "rcsm.deeper.bias" => got.iter_mut().zip(&deeper[deeper.len() - 2..]).for_each(|(g, d)| *g += d),
+                _ => {}
+            }
+            (distance(&got, &gradient(&t.name)), t.name.clone())
+        })
         .collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     all
+}
+
+/// The loss of the depth choice and its gradient ([weights (2, R); biases (2)]), where the reference trains it.
+fn choice_gradient(golden: &Golden, engine: &mut Engine) -> (f64, Vec<f32>) {
+    let Some(rcsm) = golden.config.rcsm else { return (0.0, vec![0.0; 2]) };
+    let r = usize::from(rcsm.width);
+    let mut gradient = vec![0.0; 2 * r + 2];
+    if !golden.file.names().contains(&"pays") {
+        return (0.0, gradient);
+    }
+    let pays = floats(&golden.file, "pays");
+    let params: Vec<f32> = ["rcsm.deeper.weight", "rcsm.deeper.bias"]
+        .iter()
+        .flat_map(|name| engine.params().tensor(name).expect("a tensor").to_vec())
+        .collect();
+    let inputs = engine.choice_inputs(&tokens(&golden.file, "ids"));
+    let weight = 1.0 / (2 * B * T) as f32;
+    let mut loss = 0.0;
+    for (row, inputs) in inputs.chunks_exact(2 * r).enumerate() {
+        for (choice, x) in inputs.chunks_exact(r).enumerate() {
+            let pays = pays[((row % B) * T + row / B) * 2 + choice];
+            loss += depth_gradient(&params, choice, x, pays, weight, &mut gradient);
+        }
+    }
+    (loss, gradient)
 }
 
 #[test]

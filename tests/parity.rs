@@ -3,7 +3,9 @@
 mod common;
 
 use common::{SMALL, depths, engine, presets, tokens};
-use flashlm_core::{Depth, Facts, Kernels, Level, Line, MAX_CHUNK, Model, ModelConfig, Session, arena_lines, score};
+use flashlm_core::{
+    Depth, Facts, Kernels, Level, Line, MAX_CHUNK, Model, ModelConfig, RcsmConfig, Session, arena_lines, score,
+};
 use trainer::export::write_blob;
 use trainer::kernels::Isa;
 use trainer::nn::Rng;
@@ -86,7 +88,8 @@ fn packed_model_agrees_with_the_trainer_on_ten_thousand_tokens() {
 /// Dimensions that are no multiples of anything convenient to one register width, and the real ones.
 fn shapes() -> Vec<ModelConfig> {
     let odd = ModelConfig { vocab: 272, d_model: 48, d_ffn: 112, layers: 3, ..SMALL };
-    let wide = ModelConfig { layers: 1, vocab: 512, ..ModelConfig::SUPERNOVA };
+    let rcsm = ModelConfig::SUPERNOVA.rcsm.map(|rcsm| RcsmConfig { after: 1, ..rcsm });
+    let wide = ModelConfig { layers: 1, vocab: 512, rcsm, ..ModelConfig::SUPERNOVA };
     [odd, wide].into_iter().chain(presets().map(|(_, config)| config)).collect()
 }
 

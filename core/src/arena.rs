@@ -284,6 +284,7 @@ mod tests {
 
     #[test]
     fn supernova_decodes_within_45_kb() {
+        // of which the engine's memory takes 12 and its past 1.5
         let l = Layout::new(&ModelConfig::SUPERNOVA);
         assert!(l.state_lines() * 64 <= 31 * 1024, "state {} bytes", l.state_lines() * 64);
         let bytes = (l.fixed_lines() + l.token_lines()) * 64;

@@ -20,7 +20,7 @@ use flashlm_core::{Line, arena_lines, include_blob};
 use heapless::Vec;
 use story::{Error, Storyteller};
 
-static BLOB: &[u8] = include_blob!("../../runtime-desktop/models/default.flm");
+static BLOB: &[u8] = include_blob!(env!("FLASHLM_MODEL"));
 const ARENA: usize = arena_lines(BLOB, 1);
 
 #[entry]

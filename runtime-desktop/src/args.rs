@@ -29,6 +29,8 @@ pub enum Command {
     Eval(Eval),
     /// Total bits of each line of a file, for minimal pairs and multiple choice
     Score(Score),
+    /// How well the model answers questions that need reasoning, at one depth after another, beside what guessing gives
+    Probe(Box<Probe>),
     /// Tokens per second of decoding and prefill per instruction set and depth, and what their products alone take
     Bench(Bench),
     /// Hash of every logit of a story, per instruction set: the same number on every machine
@@ -62,7 +64,7 @@ pub struct Sampling {
     /// Seed: the same seed gives the same text on every machine
     #[arg(long, value_name = "N", default_value_t = Settings::default().seed, value_parser = settings::seed)]
     pub seed: u64,
-    /// Passes of the reasoning loop per token: one of the model's depths or auto; by default as the model was trained
+    /// Passes of the reasoning loop per token: 1 to the model's most, or auto; by default as trained
     #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
     pub depth: Option<Depth>,
 }
@@ -77,7 +79,7 @@ impl Default for Sampling {
 impl Sampling {
     pub fn settings(&self, length: usize) -> Settings {
         let Self { temp: temperature, top_k, top_p, min_p, repeat, seed, depth } = *self;
-        Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, length }
+        Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, length, trace: false }
     }
 }
 
@@ -103,6 +105,9 @@ pub struct Generate {
     pub length: usize,
     #[command(flatten)]
     pub sampling: Sampling,
+    /// Show for every token what the reasoning loop did: passes, operations, gates, and what it read from the memory
+    #[arg(long)]
+    pub trace: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -113,7 +118,7 @@ pub struct Eval {
     /// File of stories separated by <|endoftext|>
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
-    /// Passes of the reasoning loop per token: one of the model's depths or auto; by default as the model was trained
+    /// Passes of the reasoning loop per token: 1 to the model's most, or auto; by default as trained
     #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
     pub depth: Option<Depth>,
     /// Threads, 1 to 1024 [default: all cores]; the result does not depend on it
@@ -129,12 +134,21 @@ pub struct Score {
     /// One text a line; - reads standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Passes of the reasoning loop per token: one of the model's depths or auto; by default as the model was trained
+    /// Passes of the reasoning loop per token: 1 to the model's most, or auto; by default as trained
     #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
     pub depth: Option<Depth>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Probe {
+    /// With --task babi: the folder of its text files, qaN_name_test.txt
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub options: flashlm_probe::Options,
 }
 
 #[derive(Args, Debug)]

@@ -12,7 +12,7 @@ use crate::args;
 use crate::engine::{Ended, Engine};
 use crate::interrupt::{self, Generating};
 use crate::model::ModelFile;
-use crate::settings::{Settings, check_depth, depth_name};
+use crate::settings::{Settings, check_depth, check_trace, depth_name};
 use crate::stats::peak_memory;
 use command::Command;
 use input::Input;
@@ -27,7 +27,9 @@ An empty line, or /continue, goes on with the current story (after Ctrl-C, or wh
 /min-p X            drop tokens less likely than this share of the likeliest, 0 to 1
 /repeat X           repetition penalty on recent tokens, 0.1 to 10; 1 is none
 /seed N             the same seed and settings give the same text; any new setting begins the random numbers anew
-/depth N|auto       passes of the reasoning loop per token: one of the model's depths, or the model's choice
+/depth N|auto       passes of the reasoning loop per token: 1 to the model's most, or the model's choice
+/trace on|off       after every story, show for each of its tokens the passes, their operations and gates, and which
+                    earlier tokens the memory gave; switched on within a story, it knows what comes from there on
 /length N           the most tokens generated at a time
 /set                show these settings
 /stats              tokens/s, passes per token, operations used, memory
@@ -67,6 +69,7 @@ fn talk(file: &ModelFile, settings: &mut Settings, input: &mut Input) -> Result<
     if settings.depth.is_some_and(|depth| check_depth(depth, model.config().rcsm.as_ref()).is_err()) {
         settings.depth = None;
     }
+    settings.trace &= model.config().rcsm.is_some();
     let mut arena = file.arena();
     let mut engine = Engine::new(file, &model, &mut arena, *settings)?;
     if input.is_interactive() {
@@ -97,7 +100,9 @@ fn talk(file: &ModelFile, settings: &mut Settings, input: &mut Input) -> Result<
             Command::Set(change) => {
                 let mut changed = *settings;
                 change.apply(&mut changed);
-                match changed.depth.map_or(Ok(()), |d| check_depth(d, model.config().rcsm.as_ref())) {
+                let rcsm = model.config().rcsm.as_ref();
+                let depth = changed.depth.map_or(Ok(()), |depth| check_depth(depth, rcsm));
+                match depth.and_then(|()| check_trace(changed.trace, rcsm)) {
                     Ok(()) => {
                         *settings = changed;
                         engine.set(changed)?;
@@ -128,6 +133,9 @@ fn write(engine: &mut Engine, text: &str) -> Result<()> {
     })?;
     // an interrupted line ends where the terminal echoed ^C
     out.write_all(if ended == Ended::Story { b"\n\n" } else { b"\n" })?;
+    if let Some((trace, tokenizer)) = engine.trace() {
+        writeln!(out, "{}", trace.lines(tokenizer))?;
+    }
     out.flush()?;
     Ok(())
 }

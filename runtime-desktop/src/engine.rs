@@ -7,12 +7,15 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use flashlm_core::config::Depth;
 use flashlm_core::tokenizer::{Tokenizer, Utf8Stream};
-use flashlm_core::{Kernels, Line, Model, Sampler, SamplerConfig, Session, sampler, score};
+use flashlm_core::{
+    Kernels, Line, MemoryWrite, Model, Observer, Pass, Sampler, SamplerConfig, Session, sampler, score,
+};
 
 use crate::interrupt::Generating;
 use crate::model::{ModelFile, encode};
 use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::trace::Trace;
 
 /// Why a generation stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,7 @@ pub struct Engine<'m, 'a> {
     recent: Vec<u16>,
     in_story: bool,
     stats: Stats,
+    trace: Option<Trace>,
 }
 
 impl<'m, 'a> Engine<'m, 'a> {
@@ -55,6 +59,7 @@ impl<'m, 'a> Engine<'m, 'a> {
             recent: Vec::new(),
             in_story: false,
             stats: new_stats(model),
+            trace: new_trace(model, eot, &settings),
         })
     }
 
@@ -63,6 +68,8 @@ impl<'m, 'a> Engine<'m, 'a> {
         let depth = settings.depth.unwrap_or(self.session.model().default_depth());
         self.session.set_depth(depth)?;
         self.settings = settings;
+        self.trace = self.trace.take().filter(|_| settings.trace);
+        self.trace = self.trace.take().or_else(|| new_trace(self.session.model(), self.eot, &settings));
         self.sampler = new_sampler(&settings)?;
         self.recent.iter().for_each(|&token| self.sampler.observe(token));
         Ok(())
@@ -74,6 +81,12 @@ impl<'m, 'a> Engine<'m, 'a> {
 
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// What the reasoning loop did for the tokens of the last [`generate`](Self::generate), where that is followed, and
+    /// the tokenizer that spells them.
+    pub fn trace(&self) -> Option<(&Trace, &Tokenizer<'m>)> {
+        self.trace.as_ref().map(|trace| (trace, &self.tokenizer))
     }
 
     /// Whether there is a story to go on with.
@@ -113,9 +126,26 @@ impl<'m, 'a> Engine<'m, 'a> {
         added.iter().for_each(|&token| self.observe(token));
         let mut tokens: Vec<u16> = self.pending.take().into_iter().collect();
         tokens.extend_from_slice(&added);
-        self.session.prefill(&tokens)?;
+        match &mut self.trace {
+            Some(trace) => {
+                trace.expect(&tokens);
+                self.session.prefill_observed(&tokens, trace)?;
+            }
+            None => self.session.prefill(&tokens)?,
+        }
         self.stats.prompt_tokens += added.len() as u64;
         self.stats.prompt_time += begun.elapsed();
+        Ok(())
+    }
+
+    fn step(&mut self, token: u16) -> Result<()> {
+        match &mut self.trace {
+            Some(trace) => {
+                trace.expect(&[token]);
+                self.session.step_observed(token, &mut Both(&mut self.stats, trace))?;
+            }
+            None => self.session.step_observed(token, &mut self.stats)?,
+        }
         Ok(())
     }
 
@@ -135,6 +165,7 @@ impl<'m, 'a> Engine<'m, 'a> {
     /// that is not whole at the end is kept for when the story goes on.
     pub fn generate(&mut self, generating: &Generating, mut show: impl FnMut(&str) -> io::Result<()>) -> Result<Ended> {
         let begun = Instant::now();
+        self.trace.iter_mut().for_each(Trace::clear);
         let ended = self.write(generating, &mut show);
         self.stats.time += begun.elapsed();
         ended
@@ -149,9 +180,12 @@ impl<'m, 'a> Engine<'m, 'a> {
                 break;
             }
             if let Some(token) = self.pending.take() {
-                self.session.step_observed(token, &mut self.stats)?;
+                self.step(token)?;
             }
             let token = self.session.sample(&mut self.sampler)?;
+            if let Some(trace) = &mut self.trace {
+                trace.drawn(token);
+            }
             if token == self.eot {
                 self.utf8.finish(|c| text.push_str(c));
                 self.in_story = false;
@@ -177,6 +211,31 @@ fn new_sampler(settings: &Settings) -> Result<Sampler> {
 
 fn new_stats(model: &Model) -> Stats {
     Stats { operations: vec![0; model.config().rcsm.map_or(0, |r| r.ops.into())], ..Stats::default() }
+}
+
+/// A trace where one is wanted and there is a reasoning loop to follow.
+fn new_trace(model: &Model, eot: u16, settings: &Settings) -> Option<Trace> {
+    let rcsm = model.config().rcsm.as_ref().filter(|_| settings.trace);
+    rcsm.map(|rcsm| Trace::new(rcsm, eot))
+}
+
+/// Two observers of one step.
+struct Both<'a>(&'a mut Stats, &'a mut Trace);
+
+impl Observer for Both<'_> {
+    fn depth(&mut self, passes: u8, logits: &[f32]) {
+        self.0.depth(passes, logits);
+        self.1.depth(passes, logits);
+    }
+
+    fn pass(&mut self, pass: Pass<'_>) {
+        self.0.pass(pass);
+        self.1.pass(pass);
+    }
+
+    fn write(&mut self, write: MemoryWrite<'_>) {
+        self.1.write(write);
+    }
 }
 
 /// A session of the best kernels this machine has, with what every text needs: a tokenizer and a token that begins it.

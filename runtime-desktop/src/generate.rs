@@ -3,21 +3,23 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde_json::json;
 
 use crate::args::Generate;
 use crate::engine::{Ended, Engine};
 use crate::interrupt::{self, Generating};
 use crate::model::ModelFile;
-use crate::settings::depth_name;
+use crate::settings::{Settings, check_trace, depth_name};
 use crate::stats::peak_memory;
 
 pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
     let file = ModelFile::open(path.as_deref())?;
     let model = file.model()?;
     let mut arena = file.arena();
-    let mut engine = Engine::new(&file, &model, &mut arena, args.sampling.settings(args.length))?;
+    check_trace(args.trace, model.config().rcsm.as_ref()).map_err(|e| anyhow!("{}: {e}", file.name))?;
+    let settings = Settings { trace: args.trace, ..args.sampling.settings(args.length) };
+    let mut engine = Engine::new(&file, &model, &mut arena, settings)?;
     interrupt::install()?;
     let generating = Generating::begin();
     let mut out = io::stdout().lock();
@@ -37,10 +39,13 @@ pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
     })?;
     if !args.json {
         writeln!(out)?;
+        if let Some((trace, tokenizer)) = engine.trace() {
+            write!(out, "\n{}", trace.lines(tokenizer))?;
+        }
         return Ok(());
     }
     let stats = engine.stats();
-    let report = json!({
+    let mut report = json!({
         "model": file.name,
         "prompt": args.prompt,
         "text": text,
@@ -59,6 +64,9 @@ pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
         "operations": stats.operations,
         "peak_memory_bytes": peak_memory(),
     });
+    if let Some((trace, tokenizer)) = engine.trace() {
+        report["trace"] = trace.json(tokenizer);
+    }
     writeln!(out, "{report:#}")?;
     Ok(())
 }

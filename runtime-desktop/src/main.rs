@@ -1,4 +1,4 @@
-//! `flashlm`: talk to a FlashLM model, or generate, evaluate, score and measure with it.
+//! `flashlm`: talk to a FlashLM model, or generate, evaluate, score, probe and measure with it.
 #![deny(unsafe_code)]
 
 mod args;
@@ -10,9 +10,11 @@ mod fingerprint;
 mod generate;
 mod interrupt;
 mod model;
+mod probe;
 mod score;
 mod settings;
 mod stats;
+mod trace;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Generate(generate) => generate::run(cli.model, generate),
         Command::Eval(eval) => evaluate::run(cli.model, eval),
         Command::Score(score) => score::run(cli.model, score),
+        Command::Probe(probe) => probe::run(cli.model, &probe),
         Command::Bench(bench) => bench::run(cli.model, bench),
         Command::Fingerprint(fingerprint) => fingerprint::run(cli.model, fingerprint),
     }

@@ -25,19 +25,32 @@ pub struct Settings {
     pub depth: Option<Depth>,
     /// The most tokens generated at a time.
     pub length: usize,
+    /// Whether to follow what the reasoning loop does for every token.
+    pub trace: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { temperature: 0.7, top_k: 0, top_p: 0.95, min_p: 0.0, repeat: 1.0, seed: 1, depth: None, length: 400 }
+        Self {
+            temperature: 0.7,
+            top_k: 0,
+            top_p: 0.95,
+            min_p: 0.0,
+            repeat: 1.0,
+            seed: 1,
+            depth: None,
+            length: 400,
+            trace: false,
+        }
     }
 }
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { temperature, top_k, top_p, min_p, repeat, seed, depth, length } = self;
+        let Self { temperature, top_k, top_p, min_p, repeat, seed, depth, length, trace } = self;
         write!(f, "temp {temperature}, top-k {top_k}, top-p {top_p}, min-p {min_p}, repeat {repeat}, seed {seed}, ")?;
-        write!(f, "depth {}, length {length}", depth.map_or("as trained".into(), depth_name))
+        let (depth, trace) = (depth.map_or("as trained".into(), depth_name), if *trace { "on" } else { "off" });
+        write!(f, "depth {depth}, trace {trace}, length {length}")
     }
 }
 
@@ -84,6 +97,15 @@ pub fn length(text: &str) -> Result<usize, String> {
     whole(text, 1..=1_000_000).map(|n| n as usize)
 }
 
+/// `on` or `off`.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("expected on or off, found {text:?}")),
+    }
+}
+
 /// The name of an instruction set this processor has.
 pub fn level(text: &str) -> Result<Kernels, String> {
     Kernels::available().find(|kernels| kernels.level().name() == text).ok_or_else(|| {
@@ -107,12 +129,18 @@ pub fn depth(text: &str) -> Result<Depth, String> {
 pub fn check_depth(depth: Depth, rcsm: Option<&RcsmConfig>) -> Result<(), String> {
     match (depth, rcsm) {
         (_, None) => Err("this model has no reasoning loop, so it has no depth".into()),
-        (Depth::Adaptive, Some(_)) => Ok(()),
-        (Depth::Fixed(passes), Some(rcsm)) if rcsm.depths.contains(&passes) => Ok(()),
-        (Depth::Fixed(passes), Some(rcsm)) => {
-            let [a, b, c] = rcsm.depths;
-            Err(format!("this model's depths are {a}, {b}, {c} and auto, found {passes}"))
+        (depth, Some(rcsm)) if rcsm.allows(depth) => Ok(()),
+        (depth, Some(rcsm)) => {
+            Err(format!("this model's depths are 1 to {} and auto, found {}", rcsm.depths[2], depth_name(depth)))
         }
+    }
+}
+
+/// Refuses to follow a reasoning loop that the model does not have.
+pub fn check_trace(trace: bool, rcsm: Option<&RcsmConfig>) -> Result<(), String> {
+    match rcsm {
+        None if trace => Err("this model has no reasoning loop, so there is nothing to trace".into()),
+        _ => Ok(()),
     }
 }
 
@@ -143,11 +171,13 @@ mod tests {
     #[test]
     fn only_the_models_own_depths_pass() {
         let rcsm = RcsmConfig::DEFAULT;
-        for good in ["1", "3", "8", "auto"] {
+        for good in ["1", "2", "8", "auto"] {
             assert_eq!(check_depth(depth(good).unwrap(), Some(&rcsm)), Ok(()));
         }
-        assert!(check_depth(depth("2").unwrap(), Some(&rcsm)).unwrap_err().contains("1, 3, 8 and auto"));
+        assert!(check_depth(depth("9").unwrap(), Some(&rcsm)).unwrap_err().contains("1 to 8 and auto, found 9"));
         assert!(check_depth(Depth::Adaptive, None).is_err());
+        assert!(check_trace(true, None).is_err() && check_trace(true, Some(&rcsm)).is_ok());
+        assert!(check_trace(false, None).is_ok() && switch("maybe").is_err());
         assert!(depth("0").is_err() && depth("deep").is_err());
     }
 

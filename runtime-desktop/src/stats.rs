@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flashlm_core::Observer;
+use flashlm_core::{Observer, Pass};
 
 /// Sums since the program, or `/reset`, began.
 #[derive(Clone, Debug, Default)]
@@ -54,8 +54,8 @@ impl Observer for Stats {
         self.steps += 1;
     }
 
-    fn pass(&mut self, _: u8, ops: [u8; 2], _: [f32; 2], _: &[f32]) {
-        for op in ops {
+    fn pass(&mut self, pass: Pass<'_>) {
+        for op in pass.ops {
             if let Some(count) = self.operations.get_mut(usize::from(op)) {
                 *count += 1;
             }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use flashlm_core::blob::{Role, layout::Contents, write};
-use flashlm_core::config::{Depth, ModelConfig, RcsmConfig};
+use flashlm_core::config::{Depth, ModelConfig, RcsmConfig, Writes};
 use flashlm_core::{Facts, tokenizer};
 
 /// A small model of byte tokens. Token 0, the end of a story, has the logit 0, and every other token's logit is
@@ -17,7 +17,9 @@ fn endless_model() -> Vec<u8> {
         slots: 1,
         depths: [1, 2, 3],
         default_depth: Depth::Fixed(1),
-        memory_writes: false,
+        taps: 1,
+        after: 1,
+        writes: Writes::None,
     };
     let small =
         ModelConfig { vocab: 257, d_model: 16, layers: 1, d_ffn: 16, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA };

@@ -11,7 +11,7 @@ pub const SMALL: ModelConfig = ModelConfig {
     d_model: 64,
     layers: 2,
     d_ffn: 96,
-    rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 6, ..RcsmConfig::DEFAULT }),
+    rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 6, taps: 3, after: 1, ..RcsmConfig::DEFAULT }),
     ..ModelConfig::SUPERNOVA
 };
 
@@ -56,7 +56,15 @@ pub fn params(config: &ModelConfig, seed: u64) -> Params {
     let mut params = Params::init(config, seed);
     let mut rng = Rng::new(seed ^ 0x5eed);
     for t in params.layout.tensors.clone() {
-        if t.shape.len() == 1 || t.name == "rcsm.slots" {
+        let neutral = [
+            "rcsm.write_gates",
+            "rcsm.hop_gate",
+            "rcsm.hold_gate",
+            "rcsm.deeper",
+            "rcsm.context_taps",
+            "rcsm.query_taps",
+        ];
+        if t.shape.len() == 1 || neutral.iter().any(|name| t.name.starts_with(name)) {
             for v in &mut params.data[t.range()] {
                 *v += 0.3 * rng.normal();
             }

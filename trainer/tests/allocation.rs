@@ -54,7 +54,7 @@ const SMALL: ModelConfig = ModelConfig {
     d_model: 64,
     layers: 2,
     d_ffn: 96,
-    rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 6, ..RcsmConfig::DEFAULT }),
+    rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 6, after: 1, ..RcsmConfig::DEFAULT }),
     ..ModelConfig::SUPERNOVA
 };
 
@@ -88,13 +88,16 @@ impl Training {
 
     /// One whole step on other tokens than before, ends of stories among them.
     fn step(&mut self, depth: TrainDepth) {
-        let options = StepOptions { depth, memory_writes: true, balance: 0.01, pass_cost: 1e-3, z_loss: 1e-4 };
+        let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0 };
         let Self { engine, optimiser, rng } = self;
         let stats = engine.step(
-            |_, ids, targets| {
-                for id in ids.iter_mut().chain(targets) {
+            |_, rows| {
+                for id in rows.ids.iter_mut().chain(rows.targets) {
                     *id = (rng.next_u64() % u64::from(SMALL.vocab)) as u16;
                 }
+                // depths mixed within a batch, and fewer rows that go deep in one step than in the next
+                rows.depths.fill_with(|| [1, 1, 3, 8][(rng.next_u64() % 4) as usize]);
+                rows.facts.fill_with(|| (rng.next_u64() % 3) as u8);
             },
             &options,
         );
@@ -104,7 +107,7 @@ impl Training {
     }
 }
 
-const ADAPTIVE: TrainDepth = TrainDepth::Adaptive { tau: 0.7, noise_seed: Some(9) };
+const BLEND: TrainDepth = TrainDepth::Blend { tau: 0.7, noise_seed: Some(9) };
 
 /// One test, as the counter is the process's.
 #[test]
@@ -131,10 +134,12 @@ fn a_training_step_allocates_nothing_after_the_first() {
             }
             let mut training = Training::new(SMALL, kernels, kind, threads, accumulate);
             let (calls, bytes) = training.engine.pool().install(|| {
-                training.step(ADAPTIVE);
-                // another depth reads the same memory
+                training.step(TrainDepth::Rows);
+                // other depths read the same memory
                 count(|| {
-                    [ADAPTIVE, ADAPTIVE, TrainDepth::Fixed(3), ADAPTIVE].into_iter().for_each(|d| training.step(d))
+                    [TrainDepth::Rows, BLEND, TrainDepth::Fixed(8), TrainDepth::Rows]
+                        .into_iter()
+                        .for_each(|d| training.step(d))
                 })
             });
             assert_eq!(bytes, 0, "{what}: bytes left after four steps");
@@ -148,8 +153,8 @@ fn a_training_step_allocates_nothing_after_the_first() {
         let gemm = kernels.precision() == Precision::F32;
         let mut training = Training::new(config, kernels, Kind::Muon, 1, 1);
         let (calls, bytes) = training.engine.pool().install(|| {
-            training.step(ADAPTIVE);
-            count(|| (0..4).for_each(|_| training.step(ADAPTIVE)))
+            training.step(TrainDepth::Rows);
+            count(|| (0..4).for_each(|_| training.step(TrainDepth::Rows)))
         });
         assert_eq!(bytes, 0, "{config:?}: bytes left after four steps");
         assert!(gemm || calls == 0, "{config:?}: {calls} allocations in four steps");
@@ -158,8 +163,8 @@ fn a_training_step_allocates_nothing_after_the_first() {
 
     let mut training = Training::new(SMALL, Kernels::detect(), Kind::Muon, 1, 1);
     if training.engine.kernels().precision() == Precision::Bf16 {
-        training.step(ADAPTIVE);
-        let (calls, _) = count(|| (0..10).for_each(|_| training.step(ADAPTIVE)));
+        training.step(TrainDepth::Rows);
+        let (calls, _) = count(|| (0..10).for_each(|_| training.step(TrainDepth::Rows)));
         // three hand-overs a step, and a block of the pool's queue for 63
         assert!(calls <= 1, "driven from outside the pool: {calls} allocations in ten steps");
     }

@@ -83,6 +83,45 @@ fn a_killed_run_with_attention_and_routing_resumes_as_exactly() {
     killed_and_resumed(&format!("{model} --data stories.txt --steps 400"));
 }
 
+/// Levels of questions, the reasoning story being told and the fitted choice of depth too.
+#[test]
+fn a_killed_run_with_reasoning_stories_resumes_as_exactly() {
+    killed_and_resumed("--data stories.txt --mix reasoning=0.5 --families tracking --steps 400");
+}
+
+#[test]
+fn reasoning_stories_and_marked_answers_are_counted_by_facts_and_depth() {
+    let work = Work::new();
+    let marked = fs::read_to_string(work.path("stories.txt")).unwrap();
+    let marked = marked.replace(" lost ", " <|answer:3|>lost<|/answer|> ");
+    fs::write(work.path("marked.txt"), marked).unwrap();
+    let counted = |out: &str, arguments: &str| {
+        let output = work.run(out, arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = fs::read_to_string(work.path(out).join("metrics.jsonl")).unwrap();
+        let mut total = [[0; 3]; 4];
+        for line in text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()) {
+            for (facts, depth) in (0..4).flat_map(|facts| (0..3).map(move |depth| (facts, depth))) {
+                total[facts][depth] += line["answers"]["total"][facts][depth].as_u64().unwrap_or(0);
+            }
+        }
+        let results = fs::read(work.path(out).join("results.json")).unwrap();
+        (total, serde_json::from_slice::<serde_json::Value>(&results).unwrap())
+    };
+    let (plain, results) = counted("plain", "--data stories.txt --steps 40 --no-calibrate");
+    assert_eq!(plain, [[0; 3]; 4]);
+    assert!(results["calibration"].is_null());
+    let (marked, results) =
+        counted("marked", "--data marked.txt --steps 40 --reasoning-depths 0,1,0 --answer-weight 10");
+    assert!(marked[2][1] > 100 && marked.iter().flatten().sum::<u64>() == marked[2][1], "{marked:?}");
+    assert!(results["calibration"]["tokens"].as_u64().unwrap() > 1000);
+    assert_eq!(results["settings"]["answer_weight"], 10.0);
+    let (mixed, results) = counted("mixed", "--data stories.txt --steps 40 --mix reasoning=0.5 --no-curriculum");
+    assert!(mixed[..3].iter().all(|depths| depths.iter().any(|&answers| answers > 0)), "{mixed:?}");
+    assert!((0..3).all(|depth| mixed.iter().any(|depths| depths[depth] > 0)), "{mixed:?}");
+    assert_eq!(results["most_facts"], 3);
+}
+
 fn killed_and_resumed(arguments: &str) {
     let work = Work::new();
     let whole = work.run("whole", arguments);

@@ -77,7 +77,13 @@ fn generated_blobs_are_valid_and_many_edited_ones_are_accepted() {
 fn floats_out_of_all_proportion_are_refused_or_run() {
     let mut numbers = Numbers(11);
     let mut config = hostile::config(&mut numbers);
-    config.rcsm.get_or_insert(crate::RcsmConfig { width: 16, ops: 3, slots: 2, ..crate::RcsmConfig::DEFAULT });
+    config.rcsm.get_or_insert(crate::RcsmConfig {
+        width: 16,
+        ops: 3,
+        slots: 2,
+        after: 1,
+        ..crate::RcsmConfig::DEFAULT
+    });
     let whole = hostile::blob(&config, &mut numbers);
     let blob = Blob::new(&whole);
     let model = Model::from_bytes(blob.bytes()).unwrap();

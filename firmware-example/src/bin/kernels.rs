@@ -19,7 +19,7 @@ use flashlm_core::bench::{self, Product};
 use flashlm_core::blob::layout::TernaryShape;
 use flashlm_core::{Kernels, Model, include_blob};
 
-static BLOB: &[u8] = include_blob!("../../../runtime-desktop/models/default.flm");
+static BLOB: &[u8] = include_blob!(env!("FLASHLM_MODEL"));
 
 /// The most rows and columns of supernova's matrices.
 const ROWS: usize = 1408;

@@ -30,6 +30,7 @@ pub enum Change {
     Seed(u64),
     Depth(flashlm_core::config::Depth),
     Length(usize),
+    Trace(bool),
 }
 
 impl Change {
@@ -43,6 +44,7 @@ impl Change {
             Self::Seed(n) => settings.seed = n,
             Self::Depth(depth) => settings.depth = Some(depth),
             Self::Length(n) => settings.length = n,
+            Self::Trace(on) => settings.trace = on,
         }
     }
 }
@@ -69,6 +71,7 @@ impl<'a> Command<'a> {
             "seed" => set(settings::seed(trimmed).map(Change::Seed)),
             "depth" => set(settings::depth(trimmed).map(Change::Depth)),
             "length" => set(settings::length(trimmed).map(Change::Length)),
+            "trace" => set(settings::switch(trimmed).map(Change::Trace)),
             "load" if trimmed.is_empty() => Err("/load: expected a model file (.flm)".into()),
             "load" => Ok(Self::Load(trimmed.into())),
             // the text's own spaces count: "/continue  and" adds " and"
@@ -96,6 +99,7 @@ mod tests {
         assert_eq!(Command::parse("/continue  and then"), Ok(Command::Continue(" and then")));
         assert_eq!(Command::parse("/temp 0.5"), Ok(Command::Set(Change::Temperature(0.5))));
         assert_eq!(Command::parse("/depth auto"), Ok(Command::Set(Change::Depth(Depth::Adaptive))));
+        assert_eq!(Command::parse("/trace on"), Ok(Command::Set(Change::Trace(true))));
         assert_eq!(Command::parse("/load  a b.flm "), Ok(Command::Load("a b.flm".into())));
         assert_eq!(Command::parse("/quit "), Ok(Command::Quit));
     }
@@ -104,6 +108,7 @@ mod tests {
     fn what_is_wrong_is_said_with_the_commands_name() {
         assert!(Command::parse("/temp 99").unwrap_err().starts_with("/temp: expected a number from 0 to 10"));
         assert!(Command::parse("/temp").unwrap_err().starts_with("/temp: "));
+        assert!(Command::parse("/trace").unwrap_err().starts_with("/trace: expected on or off"));
         assert!(Command::parse("/sing").unwrap_err().contains("/help"));
         assert!(Command::parse("/reset now").unwrap_err().contains("takes no value"));
         assert!(Command::parse("/load").is_err());

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use flashlm_core::{AttentionMap, ChannelMixer, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, arena_lines};
+use flashlm_core::{
+    AttentionMap, ChannelMixer, Depth, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, Writes, arena_lines,
+};
 use serde_json::json;
 
 use crate::{Blob, table};
@@ -62,13 +64,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(r) = &config.rcsm {
         let [a, b, c] = r.depths;
-        write!(out, "reasoning  width {}, {} operations, {} slots, depths {a}, {b}, {c}, ", r.width, r.ops, r.slots)?;
-        writeln!(
-            out,
-            "by default {:?}, memory writes {}",
-            r.default_depth,
-            if r.memory_writes { "on" } else { "off" }
-        )?;
+        writeln!(out, "reasoning  after block {}, width {}, {} operations", r.after, r.width, r.ops)?;
+        writeln!(out, "           depths {a}, {b}, {c}, by default {}", depth(r.default_depth))?;
+        writeln!(out, "           memory of {} addresses, {} taps, {}", r.slots, r.taps, writes(r.writes))?;
     }
     match merges {
         Some(merges) => writeln!(out, "tokenizer  byte-level BPE, {merges} merges")?,
@@ -88,6 +86,21 @@ pub fn run(args: &Args) -> Result<()> {
     writeln!(out)?;
     table::print(&mut out, &model, blob.bytes().len())?;
     Ok(())
+}
+
+fn depth(depth: Depth) -> String {
+    match depth {
+        Depth::Adaptive => "chosen for every token".into(),
+        Depth::Fixed(passes) => passes.to_string(),
+    }
+}
+
+fn writes(writes: Writes) -> &'static str {
+    match writes {
+        Writes::None => "never written",
+        Writes::Forward => "written forwards",
+        Writes::Both => "written both ways",
+    }
 }
 
 fn mixer(config: &ModelConfig) -> String {

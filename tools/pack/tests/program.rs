@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use flashlm_core::config::{Depth, ModelConfig, RcsmConfig};
+use flashlm_core::config::{Depth, ModelConfig, RcsmConfig, Writes};
 use flashlm_core::tokenizer;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::Value;
@@ -18,9 +18,11 @@ fn small() -> ModelConfig {
         width: 32,
         ops: 4,
         slots: 4,
+        taps: 3,
+        after: 1,
         depths: [1, 3, 8],
         default_depth: Depth::Adaptive,
-        memory_writes: true,
+        writes: Writes::Both,
     };
     ModelConfig { vocab: 257, d_model: 64, layers: 2, d_ffn: 96, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA }
 }

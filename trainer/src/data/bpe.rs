@@ -2,6 +2,7 @@
 
 use super::DataError;
 use super::hash::BuildHash64;
+use super::mix::Mix;
 use super::source::Corpus;
 use flashlm_core::tokenizer::{self, BYTE_TOKENS, EOT, FIRST_MERGE, MAX_MERGES, MAX_PIECE, PreTokens, Tokenizer};
 use rayon::prelude::*;
@@ -29,17 +30,35 @@ const MAX_TOKEN_LENGTH: usize = MAX_PIECE / 2;
 
 type Counts<'a> = HashMap<&'a [u8], u64, BuildHash64>;
 
-/// Trains a byte-level BPE of at most `vocab` tokens on at most `sample` bytes, evenly spread over those stories
-/// of `corpus` that `kept` lists, and returns its table. Deterministic: ties go to the pair of lower tokens. A
-/// small corpus gives fewer tokens.
+/// [`train_mixed`] on a corpus alone.
 pub fn train(corpus: &Corpus, kept: &[u32], vocab: usize, sample: u64) -> Result<Vec<u8>, DataError> {
+    train_mixed(corpus, kept, vocab, sample, &Mix::NONE, 0)
+}
+
+/// Trains a byte-level BPE of at most `vocab` tokens on at most `sample` bytes, evenly spread over those stories
+/// of `corpus` that `kept` lists, and on the reasoning stories of `mix` and `seed`; returns its table. Deterministic:
+/// ties go to the pair of lower tokens. A small corpus gives fewer tokens.
+pub fn train_mixed(
+    corpus: &Corpus,
+    kept: &[u32],
+    vocab: usize,
+    sample: u64,
+    mix: &Mix,
+    seed: u64,
+) -> Result<Vec<u8>, DataError> {
     let range = usize::from(FIRST_MERGE)..=usize::from(FIRST_MERGE) + MAX_MERGES;
     if !range.contains(&vocab) {
         return Err(DataError::Bpe(format!("a vocabulary of {vocab}, expected {} to {}", range.start(), range.end())));
     }
     let stories = sampled(corpus, kept, sample.min(MAX_SAMPLE));
     let texts = stories.par_iter().with_min_len(256).map(|&index| corpus.story(index as usize));
-    let counts = texts.fold(Counts::default, count_pre_tokens).reduce(Counts::default, join);
+    let mut counts = texts.fold(Counts::default, count_pre_tokens).reduce(Counts::default, join);
+    let bytes = stories.iter().map(|&index| corpus.story(index as usize).len() as u64).sum();
+    let (told, times) = mix.sample(bytes, seed)?;
+    let told = told.iter().fold(Counts::default(), |counts, story| count_pre_tokens(counts, story.as_bytes()));
+    for (word, count) in told {
+        *counts.entry(word).or_default() += count * times;
+    }
     let chars = byte_chars();
     let spell = |word: &[u8]| word.iter().map(|&b| chars[usize::from(b)]).collect::<String>();
     let words = counts.into_iter().map(|(word, count)| (spell(word).into(), count)).collect();

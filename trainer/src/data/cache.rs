@@ -4,20 +4,23 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0..8 | magic `FLMTOKS1` |
+//! | 0..8 | magic `FLMTOKS2` |
 //! | 8..16 | key: what the tokens were made from |
 //! | 16..24 | stories n |
 //! | 24..32 | tokens |
 //! | 32..40 | hash of all that follows |
-//! | 40..64 | zero |
+//! | 40..48 | marked answers |
+//! | 48..64 | zero |
 //! | 4 n | u32: tokens of each story |
 //! | 4 n | f32: difficulty of each story |
+//! | 4 n | u32: marked answers of each story |
+//! | 12 for each answer | u32: its first token within its story, tokens, facts |
 //! | 2 for each token | u16: the stories' tokens, end to end, without end-of-story tokens |
 
 use super::DataError;
 use super::atomic::write_atomically;
 use super::curriculum;
-use super::encoder::Encoder;
+use super::encoder::{AnswerTokens, Encoder};
 use super::hash::{BuildHash64, Hash64};
 use super::lanes::StoryTokens;
 use super::source::Corpus;
@@ -29,7 +32,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
 use std::path::Path;
 
-const MAGIC: [u8; 8] = *b"FLMTOKS1";
+const MAGIC: [u8; 8] = *b"FLMTOKS2";
 const HEADER_LEN: usize = 64;
 /// Stories that one thread encodes at a time.
 const SHARE: usize = 1024;
@@ -41,6 +44,9 @@ pub struct TokenCache {
     map: Mmap,
     /// Where each story's tokens begin, and where the last one's end.
     starts: Vec<u64>,
+    /// Where each story's answers begin, and where the last one's end; empty when no story has any.
+    answer_starts: Vec<u64>,
+    answers: Vec<AnswerTokens>,
 }
 
 /// Why a cache file is not used.
@@ -83,28 +89,38 @@ impl TokenCache {
         if word(8) != key {
             return Err(Unusable::Corrupt("made from other data"));
         }
-        let (stories, tokens) = (word(16), word(24));
-        let expected = stories.checked_mul(8).and_then(|n| n.checked_add(tokens.checked_mul(2)?));
+        let (stories, tokens, answers) = (word(16), word(24), word(40));
+        let expected = stories.checked_mul(12).and_then(|n| n.checked_add(tokens.checked_mul(2)?));
+        let expected = expected.and_then(|n| n.checked_add(answers.checked_mul(12)?));
         if expected.and_then(|n| n.checked_add(HEADER_LEN as u64)) != Some(map.len() as u64) {
             return Err(Unusable::Corrupt("truncated"));
         }
         if checksum(&map[HEADER_LEN..]) != word(32) {
             return Err(Unusable::Corrupt("damaged"));
         }
-        let mut starts = Vec::with_capacity(stories as usize + 1);
-        starts.push(0);
-        for &length in lengths(&map, stories as usize) {
-            starts.push(starts[starts.len() - 1] + u64::from(length));
-        }
-        if starts[stories as usize] != tokens {
+        let stories = stories as usize;
+        let column = |at: usize, length: usize| bytemuck::cast_slice::<u8, u32>(&map[at..at + 4 * length]);
+        let starts = running_sum(column(HEADER_LEN, stories));
+        let mut answer_starts = running_sum(column(HEADER_LEN + 8 * stories, stories));
+        if starts[stories] != tokens || answer_starts[stories] != answers {
             return Err(Unusable::Corrupt("damaged"));
         }
-        Ok(Self { map, starts })
+        if answers == 0 {
+            answer_starts = Vec::new();
+        }
+        let answer = |&[start, length, facts]: &[u32; 3]| AnswerTokens { start, length, facts: facts as u8 };
+        let (rows, _) = column(HEADER_LEN + 12 * stories, 3 * answers as usize).as_chunks();
+        let answers = rows.iter().map(answer).collect();
+        Ok(Self { map, starts, answer_starts, answers })
     }
 
     fn build(path: &Path, key: u64, corpus: &Corpus, stories: &[u32], tokenizer: Tokenizer) -> Result<(), DataError> {
-        let (tokens, lengths): (Vec<_>, Vec<_>) = encode(corpus, stories, tokenizer)?.into_iter().unzip();
-        let lengths: Vec<u32> = lengths.concat();
+        let parts = encode(corpus, stories, tokenizer)?;
+        let lengths: Vec<u32> = parts.iter().flat_map(|part| &part.lengths).copied().collect();
+        let answer_counts: Vec<u32> = parts.iter().flat_map(|part| &part.answer_counts).copied().collect();
+        let answers = parts.iter().flat_map(|part| &part.answers);
+        let answers: Vec<[u32; 3]> = answers.map(|a| [a.start, a.length, u32::from(a.facts)]).collect();
+        let tokens: Vec<Vec<u16>> = parts.into_iter().map(|part| part.tokens).collect();
         let mut counts = vec![0u64; tokenizer.vocab() as usize];
         tokens.iter().flatten().for_each(|&token| counts[usize::from(token)] += 1);
         let surprisal = curriculum::surprisal(&counts);
@@ -119,7 +135,13 @@ impl TokenCache {
             }
         }
         let difficulties = curriculum::difficulties(&lengths, &rareness);
-        write(path, key, &lengths, &difficulties, &tokens)
+        let columns: [&[u8]; 4] = [
+            bytemuck::cast_slice(&lengths),
+            bytemuck::cast_slice(&difficulties),
+            bytemuck::cast_slice(&answer_counts),
+            bytemuck::cast_slice(&answers),
+        ];
+        write(path, key, [lengths.len() as u64, answers.len() as u64], &columns, &tokens)
     }
 
     /// Number of stories.
@@ -146,44 +168,70 @@ impl TokenCache {
 
 impl StoryTokens for TokenCache {
     fn story(&self, index: u32) -> &[u16] {
-        let tokens: &[u16] = bytemuck::cast_slice(&self.map[HEADER_LEN + 8 * self.len()..]);
+        // A mapping begins at a page and every section at a multiple of its items' size, so casts cannot fail.
+        let tokens: &[u16] = bytemuck::cast_slice(&self.map[HEADER_LEN + 12 * (self.len() + self.answers.len())..]);
         &tokens[self.starts[index as usize] as usize..self.starts[index as usize + 1] as usize]
+    }
+
+    fn answers(&self, index: u32) -> &[AnswerTokens] {
+        match self.answer_starts.get(index as usize..index as usize + 2) {
+            Some(&[from, to]) => &self.answers[from as usize..to as usize],
+            _ => &[],
+        }
     }
 }
 
-fn lengths(map: &Mmap, stories: usize) -> &[u32] {
-    // A mapping begins at a page and every section at a multiple of its items' size, so casts cannot fail.
-    bytemuck::cast_slice(&map[HEADER_LEN..HEADER_LEN + 4 * stories])
+/// Where each of some consecutive pieces begins, and where the last one ends.
+fn running_sum(lengths: &[u32]) -> Vec<u64> {
+    let mut starts = Vec::with_capacity(lengths.len() + 1);
+    starts.push(0);
+    for &length in lengths {
+        starts.push(starts[starts.len() - 1] + u64::from(length));
+    }
+    starts
 }
 
-/// The tokens of some stories end to end, and how many each has.
-type Encoded = (Vec<u16>, Vec<u32>);
+/// Some stories, end to end.
+#[derive(Default)]
+struct Encoded {
+    tokens: Vec<u16>,
+    answers: Vec<AnswerTokens>,
+    /// Tokens and answers of each story.
+    lengths: Vec<u32>,
+    answer_counts: Vec<u32>,
+}
 
 fn encode(corpus: &Corpus, stories: &[u32], tokenizer: Tokenizer) -> Result<Vec<Encoded>, TokenizerError> {
     let encode = |encoder: &mut Encoder, stories: &[u32]| {
-        let (mut tokens, mut lengths) = (Vec::new(), Vec::with_capacity(stories.len()));
-        for &index in stories {
-            let before = tokens.len();
-            encoder.encode(corpus.story(index as usize), &mut tokens)?;
-            lengths.push((tokens.len() - before) as u32);
+        let mut all = Encoded::default();
+        for index in stories.iter().map(|&index| index as usize) {
+            let before = (all.tokens.len(), all.answers.len());
+            let (story, answers) = (corpus.story(index), corpus.answers(index));
+            encoder.encode_marked(story, answers, &mut all.tokens, &mut all.answers)?;
+            all.lengths.push((all.tokens.len() - before.0) as u32);
+            all.answer_counts.push((all.answers.len() - before.1) as u32);
         }
-        tokens.shrink_to_fit();
-        Ok((tokens, lengths))
+        all.tokens.shrink_to_fit();
+        Ok(all)
     };
     stories.par_chunks(SHARE).map_init(|| Encoder::new(tokenizer), encode).collect()
 }
 
-fn write(path: &Path, key: u64, lengths: &[u32], difficulties: &[f32], tokens: &[Vec<u16>]) -> Result<(), DataError> {
-    let sections = || {
-        let front: [&[u8]; 2] = [bytemuck::cast_slice(lengths), bytemuck::cast_slice(difficulties)];
-        front.into_iter().chain(tokens.iter().map(|part| bytemuck::cast_slice(part)))
-    };
+/// Writes the file: `columns` as they are and then the tokens; `counts` are its stories and its answers.
+fn write(
+    path: &Path,
+    key: u64,
+    [stories, answers]: [u64; 2],
+    columns: &[&[u8]],
+    tokens: &[Vec<u16>],
+) -> Result<(), DataError> {
+    let sections = || columns.iter().copied().chain(tokens.iter().map(|part| bytemuck::cast_slice(part)));
     let mut sum = Checksum::default();
     sections().for_each(|section| sum.add(section));
     let count: u64 = tokens.iter().map(|part| part.len() as u64).sum();
     let mut header = [0; HEADER_LEN];
     header[..8].copy_from_slice(&MAGIC);
-    for (place, word) in [key, lengths.len() as u64, count, sum.finish()].into_iter().enumerate() {
+    for (place, word) in [key, stories, count, sum.finish(), answers].into_iter().enumerate() {
         header[8 + 8 * place..16 + 8 * place].copy_from_slice(&word.to_ne_bytes());
     }
     write_atomically(path, |file| {
@@ -279,6 +327,25 @@ mod tests {
     }
 
     #[test]
+    fn marked_answers_come_back_with_their_stories() {
+        let dir = tempfile::tempdir().unwrap();
+        let stories =
+            ["plain", "In a <|answer:2|>barn<|/answer|>.", "<|answer|>Tom<|/answer|> or <|answer|>Sue<|/answer|>"];
+        fs::write(dir.path().join("a.txt"), stories.join("<|endoftext|>")).unwrap();
+        let corpus = Source::Path(dir.path().join("a.txt")).open(Part::Train, 0).unwrap();
+        let setup = Setup { dir, corpus, table: bpe::table(&[]) };
+        let (cache, _) = open(&setup, 1, &[2, 0, 1]);
+        let answer = |start, length, facts| AnswerTokens { start, length, facts };
+        assert_eq!(cache.answers(0), [answer(0, 3, 1), answer(7, 3, 1)]);
+        assert_eq!(cache.answers(1), []);
+        assert_eq!(cache.answers(2), [answer(5, 4, 2)]);
+        assert_eq!(
+            cache.story(2),
+            encoder::encode(Tokenizer::from_bytes(&setup.table).unwrap(), b"In a barn.").unwrap()
+        );
+    }
+
+    #[test]
     fn a_second_run_uses_the_file_as_it_is() {
         let setup = setup();
         drop(open(&setup, 1, &[0, 1, 2]));
@@ -294,7 +361,7 @@ mod tests {
         drop(open(&setup, 1, &[0, 1, 2]));
         let path = setup.dir.path().join("tokens.bin");
         let whole = fs::read(&path).unwrap();
-        for at in (0..whole.len()).step_by(3).filter(|at| !(40..64).contains(at)) {
+        for at in (0..whole.len()).step_by(3).filter(|at| !(48..64).contains(at)) {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
             fs::write(&path, bytes).unwrap();

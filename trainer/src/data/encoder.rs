@@ -1,7 +1,9 @@
 //! Encoding much text fast: words repeat, so their tokens are remembered.
 
 use super::hash::BuildHash64;
+use super::marks::AnswerBytes;
 use flashlm_core::tokenizer::{PreTokens, Tokenizer, TokenizerError};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Distinct words remembered; the vocabulary of simple stories is far smaller.
@@ -41,6 +43,63 @@ impl<'a> Encoder<'a> {
         }
         Ok(())
     }
+
+    /// Appends the tokens of `text` to `out`, and to `spans` those of its answers, which are in order and do not
+    /// overlap.
+    pub fn encode_marked(
+        &mut self,
+        text: &[u8],
+        answers: &[AnswerBytes],
+        out: &mut Vec<u16>,
+        spans: &mut Vec<AnswerTokens>,
+    ) -> Result<(), TokenizerError> {
+        let first = out.len();
+        self.encode(text, out)?;
+        answer_tokens(self.tokenizer, text, answers, &out[first..], spans);
+        Ok(())
+    }
+}
+
+/// An answer in a story's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerTokens {
+    /// Its first token and how many it has, at least 1.
+    pub start: u32,
+    pub length: u32,
+    /// Facts of the story it needs, at least 1.
+    pub facts: u8,
+}
+
+/// Appends the `tokens` of `text` that its answers are part of. A token is part of an answer where they share a
+/// byte that is no white space before a word: ` barn` is part of `barn`, but not of the ` ` before it.
+fn answer_tokens(
+    tokenizer: Tokenizer,
+    text: &[u8],
+    answers: &[AnswerBytes],
+    tokens: &[u16],
+    spans: &mut Vec<AnswerTokens>,
+) {
+    let mut place = tokens.iter().enumerate().scan(0, |end, (index, &token)| {
+        let start = *end;
+        *end += tokenizer.piece_len(token);
+        let spaces = text[start..*end].iter().take_while(|b| b.is_ascii_whitespace()).count();
+        // where its word begins; all of a token of nothing but spaces counts
+        let word = if start + spaces < *end { start + spaces } else { start };
+        Some((index as u32, word, *end))
+    });
+    let mut next = place.next();
+    for answer in answers {
+        let (from, to) = (answer.start as usize, (answer.start + answer.length) as usize);
+        while next.is_some_and(|(_, _, end)| end <= from) {
+            next = place.next();
+        }
+        let mut span: Option<AnswerTokens> = None;
+        while let Some((index, ..)) = next.filter(|&(_, word, _)| word < to) {
+            span.get_or_insert(AnswerTokens { start: index, length: 0, facts: answer.facts }).length += 1;
+            next = place.next();
+        }
+        spans.extend(span);
+    }
 }
 
 /// The tokens of one text.
@@ -49,4 +108,65 @@ pub fn encode(tokenizer: Tokenizer, text: &[u8]) -> Result<Vec<u16>, TokenizerEr
     let length = tokenizer.encode(text, &mut tokens)?;
     tokens.truncate(length);
     Ok(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::marks;
+    use super::*;
+
+    /// The tokens of each answer, spelled.
+    fn spelled(table: &[u8], marked: &str) -> Vec<(String, u8)> {
+        let tokenizer = Tokenizer::from_bytes(table).unwrap();
+        let (mut text, mut answers) = (Vec::new(), Vec::new());
+        marks::strip(marked.as_bytes(), &mut text, &mut answers).unwrap();
+        // after another story's tokens
+        let (mut tokens, mut spans) = (vec![5, 5], Vec::new());
+        Encoder::new(tokenizer).encode_marked(&text, &answers, &mut tokens, &mut spans).unwrap();
+        assert_eq!(tokens[2..], encode(tokenizer, &text).unwrap());
+        let spell = |span: &AnswerTokens| {
+            let tokens = &tokens[2 + span.start as usize..][..span.length as usize];
+            let mut bytes = Vec::new();
+            tokens.iter().for_each(|&token| tokenizer.for_each_byte(token, |byte| bytes.push(byte)));
+            (String::from_utf8(bytes).unwrap(), span.facts)
+        };
+        spans.iter().map(spell).collect()
+    }
+
+    /// Merges that spell " barn" and " a" as one token each.
+    fn words() -> Vec<u8> {
+        let byte = |b: u8| 1 + u16::from(b);
+        let merges = [(byte(b' '), byte(b'b')), (257, byte(b'a')), (258, byte(b'r')), (259, byte(b'n'))];
+        super::super::bpe::table(&[&merges[..], &[(byte(b' '), byte(b'a'))]].concat())
+    }
+
+    #[test]
+    fn a_token_that_holds_an_answers_letters_is_part_of_it() {
+        let answers = |marked| spelled(&words(), marked);
+        let of = |text: &str, facts| (text.to_owned(), facts);
+        assert_eq!(answers("In the <|answer:2|>barn<|/answer|>."), [of(" barn", 2)]);
+        assert_eq!(answers("In<|answer|> a barn<|/answer|>."), [of(" a barn", 1)]);
+        assert_eq!(answers("In a <|answer|>b<|/answer|>arn"), [of(" barn", 1)]);
+        assert_eq!(answers("\"<|answer|>Tom<|/answer|>\""), [of("Tom", 1)]);
+        assert_eq!(answers("<|answer|>Tom<|/answer|>, <|answer:3|>Sue<|/answer|>"), [of("Tom", 1), of("Sue", 3)]);
+    }
+
+    #[test]
+    fn a_space_before_the_next_word_is_no_answer() {
+        let of = |text: &str| (text.to_owned(), 1);
+        assert_eq!(spelled(&words(), "<|answer|>Tom <|/answer|>barn"), [of("Tom")]);
+        assert_eq!(spelled(&words(), "<|answer|>  <|/answer|>barn"), [of("  ")], "nothing but space is the space");
+    }
+
+    #[test]
+    fn a_token_is_part_of_one_answer_only() {
+        let found = spelled(&words(), "a <|answer|>ba<|/answer|><|answer:2|>rn<|/answer|>");
+        assert_eq!(found, [(" barn".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn without_merges_every_byte_of_an_answer_is_marked_and_no_other() {
+        let found = spelled(&super::super::bpe::table(&[]), "In the <|answer:2|>big barn<|/answer|>.");
+        assert_eq!(found, [("big barn".to_owned(), 2)]);
+    }
 }

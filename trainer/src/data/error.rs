@@ -17,6 +17,12 @@ pub enum DataError {
     NoStories { path: String, reason: &'static str },
     #[error("{}: story {story} is not UTF-8: invalid byte at offset {offset} of the file", path.display())]
     NotUtf8 { path: PathBuf, story: usize, offset: usize },
+    #[error("{}: story {story}, byte {offset} of the file: {error}", path.display())]
+    Marks { path: PathBuf, story: usize, offset: usize, error: super::marks::MarkError },
+    #[error("--mix {argument}: {reason}")]
+    BadMix { argument: String, reason: String },
+    #[error("--families {name}: no such kind of reasoning stories; expected some of {expected}")]
+    BadFamily { name: String, expected: String },
     #[error("{0}: expected hf:OWNER/NAME or hf:OWNER/NAME/FILE.txt")]
     BadHubName(String),
     #[error("hf:{dataset}: {message} (endpoint {endpoint}; HF_ENDPOINT changes it)")]

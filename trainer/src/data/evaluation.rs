@@ -2,6 +2,7 @@
 
 use super::DataError;
 use super::encoder::Encoder;
+use super::marks;
 use super::source::open_text;
 use flashlm_core::text::{SEPARATOR, stories};
 use flashlm_core::tokenizer::Tokenizer;
@@ -18,12 +19,12 @@ pub struct EvalStory {
     pub terminated: bool,
 }
 
-/// A file of stories, every byte of which counts.
+/// A file of stories, every byte of which counts, but for the marks of answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvaluationSet {
     /// All stories, blank ones included.
     pub stories: Vec<EvalStory>,
-    /// Bytes of the file: what the total bits are divided by.
+    /// Bytes of the file without marks: what the total bits are divided by.
     pub bytes: u64,
 }
 
@@ -31,14 +32,14 @@ impl EvaluationSet {
     /// Reads and encodes a file.
     pub fn load(path: &Path, tokenizer: Tokenizer) -> Result<Self, DataError> {
         let map = open_text(path)?;
-        let set = Self::from_bytes(&map, tokenizer)?;
+        let set = Self::from_bytes(&marks::clean_file(&map, path)?, tokenizer)?;
         if set.stories.is_empty() {
             return Err(DataError::NoStories { path: path.display().to_string(), reason: "it is empty" });
         }
         Ok(set)
     }
 
-    /// Encodes a file's bytes.
+    /// Encodes a file's bytes, which hold no marks.
     pub fn from_bytes(file: &[u8], tokenizer: Tokenizer) -> Result<Self, DataError> {
         let mut encoder = Encoder::new(tokenizer);
         let mut set = Self { stories: Vec::new(), bytes: file.len() as u64 };
@@ -75,7 +76,8 @@ impl EvaluationSet {
 /// The fingerprints of a file's stories.
 pub fn fingerprints(path: &Path) -> Result<HashSet<u64>, DataError> {
     let map = open_text(path)?;
-    Ok(stories(&map).filter(|story| !story.is_blank()).map(|story| super::split::fingerprint(story.text)).collect())
+    let clean = marks::clean_file(&map, path)?;
+    Ok(stories(&clean).filter(|story| !story.is_blank()).map(|story| super::split::fingerprint(story.text)).collect())
 }
 
 #[cfg(test)]
@@ -91,6 +93,20 @@ mod tests {
         let story = |tokens: &[u16], terminated| EvalStory { tokens: tokens.to_vec(), terminated };
         assert_eq!(set.stories, [story(&[98, 99], true), story(&[], true), story(&[100], false)]);
         assert_eq!((set.bytes, set.predicted()), (file.len() as u64, 5));
+    }
+
+    #[test]
+    fn marks_are_neither_scored_nor_counted() {
+        let table = super::super::bpe::table(&[]);
+        let tokenizer = Tokenizer::from_bytes(&table).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (plain, marked) = (dir.path().join("plain.txt"), dir.path().join("marked.txt"));
+        std::fs::write(&plain, "In a barn.\n<|endoftext|>\nTom.").unwrap();
+        std::fs::write(&marked, "In <|answer:2|>a barn<|/answer|>.\n<|endoftext|>\n<|answer|>Tom<|/answer|>.").unwrap();
+        let set = EvaluationSet::load(&marked, tokenizer).unwrap();
+        assert_eq!(set, EvaluationSet::load(&plain, tokenizer).unwrap());
+        assert_eq!(set.bytes, std::fs::metadata(&plain).unwrap().len());
+        assert_eq!(fingerprints(&marked).unwrap(), fingerprints(&plain).unwrap());
     }
 
     #[test]

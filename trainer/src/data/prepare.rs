@@ -5,6 +5,7 @@ use super::cache::TokenCache;
 use super::curriculum::Curriculum;
 use super::evaluation::{self, EvaluationSet};
 use super::hash::{Hash64, hash};
+use super::mix::Mix;
 use super::source::{Corpus, Part, Source};
 use super::{DataError, bpe, split};
 use flashlm_core::text::SEPARATOR;
@@ -15,7 +16,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Goes into every cache key: raise it when the same inputs come to mean other files.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// What to prepare.
 #[derive(Clone, Debug)]
@@ -27,7 +28,9 @@ pub struct Options {
     pub vocab: usize,
     /// A tokenizer's table to use (a checkpoint's, say) instead of training one.
     pub tokenizer: Option<Vec<u8>>,
-    /// The most bytes the tokenizer is trained on.
+    /// Reasoning stories that training will mix in: the tokenizer must know their words too.
+    pub mix: Mix,
+    /// The most bytes of `data` the tokenizer is trained on.
     pub sample: u64,
     /// Where tokenizers and tokens are kept between runs; made if absent.
     pub cache_dir: PathBuf,
@@ -118,7 +121,7 @@ impl Options {
         stories: &[u32],
         note: &mut impl FnMut(String),
     ) -> Result<Vec<u8>, DataError> {
-        let key = combine(&[VERSION, key, self.vocab as u64, self.sample]);
+        let key = combine(&[VERSION, key, self.vocab as u64, self.sample, self.mix.key(self.seed)?]);
         let path = self.cache_dir.join(format!("tokenizer-{key:016x}.bin"));
         if let Ok(bytes) = fs::read(&path) {
             match checked(&bytes) {
@@ -127,7 +130,7 @@ impl Options {
             }
         }
         note(format!("training a tokenizer of {} tokens", self.vocab));
-        let table = bpe::train(corpus, stories, self.vocab, self.sample)?;
+        let table = bpe::train_mixed(corpus, stories, self.vocab, self.sample, &self.mix, self.seed)?;
         let json = bpe::to_tokenizers(&Tokenizer::from_bytes(&table)?)?;
         let json = json.to_string(true).map_err(|error| DataError::Bpe(error.to_string()))?;
         write_atomically(&path.with_extension("json"), |file| file.write_all(json.as_bytes()))?;
@@ -183,6 +186,7 @@ mod tests {
             valid: valid.map(Source::Path),
             vocab: 320,
             tokenizer: None,
+            mix: Mix::NONE,
             sample: u64::MAX,
             cache_dir: dir.join("cache"),
             seed: 1,
@@ -235,6 +239,46 @@ mod tests {
         let prepared = options.prepare(|_| {}).unwrap();
         assert_eq!(prepared.tokenizer, table);
         assert!(prepared.train.story(0).len() > 30);
+    }
+
+    #[test]
+    fn a_tokenizer_for_mixed_stories_knows_their_words_and_is_cached_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = options(dir.path(), file(dir.path(), "a.txt", 0..400), None);
+        options.vocab = 1000;
+        let plain = options.prepare(|_| {}).unwrap();
+        options.mix = Mix { share: 0.5, families: vec!["tracking".into()] };
+        let mixed = options.prepare(|_| {}).unwrap();
+        let text = b"She was in the kitchen.";
+        let length = |prepared: &Prepared| {
+            let tokenizer = Tokenizer::from_bytes(&prepared.tokenizer).unwrap();
+            super::super::encoder::encode(tokenizer, text).unwrap().len()
+        };
+        assert!(length(&mixed) + 4 < length(&plain), "{} and {} tokens", length(&mixed), length(&plain));
+        assert_eq!(mixed.valid.bytes, plain.valid.bytes, "what is held out is of the file");
+        assert_eq!(options.prepare(|_| {}).unwrap().tokenizer, mixed.tokenizer);
+    }
+
+    #[test]
+    fn answers_marked_in_a_file_reach_the_cache_and_new_marks_make_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let story = |i: usize, mark: &str| format!("Tom had <|answer{mark}|>{i}<|/answer|> balls.\n<|endoftext|>\n");
+        let mut options = options(dir.path(), dir.path().join("a.txt"), None);
+        options.vocab = 300;
+        for (mark, facts) in [("", 1), (":3", 3)] {
+            fs::write(dir.path().join("a.txt"), (100..200).map(|i| story(i, mark)).collect::<String>()).unwrap();
+            let prepared = options.prepare(|_| {}).unwrap();
+            let tokenizer = Tokenizer::from_bytes(&prepared.tokenizer).unwrap();
+            for index in 0..prepared.train.len() as u32 {
+                let [answer] = prepared.train.answers(index) else { panic!("one answer a story") };
+                let tokens = &prepared.train.story(index)[answer.start as usize..][..answer.length as usize];
+                let length: usize = tokens.iter().map(|&token| tokenizer.piece_len(token)).sum();
+                assert!(length == 3 || length == 4, "three digits and perhaps the space before");
+                assert_eq!(answer.facts, facts);
+            }
+            let held_out = fs::read_to_string(&prepared.valid_path).unwrap();
+            assert!(!held_out.contains("answer"), "{held_out}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From what `--data` names to stories in memory.
 
+use super::marks::{self, AnswerBytes};
 use super::{DataError, builtin, hub};
 use crate::kernels::map::map_file;
 use flashlm_core::text;
@@ -42,7 +43,7 @@ impl Source {
     /// Opens all stories that are not blank. Files are mapped, not copied; a hub's files are downloaded into the
     /// hub's own cache first. `seed` is the story generator's.
     pub fn open(&self, part: Part, seed: u64) -> Result<Corpus, DataError> {
-        let mut corpus = Corpus { name: self.to_string(), texts: Vec::new(), spans: Vec::new() };
+        let mut corpus = Corpus { name: self.to_string(), texts: Vec::new(), spans: Vec::new(), answers: Vec::new() };
         match self {
             Self::Builtin => corpus.add_generated(builtin::stories(seed).take(BUILTIN_STORIES)),
             Self::Path(path) => corpus.add_files(&text_files(path)?)?,
@@ -108,14 +109,15 @@ pub fn open_text(path: &Path) -> Result<Mmap, DataError> {
 
 enum Text {
     Mapped(Mmap),
-    Generated(Vec<u8>),
+    /// Made here: generated stories, and those of a file without its marks.
+    Owned(Vec<u8>),
 }
 
 impl Text {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Mapped(map) => map,
-            Self::Generated(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
         }
     }
 }
@@ -125,6 +127,8 @@ struct Span {
     text: u32,
     length: u32,
     start: u64,
+    /// Of [`Corpus::answers`], where this story's begin and how many there are.
+    answers: (u32, u32),
 }
 
 /// Stories, in the order of their files. Each text is held once, however many stories it has.
@@ -132,33 +136,59 @@ pub struct Corpus {
     name: String,
     texts: Vec<Text>,
     spans: Vec<Span>,
+    answers: Vec<AnswerBytes>,
 }
 
 impl Corpus {
     fn add_files(&mut self, files: &[PathBuf]) -> Result<(), DataError> {
         for file in files {
             let map = open_text(file)?;
+            if marks::has_marks(&map) {
+                self.add_marked(&map, file)?;
+                continue;
+            }
             let text = self.texts.len() as u32;
             for story in text::stories(&map).filter(|story| !story.is_blank()) {
                 let length = u32::try_from(story.text.len()).map_err(|_| DataError::NoStories {
                     path: file.display().to_string(),
                     reason: "over 4 GB without a separator",
                 })?;
-                self.spans.push(Span { text, length, start: story.start as u64 });
+                self.spans.push(Span { text, length, start: story.start as u64, answers: (0, 0) });
             }
             self.texts.push(Text::Mapped(map));
         }
         Ok(())
     }
 
+    /// Adds a file's stories without their marks, in memory.
+    fn add_marked(&mut self, map: &[u8], file: &Path) -> Result<(), DataError> {
+        let mut bytes = Vec::with_capacity(map.len());
+        for (index, story) in text::stories(map).enumerate() {
+            let (start, first) = (bytes.len(), self.answers.len());
+            marks::strip(story.text, &mut bytes, &mut self.answers)
+                .map_err(|error| error.in_story(file, index + 1, story.start))?;
+            if story.is_blank() {
+                continue;
+            }
+            self.spans.push(Span {
+                text: self.texts.len() as u32,
+                length: (bytes.len() - start) as u32,
+                start: start as u64,
+                answers: (first as u32, (self.answers.len() - first) as u32),
+            });
+        }
+        self.texts.push(Text::Owned(bytes));
+        Ok(())
+    }
+
     fn add_generated(&mut self, stories: impl Iterator<Item = String>) {
         let mut bytes = Vec::new();
         for story in stories {
-            let span = Span { text: self.texts.len() as u32, length: story.len() as u32, start: bytes.len() as u64 };
-            self.spans.push(span);
+            let (text, length) = (self.texts.len() as u32, story.len() as u32);
+            self.spans.push(Span { text, length, start: bytes.len() as u64, answers: (0, 0) });
             bytes.extend_from_slice(story.as_bytes());
         }
-        self.texts.push(Text::Generated(bytes));
+        self.texts.push(Text::Owned(bytes));
     }
 
     /// Where the stories come from, for messages.
@@ -176,10 +206,16 @@ impl Corpus {
         self.spans.is_empty()
     }
 
-    /// Story `index`, UTF-8.
+    /// Story `index`, UTF-8, without marks.
     pub fn story(&self, index: usize) -> &[u8] {
-        let Span { text, length, start } = self.spans[index];
+        let Span { text, length, start, .. } = self.spans[index];
         &self.texts[text as usize].bytes()[start as usize..][..length as usize]
+    }
+
+    /// The answers marked in story `index`, in order.
+    pub fn answers(&self, index: usize) -> &[AnswerBytes] {
+        let (first, count) = self.spans[index].answers;
+        &self.answers[first as usize..][..count as usize]
     }
 }
 
@@ -224,6 +260,22 @@ mod tests {
             "{}",
             message(&file)
         );
+    }
+
+    #[test]
+    fn marked_stories_are_read_without_marks_and_with_their_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.txt"), "plain\n<|endoftext|>\n").unwrap();
+        let marked = "x\n<|endoftext|>\n\n<|endoftext|>\nIn <|answer:2|>a barn<|/answer|>, <|answer|>Tom<|/answer|>.";
+        fs::write(dir.path().join("b.txt"), marked).unwrap();
+        let corpus = open(dir.path()).unwrap();
+        assert_eq!(stories(&corpus), ["plain", "x", "In a barn, Tom."]);
+        let answer = |start, length, facts| AnswerBytes { start, length, facts };
+        assert_eq!(corpus.answers(2), [answer(3, 6, 2), answer(11, 3, 1)]);
+        assert!(corpus.answers(0).is_empty() && corpus.answers(1).is_empty());
+        fs::write(dir.path().join("b.txt"), "x\n<|endoftext|>\nIn <|answer:2|>a barn.").unwrap();
+        let error = message(dir.path());
+        assert!(error.contains("b.txt: story 2, byte 19 of the file: <|answer|>"), "{error}");
     }
 
     #[test]

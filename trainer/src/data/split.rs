@@ -71,10 +71,16 @@ pub fn without_copies(fingerprints: &[u64], validation: &HashSet<u64>) -> Split 
     split
 }
 
-/// A number that changes when any of these stories does, or their order.
+/// A number that changes when any of these stories does, their marked answers, or their order.
 pub fn content_key(corpus: &Corpus, stories: &[u32]) -> u64 {
-    let hashes: Vec<u64> =
-        stories.par_iter().with_min_len(256).map(|&index| hash(corpus.story(index as usize))).collect();
+    let hash = |&index: &u32| {
+        let text = hash(corpus.story(index as usize));
+        corpus.answers(index as usize).iter().fold(text, |key, answer| {
+            let place = u64::from(answer.start) << 32 | u64::from(answer.length);
+            mix(mix(key ^ place) ^ u64::from(answer.facts))
+        })
+    };
+    let hashes: Vec<u64> = stories.par_iter().with_min_len(256).map(hash).collect();
     let mut key = Hash64::default();
     hashes.into_iter().for_each(|hash| key.write_u64(hash));
     key.finish()

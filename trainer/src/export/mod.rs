@@ -192,26 +192,31 @@ impl<'t> Source<'_, 't> {
         let get = |name: &str, rows, columns| self.get(&format!("rcsm.{name}"), rows, columns);
         match role {
             Role::RcsmIn => w.ternary(&[get("down.weight", r, d)?]),
-            Role::RcsmPass => w.ternary(&[
-                get("router.weight", o, r)?,
-                get("read_key.weight", s, r)?,
-                get("depth.weight", rcsm.depths.len(), r)?,
-            ]),
+            Role::RcsmPass => w.ternary(&[get("router.weight", o, r)?, get("code.weight", s, r)?]),
             Role::RcsmOps => w.ternary(&[get("ops", o * r, r)?]),
-            Role::RcsmOut => {
-                w.ternary(&[get("up.weight", d, r)?, get("write_key.weight", s, r)?, get("write_value.weight", r, r)?])
-            }
+            Role::RcsmOut => w.ternary(&[get("up.weight", d, r)?]),
             Role::RcsmVectors => {
-                let mix = get("mix.weight", r, 2 * r)?;
-                let transposed: Vec<f32> = (0..2 * r * r).map(|i| mix[(i % r) * 2 * r + i / r]).collect();
+                let mix = get("mix.weight", r, r)?;
+                let transposed: Vec<f32> = (0..r * r).map(|i| mix[(i % r) * r + i / r]).collect();
                 w.floats(&transposed);
-                w.floats(get("slots", s, r)?);
                 w.floats(get("in_norm.gain", 1, d)?);
-                for name in ["pass_norm.gain", "pass_norm.bias", "out_norm.gain", "out_norm.bias", "write_gate.weight"]
-                {
-                    w.floats(get(name, 1, r)?);
+                let (taps, choices) = (usize::from(rcsm.taps), rcsm.depths.len() - 1);
+                for (name, rows, columns) in [
+                    ("context_taps", taps, r),
+                    ("query_taps", taps, r),
+                    ("out_gain", 1, r),
+                    ("hop_gate.weight", 1, r),
+                    ("hold_gate.weight", 1, r),
+                    ("write_gates.weight", 2, r),
+                    ("deeper.weight", choices, r),
+                    ("hop_gate.bias", 1, 1),
+                    ("hold_gate.bias", 1, 1),
+                    ("write_gates.bias", 1, 2),
+                    ("deeper.bias", 1, choices),
+                    ("pass_scale", 1, rcsm.depths[2].into()),
+                ] {
+                    w.floats(get(name, rows, columns)?);
                 }
-                w.floats(get("write_gate.bias", 1, 1)?);
             }
             _ => {}
         }

@@ -16,7 +16,7 @@ fn config() -> ModelConfig {
         d_ffn: 96,
         mixer: Mixer::GatedRecurrence,
         ffn: ChannelMixer::Glu,
-        rcsm: Some(RcsmConfig { width: 32, ops: 7, slots: 5, ..RcsmConfig::DEFAULT }),
+        rcsm: Some(RcsmConfig { width: 32, ops: 7, slots: 5, taps: 3, after: 1, ..RcsmConfig::DEFAULT }),
         eot: None,
         mixture_of_depths: None,
     }
@@ -44,20 +44,22 @@ fn shapes(c: &ModelConfig) -> Vec<(String, usize, usize)> {
             ("in_norm.gain", 1, d),
             ("down.weight", r, d),
             ("up.weight", d, r),
-            ("pass_norm.gain", 1, r),
-            ("pass_norm.bias", 1, r),
+            ("code.weight", s, r),
+            ("context_taps", rcsm.taps.into(), r),
+            ("query_taps", rcsm.taps.into(), r),
+            ("write_gates.weight", 2, r),
+            ("write_gates.bias", 1, 2),
+            ("hop_gate.weight", 1, r),
+            ("hop_gate.bias", 1, 1),
+            ("hold_gate.weight", 1, r),
+            ("hold_gate.bias", 1, 1),
             ("router.weight", o, r),
             ("ops", o * r, r),
-            ("read_key.weight", s, r),
-            ("mix.weight", r, 2 * r),
-            ("out_norm.gain", 1, r),
-            ("out_norm.bias", 1, r),
-            ("depth.weight", 3, r),
-            ("write_key.weight", s, r),
-            ("write_value.weight", r, r),
-            ("write_gate.weight", 1, r),
-            ("write_gate.bias", 1, 1),
-            ("slots", s, r),
+            ("mix.weight", r, r),
+            ("pass_scale", 1, rcsm.depths[2].into()),
+            ("out_gain", 1, r),
+            ("deeper.weight", 2, r),
+            ("deeper.bias", 1, 2),
         ];
         all.extend(parts.map(|(name, rows, columns)| (format!("rcsm.{name}"), rows, columns)));
     }
@@ -157,25 +159,21 @@ mod reference {
         x.iter().zip(gain).map(|(v, g)| v * r * g).collect()
     }
 
-    fn layer_norm(x: &[f64], gain: &[f64], bias: &[f64]) -> V {
-        let n = x.len() as f64;
-        let mean = x.iter().sum::<f64>() / n;
-        let r = 1.0 / (x.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n + 1e-6).sqrt();
-        x.iter().zip(gain).zip(bias).map(|((v, g), b)| (v - mean) * r * g + b).collect()
+    fn rms(x: &[f64]) -> V {
+        rms_norm(x, &vec![1.0; x.len()])
     }
 
-    fn address(key: &[f64]) -> V {
-        let a: V = key.iter().map(|&k| silu(k)).collect();
-        let norm = a.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-6);
-        a.iter().map(|v| v / norm).collect()
+    fn unit(x: &[f64]) -> V {
+        let norm = x.iter().map(|v| v * v).sum::<f64>().sqrt() + 1e-6;
+        x.iter().map(|v| v / norm).collect()
     }
 
     fn add(x: &mut [f64], y: &[f64]) {
         x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
     }
 
-    /// Everything about one token before the loop, for all tokens: x after the blocks.
-    fn blocks(c: &ModelConfig, t: &Tensors, tokens: &[u16]) -> Vec<V> {
+    /// x of all tokens after the blocks, the engine between two of them.
+    fn blocks(c: &ModelConfig, t: &Tensors, tokens: &[u16], depth: Option<u8>) -> Vec<V> {
         let d = usize::from(c.d_model);
         let embed = get(t, "embed");
         let width = (d as f64).sqrt();
@@ -206,26 +204,111 @@ mod reference {
                 let hidden: V = gate.iter().zip(up).map(|(&g, u)| silu(g) * u).collect();
                 add(x, &bit_linear(&g("ffn.down.weight"), &hidden));
             }
+            if let Some(rcsm) = c.rcsm.filter(|rcsm| rcsm.after == i + 1) {
+                let (n, slots) = (usize::from(rcsm.width), rcsm.slots.into());
+                let mut engine = Engine { t, u: Vec::new(), memory: vec![vec![0.0; n]; slots] };
+                for x in &mut x {
+                    let first = bit_linear(&engine.get("down.weight"), &rms_norm(x, &engine.get("in_norm.gain")));
+                    engine.u.push(rms(&first));
+                    let r = engine.passes(rcsm.depths, depth);
+                    engine.write();
+                    add(x, &bit_linear(&engine.get("up.weight"), &rms_norm(&r, &engine.get("out_gain"))));
+                }
+            }
         }
         x
     }
 
-    fn one_pass(t: &Tensors, r: &[f64], memory: &[V]) -> V {
-        let g = |name: &str| get(t, &format!("rcsm.{name}"));
-        let u = layer_norm(r, &g("pass_norm.gain"), &g("pass_norm.bias"));
-        let logits = bit_linear(&g("router.weight"), &u);
-        let mut order: Vec<usize> = (0..logits.len()).collect();
-        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-        let every = bit_linear(&g("ops"), &u);
-        let w = 1.0 / (1.0 + (logits[order[1]] - logits[order[0]]).exp());
-        let n = r.len();
-        let op = |i: usize, j: usize| every[order[i] * n + j];
-        let mut both: V = (0..n).map(|j| w * op(0, j) + (1.0 - w) * op(1, j)).collect();
-        both.extend(read(memory, &address(&bit_linear(&g("read_key.weight"), &u))));
-        let mix = g("mix.weight");
-        let mixed = mix.chunks_exact(2 * n).map(|row| row.iter().zip(&both).map(|(w, x)| w * x).sum::<f64>());
-        let sum: V = r.iter().zip(mixed).map(|(r, m)| r + m).collect();
-        layer_norm(&sum, &g("out_norm.gain"), &g("out_norm.bias"))
+    /// The engine's vectors of all tokens so far, and its memory.
+    struct Engine<'a> {
+        t: &'a Tensors,
+        u: Vec<V>,
+        memory: Vec<V>,
+    }
+
+    impl Engine<'_> {
+        fn get(&self, name: &str) -> V {
+            get(self.t, &format!("rcsm.{name}"))
+        }
+
+        fn address(&self, z: &[f64]) -> V {
+            unit(&bit_linear(&self.get("code.weight"), &rms(z)))
+        }
+
+        /// A mix of u at the tokens from `first` before the last on.
+        fn blend(&self, taps: &str, first: usize) -> V {
+            let n = self.u[0].len();
+            let mut out = vec![0.0; n];
+            for (j, tap) in self.get(taps).chunks_exact(n).enumerate() {
+                if let Some(u) = self.u.len().checked_sub(1 + first + j).map(|at| &self.u[at]) {
+                    (0..n).for_each(|k| out[k] += tap[k] * u[k]);
+                }
+            }
+            out
+        }
+
+        fn gate(&self, name: &str, row: usize, v: &[f64]) -> f64 {
+            let w = self.get(&format!("{name}.weight"));
+            let sum: f64 = w.chunks_exact(v.len()).nth(row).unwrap().iter().zip(v).map(|(w, x)| w * x).sum();
+            sum + self.get(&format!("{name}.bias"))[row]
+        }
+
+        fn operate(&self, v: &[f64]) -> V {
+            let logits = bit_linear(&self.get("router.weight"), v);
+            let mut order: Vec<usize> = (0..logits.len()).collect();
+            order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+            let every = bit_linear(&self.get("ops"), v);
+            let w = 1.0 / (1.0 + (logits[order[1]] - logits[order[0]]).exp());
+            let n = v.len();
+            let op = |i: usize, j: usize| every[order[i] * n + j];
+            let o: V = (0..n).map(|j| w * op(0, j) + (1.0 - w) * op(1, j)).collect();
+            self.get("mix.weight").chunks_exact(n).map(|row| row.iter().zip(&o).map(|(w, x)| w * x).sum()).collect()
+        }
+
+        /// The state after this token's passes.
+        fn passes(&self, depths: [u8; 3], forced: Option<u8>) -> V {
+            let u = self.u.last().unwrap();
+            let n = u.len();
+            let query = self.address(&self.blend("query_taps", 0));
+            let (mut r, mut y) = (vec![0.0; n], vec![0.0; n]);
+            let mut passes = forced.unwrap_or(depths[0]);
+            let mut pass = 0;
+            while pass < passes {
+                let v = rms(&r.iter().zip(u).map(|(r, u)| r + u).collect::<V>());
+                let (at, hold) = if pass == 0 {
+                    (query.clone(), 1.0)
+                } else {
+                    let (hop, hold) = (sigmoid(self.gate("hop_gate", 0, &v)), sigmoid(self.gate("hold_gate", 0, &v)));
+                    let (held, own) = (self.address(&y), self.address(&v));
+                    (unit(&held.iter().zip(&own).map(|(h, o)| hop * h + (1.0 - hop) * o).collect::<V>()), hold)
+                };
+                let got = read(&self.memory, &at);
+                (0..n).for_each(|j| y[j] = (1.0 - hold) * y[j] + hold * got[j]);
+                let (mixed, normed, scale) = (self.operate(&v), rms(&y), self.get("pass_scale")[usize::from(pass)]);
+                (0..n).for_each(|j| r[j] += hold * scale * (mixed[j] + normed[j]));
+                pass += 1;
+                if forced.is_none() && pass == passes && pass < depths[2] {
+                    let choice = usize::from(pass != depths[0]);
+                    if self.gate("deeper", choice, &rms(&r)) > 0.0 {
+                        passes = depths[choice + 1];
+                    }
+                }
+            }
+            r
+        }
+
+        /// Links the last token to its context, both ways.
+        fn write(&mut self) {
+            let (u, context) = (self.u.last().unwrap().clone(), rms(&self.blend("context_taps", 1)));
+            for (i, (key, value)) in [(&context, &u), (&u, &context)].into_iter().enumerate() {
+                let gate = sigmoid(self.gate("write_gates", i, &u));
+                let a = self.address(key);
+                let old = read(&self.memory, &a);
+                for (slot, a) in self.memory.iter_mut().zip(&a) {
+                    (0..old.len()).for_each(|j| slot[j] += gate * a * (value[j] - old[j]));
+                }
+            }
+        }
     }
 
     fn read(memory: &[V], address: &[f64]) -> V {
@@ -237,30 +320,7 @@ mod reference {
     }
 
     pub fn logits(c: &ModelConfig, t: &Tensors, tokens: &[u16], depth: Option<u8>) -> Vec<f32> {
-        let mut x = blocks(c, t, tokens);
-        if let Some(rcsm) = &c.rcsm {
-            let g = |name: &str| get(t, &format!("rcsm.{name}"));
-            let n = usize::from(rcsm.width);
-            let mut memory: Vec<V> = g("slots").chunks_exact(n).map(<[f64]>::to_vec).collect();
-            for x in &mut x {
-                let mut r = bit_linear(&g("down.weight"), &rms_norm(x, &g("in_norm.gain")));
-                let choice =
-                    bit_linear(&g("depth.weight"), &layer_norm(&r, &g("pass_norm.gain"), &g("pass_norm.bias")));
-                let best = (0..3).rev().max_by(|&a, &b| choice[a].total_cmp(&choice[b])).unwrap();
-                for _ in 0..depth.unwrap_or(rcsm.depths[best]) {
-                    r = one_pass(t, &r, &memory);
-                }
-                let a = address(&bit_linear(&g("write_key.weight"), &r));
-                let sum: f64 = g("write_gate.weight").iter().zip(&r).map(|(w, x)| w * x).sum();
-                let gate = sigmoid(sum + g("write_gate.bias")[0]);
-                let old = read(&memory, &a);
-                let new = bit_linear(&g("write_value.weight"), &r);
-                for (slot, a) in memory.iter_mut().zip(&a) {
-                    (0..n).for_each(|j| slot[j] += gate * a * (new[j] - old[j]));
-                }
-                add(x, &bit_linear(&g("up.weight"), &r));
-            }
-        }
+        let x = blocks(c, t, tokens, depth);
         let (embed, gain) = (get(t, "embed"), get(t, "norm.gain"));
         let head = |x: &V| {
             let u = rms_norm(x, &gain);
@@ -309,11 +369,8 @@ fn packed_models_compute_what_the_reference_computes() {
 
 #[test]
 fn packed_golden_model_agrees_with_the_reference_outputs() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/reference/golden/supernova.safetensors");
-    let Ok(file) = std::fs::read(&path) else {
-        println!("skipped: {} is not there", path.display());
-        return;
-    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/supernova.safetensors");
+    let file = std::fs::read(&path).expect("the golden model");
     let file = safetensors::SafeTensors::deserialize(&file).expect("a safetensors file");
     let floats = |name: &str| -> Vec<f32> {
         let data = file.tensor(name).expect(name).data();
@@ -321,7 +378,7 @@ fn packed_golden_model_agrees_with_the_reference_outputs() {
     };
     let c = ModelConfig {
         vocab: 96,
-        rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 6, ..RcsmConfig::DEFAULT }),
+        rcsm: Some(RcsmConfig { width: 32, ops: 8, slots: 16, taps: 3, after: 1, ..RcsmConfig::DEFAULT }),
         ..config()
     };
     let tensors: Tensors =

@@ -5,7 +5,7 @@ use super::head::{EmbeddingMode, IGNORE, LossScale};
 use super::params::{Layout, Params};
 use super::profile::{Part, PartProfile, Profile, StepProfile};
 use super::rcsm::{Losses, Passes};
-use super::replica::{ForwardOptions, PackedModel, Replica};
+use super::replica::{Answers, ForwardOptions, PackedModel, Replica};
 use super::routing::Routing;
 use super::shape::{Shape, add};
 use crate::kernels::{Kernels, zeros};
@@ -17,22 +17,33 @@ use std::time::Duration;
 /// Depth of the reasoning loop in training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TrainDepth {
+    /// As many as [`Rows::depths`] tells every row.
+    Rows,
     /// This many passes for every token.
     Fixed(u8),
     /// All depths, blended by a Gumbel-softmax of temperature `tau`; without a seed by a plain softmax.
-    Adaptive { tau: f32, noise_seed: Option<u64> },
+    Blend { tau: f32, noise_seed: Option<u64> },
+}
+
+/// One micro-batch of a replica to be filled, time-major: row `t * sequences + b`.
+pub struct Rows<'a> {
+    pub ids: &'a mut [u16],
+    pub targets: &'a mut [u16],
+    /// Facts that the answer needs which a row predicts a token of; 0 where its target is no answer.
+    pub facts: &'a mut [u8],
+    /// Passes of the reasoning loop; read with [`TrainDepth::Rows`] alone.
+    pub depths: &'a mut [u8],
 }
 
 /// What one optimiser step trains.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepOptions {
     pub depth: TrainDepth,
-    pub memory_writes: bool,
     /// Weight of the load-balance loss over the operations.
     pub balance: f32,
-    /// Loss per expected pass and token, nats.
-    pub pass_cost: f32,
     pub z_loss: f32,
+    /// How many times as much as any other token an answer's counts.
+    pub answer_weight: f32,
 }
 
 /// How a batch is cut.
@@ -61,8 +72,9 @@ pub struct StepStats {
     /// Mean cross-entropy, nats per token.
     pub loss: f64,
     pub tokens: usize,
-    /// Passes per token a hard choice would take.
+    /// Passes per token: those taken, or where depths are blended those a hard choice would take.
     pub mean_passes: f64,
+    pub answers: Answers,
     /// Binary cross-entropy of the mixture of depths' routers, summed over the blocks, nats per token.
     pub routing_loss: f64,
 }
@@ -130,13 +142,6 @@ impl Engine {
         &self.packed.config
     }
 
-    /// Says whether evaluation writes the memory: training switches that on in its third phase.
-    pub fn set_memory_writes(&mut self, on: bool) {
-        if let Some(rcsm) = &mut self.packed.config.rcsm {
-            rcsm.memory_writes = on;
-        }
-    }
-
     /// Says what keys and values are rounded to from now on, instead of what the embedding's mode stands for.
     pub fn set_key_values(&mut self, key_values: KeyValues) {
         self.replicas.iter_mut().for_each(|replica| replica.set_key_values(key_values));
@@ -189,17 +194,18 @@ impl Engine {
     /// Forward and backward of all micro-batches, gradients of the mean loss over the step's tokens in
     /// [`Self::grads`].
     ///
-    /// `fill(replica, ids, targets)` writes the next chunk of every sequence of a replica, time-major: row
-    /// `t * sequences + b`. Sequences carry their state from chunk to chunk; the end-of-story token resets it.
-    pub fn step(&mut self, mut fill: impl FnMut(usize, &mut [u16], &mut [u16]), options: &StepOptions) -> StepStats {
-        let scale = LossScale { per_token: 1.0 / self.shape.step_tokens() as f32, z_loss: options.z_loss };
+    /// `fill(replica, rows)` writes the next chunk of every sequence of a replica. Sequences carry their state from chunk
+    /// to chunk; the end-of-story token resets it.
+    pub fn step(&mut self, mut fill: impl FnMut(usize, Rows<'_>), options: &StepOptions) -> StepStats {
+        let per_token = 1.0 / self.shape.step_tokens() as f32;
+        let scale = LossScale { per_token, answer_weight: options.answer_weight, z_loss: options.z_loss };
         let micro_batches = (self.shape.threads * self.shape.accumulate) as f32;
         let mut stats = StepStats::default();
         self.op_counts.fill(0);
         let mut passes = 0;
         for micro in 0..self.shape.accumulate {
             for (i, replica) in self.replicas.iter_mut().enumerate() {
-                fill(i, &mut replica.ids, &mut replica.targets);
+                fill(i, replica.rows());
             }
             let (packed, params) = (&self.packed, &self.params.data[..]);
             let replicas = &mut self.replicas;
@@ -208,15 +214,14 @@ impl Engine {
                     let losses = Losses {
                         passes: match options.depth {
                             TrainDepth::Fixed(n) => Passes::Fixed(n as usize),
-                            TrainDepth::Adaptive { tau, noise_seed } => {
+                            TrainDepth::Rows => Passes::Rows,
+                            TrainDepth::Blend { tau, noise_seed } => {
                                 let stream = (i * 64 + micro) as u64;
                                 let own = |seed: u64| seed ^ stream.wrapping_mul(0x9e37_79b9);
                                 Passes::Blend { tau, noise_seed: noise_seed.map(own) }
                             }
                         },
-                        memory_writes: options.memory_writes,
                         balance: options.balance / micro_batches,
-                        pass_cost: options.pass_cost * scale.per_token,
                     };
                     replica.forward_backward(packed, params, losses, scale);
                 });
@@ -224,6 +229,7 @@ impl Engine {
             for replica in &self.replicas {
                 stats.loss += replica.nats;
                 stats.tokens += replica.scored;
+                stats.answers += replica.answers;
                 stats.routing_loss += replica.routing_loss / f64::from(micro_batches);
                 passes += replica.passes;
                 for (total, &n) in self.op_counts.iter_mut().zip(replica.op_counts()) {
@@ -264,9 +270,9 @@ impl Engine {
     }
 
     /// Logits (T B, V) of the chunk `ids`, time-major for the sequences and tokens of one replica, from the initial
-    /// state, with the head in f32: as training computes them where `passes` blends, else as inference does. Training's
-    /// state is kept.
-    pub fn logits(&mut self, ids: &[u16], passes: Passes, memory_writes: bool) -> Vec<f32> {
+    /// state, with the head in f32: as training computes them where `passes` blends or tells each row (by `depths`, else
+    /// unread), else as inference does. Training's state is kept.
+    pub fn logits(&mut self, ids: &[u16], passes: Passes, depths: &[u8]) -> Vec<f32> {
         let kept = self.states();
         self.packed.embed.pack_exact();
         let mut out = Vec::new();
@@ -275,14 +281,57 @@ impl Engine {
             replica.start_afresh();
             replica.ids.copy_from_slice(ids);
             replica.targets.fill(IGNORE);
-            let training = matches!(passes, Passes::Blend { .. });
+            if passes == Passes::Rows {
+                replica.depths.copy_from_slice(depths);
+            }
+            let training = matches!(passes, Passes::Rows | Passes::Blend { .. });
             let routing = if training { Routing::TopShare } else { Routing::PositiveLogit };
-            let options = ForwardOptions { passes, memory_writes, routing };
+            let options = ForwardOptions { passes, routing };
             replica.score(packed, params, options, |_, logits| out.extend_from_slice(logits));
         }
         let restored = self.set_states(&kept);
         debug_assert!(restored.is_ok());
         out
+    }
+
+    /// Makes every sequence start from the initial state.
+    pub(super) fn start_all_afresh(&mut self) {
+        self.replicas.iter_mut().for_each(Replica::start_afresh);
+    }
+
+    pub(super) fn replicas(&self) -> &[Replica] {
+        &self.replicas
+    }
+
+    /// What the choices behind the first and the second depth look at, of every row of the chunk `ids` from the initial
+    /// state: (T B, 2, R). Empty without a reasoning loop. Training's state is kept.
+    pub fn choice_inputs(&mut self, ids: &[u16]) -> Vec<f32> {
+        let Some(rcsm) = self.packed.config.rcsm else { return Vec::new() };
+        let kept = self.states();
+        self.logits(ids, Passes::Fixed(rcsm.depths[2].into()), &[]);
+        let r = usize::from(rcsm.width);
+        let mut out = vec![0.0; ids.len() * 2 * r];
+        for (at, input) in out.chunks_exact_mut(r).enumerate() {
+            self.replicas[0].choice_input(rcsm.depths[at % 2].into(), at / 2, input);
+        }
+        let restored = self.set_states(&kept);
+        debug_assert!(restored.is_ok());
+        out
+    }
+
+    /// Runs the next batch of `fill` at every depth: nats of each replica's rows, see [`Replica::depth_nats`].
+    pub(super) fn depth_nats(&mut self, fill: &mut impl FnMut(usize, Rows<'_>)) -> Vec<Vec<[f32; 3]>> {
+        self.packed.embed.pack_exact();
+        for (i, replica) in self.replicas.iter_mut().enumerate() {
+            fill(i, replica.rows());
+        }
+        let (packed, params, replicas) = (&self.packed, &self.params.data[..], &mut self.replicas);
+        let run = |replica: &mut Replica| {
+            let mut nats = Vec::new();
+            replica.depth_nats(packed, params, &mut nats);
+            nats
+        };
+        self.pool.install(|| replicas.par_iter_mut().with_max_len(1).map(run).collect())
     }
 
     /// Time and multiplications by part of all steps since the last call.
@@ -348,7 +397,6 @@ impl Engine {
                 Depth::Fixed(n) => Passes::Fixed(n as usize),
                 Depth::Adaptive => Passes::Hard,
             },
-            memory_writes: self.packed.config.rcsm.is_some_and(|c| c.memory_writes),
             routing: Routing::PositiveLogit,
         };
         let eot = self.packed.config.eot.unwrap_or(0) as u16;

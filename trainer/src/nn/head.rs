@@ -115,6 +115,8 @@ impl Weights {
 pub struct LossScale {
     /// 1 / tokens of the optimiser step.
     pub per_token: f32,
+    /// How many times as much as any other token an answer's counts.
+    pub answer_weight: f32,
     /// Weight of the squared log-normaliser (Chowdhery et al., 2022).
     pub z_loss: f32,
 }
@@ -127,12 +129,25 @@ pub struct Head {
     normed: Vec<f32>,
     dnormed: Vec<f32>,
     logits: Vec<f32>,
+    /// Of every row of the last call: whether no logit was above the target's, where it was asked, and the nats of its
+    /// target, 0 without one; (M).
+    pub right: Vec<bool>,
+    pub row_nats: Vec<f32>,
 }
 
 impl Head {
-    pub fn new(vocab: usize, d: usize) -> Self {
+    pub fn new(vocab: usize, d: usize, rows: usize) -> Self {
         let block = || vec![0.0; BLOCK * d];
-        Self { d, vocab, norm_r: vec![0.0; BLOCK], normed: block(), dnormed: block(), logits: zeros(BLOCK * vocab) }
+        Self {
+            d,
+            vocab,
+            norm_r: vec![0.0; BLOCK],
+            normed: block(),
+            dnormed: block(),
+            logits: zeros(BLOCK * vocab),
+            right: vec![false; rows],
+            row_nats: vec![0.0; rows],
+        }
     }
 
     /// Logits of `rows`, at most [`BLOCK`] of them, left in `self.logits`.
@@ -152,8 +167,8 @@ impl Head {
         scratch.profile.lap_products(Part::HeadProducts, scratch.workspace.take_macs());
     }
 
-    /// Cross-entropy in nats, summed over the rows whose target is not [`IGNORE`], and its gradient: sets `dx` (M, D),
-    /// adds to `grads`.
+    /// Cross-entropy in nats, summed over the rows whose target is not [`IGNORE`], and the gradient of the loss, in which
+    /// rows with `facts` (M) count as answers: sets `dx` (M, D), adds to `grads`.
     pub fn forward_backward(
         &mut self,
         kernels: Kernels,
@@ -161,7 +176,7 @@ impl Head {
         params: &[f32],
         (norm, embed): (Range<usize>, Range<usize>),
         x: &[f32],
-        targets: &[u16],
+        (targets, facts): (&[u16], &[u8]),
         scale: LossScale,
         dx: &mut [f32],
         grads: &mut [f32],
@@ -170,7 +185,8 @@ impl Head {
         let (d, v) = (self.d, self.vocab);
         let mut nats = 0.0;
         let blocks = x.chunks(BLOCK * d).zip(targets.chunks(BLOCK)).zip(dx.chunks_mut(BLOCK * d));
-        for ((x, targets), dx) in blocks {
+        for (block, ((x, targets), dx)) in blocks.enumerate() {
+            let first = block * BLOCK;
             let rows = targets.len();
             self.logits(kernels, &weights.train, &params[norm.clone()], x, scratch);
             let logits = &mut self.logits[..rows * v];
@@ -178,7 +194,12 @@ impl Head {
                 #[inline(always)]
                 || {
                     let mut nats = 0.0;
-                    for (logits, &target) in logits.chunks_exact_mut(v).zip(targets) {
+                    for (i, (logits, &target)) in logits.chunks_exact_mut(v).zip(targets).enumerate() {
+                        let mut scale = scale;
+                        if facts[first + i] > 0 && target != IGNORE {
+                            scale.per_token *= scale.answer_weight;
+                            self.right[first + i] = max(logits) <= logits[target as usize];
+                        }
                         nats += cross_entropy_row(logits, target, scale);
                     }
                     nats
@@ -226,11 +247,14 @@ impl Head {
             self.logits(kernels, &weights.exact, &params[norm.clone()], x, scratch);
             for (i, (logits, &target)) in self.logits.chunks_exact(v).zip(targets).enumerate() {
                 visit(block * BLOCK + i, logits);
+                self.row_nats[block * BLOCK + i] = 0.0;
                 if target != IGNORE {
-                    nats += kernels.vectorise(
+                    let row = kernels.vectorise(
                         #[inline(always)]
                         || log_normaliser(logits),
                     ) - logits[target as usize] as f64;
+                    self.row_nats[block * BLOCK + i] = row as f32;
+                    nats += row;
                 }
             }
         }
@@ -290,7 +314,7 @@ mod tests {
 
     #[test]
     fn cross_entropy_gradient_matches_finite_differences() {
-        let scale = LossScale { per_token: 0.5, z_loss: 0.1 };
+        let scale = LossScale { per_token: 0.5, answer_weight: 1.0, z_loss: 0.1 };
         let logits: Vec<f32> = (0..19).map(|i| (i as f32 * 1.3).sin() * 2.0).collect();
         let loss = |l: &[f32]| {
             let z = l.iter().map(|v| (*v as f64).exp()).sum::<f64>().ln();
@@ -315,7 +339,7 @@ mod tests {
 
     #[test]
     fn softmax_is_within_its_bound_at_every_level() {
-        let scale = LossScale { per_token: 1.0, z_loss: 0.0 };
+        let scale = LossScale { per_token: 1.0, answer_weight: 1.0, z_loss: 0.0 };
         let mut rng = crate::nn::Rng::new(3);
         for isa in crate::kernels::Isa::available() {
             let kernels = Kernels::new(isa, crate::kernels::Precision::F32).expect("available");

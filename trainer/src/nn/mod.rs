@@ -5,6 +5,7 @@
 
 mod attention;
 mod block;
+mod calibrate;
 mod engine;
 mod glu;
 mod head;
@@ -21,9 +22,11 @@ mod routing;
 mod shape;
 
 pub use attention::KeyValues;
-pub use engine::{BatchShape, Engine, Evaluation, StepOptions, StepStats, Story, TrainDepth};
+pub use calibrate::Calibration;
+pub use engine::{BatchShape, Engine, Evaluation, Rows, StepOptions, StepStats, Story, TrainDepth};
 pub use head::{EmbeddingMode, IGNORE};
 pub use params::{Layout, ParamKind, Params, Rng, TensorSpec};
 pub use profile::{Part, PartProfile, StepProfile};
-pub use rcsm::Passes;
+pub use rcsm::{Passes, depth_gradient};
+pub use replica::{Answers, MOST_FACTS};
 pub use routing::ROUTING_LOSS;

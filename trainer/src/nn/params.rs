@@ -10,7 +10,7 @@ pub enum ParamKind {
     Ternary,
     /// The embedding, quantised to int8 rows.
     Embedding,
-    /// Anything kept in float: gains, biases, decays, slots, mix.
+    /// Anything kept in float: gains, biases, decays, taps, gates, mix.
     Float,
 }
 
@@ -43,7 +43,7 @@ impl TensorSpec {
 /// Every tensor of a model, named as in the reference, in the order of the flat buffer.
 ///
 /// Matrices that read the same vector are neighbours, so that one product serves them: `gate`, `value`, `out_gate`;
-/// `forget`, `value`, `out_gate`; `q`, `k`, `v`; `gate`, `up`; `router`, `read_key`; `write_key`, `write_value`.
+/// `forget`, `value`, `out_gate`; `q`, `k`, `v`; `gate`, `up`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub tensors: Vec<TensorSpec>,
@@ -112,25 +112,28 @@ impl Layout {
                 block("router", &[d], Float);
             }
         }
-        if let Some(RcsmConfig { width, ops, slots, depths, .. }) = config.rcsm {
-            let (r, o, s) = (width as usize, ops as usize, slots as usize);
+        if let Some(RcsmConfig { width, ops, slots, taps, depths, .. }) = config.rcsm {
+            let (r, o, s, n) = (width as usize, ops as usize, slots as usize, taps as usize);
+            let (passes, choices) = (depths[2] as usize, depths.len() - 1);
             layout.push("rcsm.in_norm.gain", &[d], Float);
             layout.push("rcsm.down.weight", &[r, d], Ternary);
             layout.push("rcsm.up.weight", &[d, r], Ternary);
-            layout.push("rcsm.pass_norm.gain", &[r], Float);
-            layout.push("rcsm.pass_norm.bias", &[r], Float);
+            layout.push("rcsm.code.weight", &[s, r], Ternary);
+            layout.push("rcsm.context_taps", &[n, r], Float);
+            layout.push("rcsm.query_taps", &[n, r], Float);
+            layout.push("rcsm.write_gates.weight", &[2, r], Float);
+            layout.push("rcsm.write_gates.bias", &[2], Float);
+            layout.push("rcsm.hop_gate.weight", &[1, r], Float);
+            layout.push("rcsm.hop_gate.bias", &[1], Float);
+            layout.push("rcsm.hold_gate.weight", &[1, r], Float);
+            layout.push("rcsm.hold_gate.bias", &[1], Float);
             layout.push("rcsm.router.weight", &[o, r], Ternary);
-            layout.push("rcsm.read_key.weight", &[s, r], Ternary);
             layout.push("rcsm.ops", &[o, r, r], Ternary);
-            layout.push("rcsm.mix.weight", &[r, 2 * r], Float);
-            layout.push("rcsm.out_norm.gain", &[r], Float);
-            layout.push("rcsm.out_norm.bias", &[r], Float);
-            layout.push("rcsm.depth.weight", &[depths.len(), r], Ternary);
-            layout.push("rcsm.write_key.weight", &[s, r], Ternary);
-            layout.push("rcsm.write_value.weight", &[r, r], Ternary);
-            layout.push("rcsm.write_gate.weight", &[1, r], Float);
-            layout.push("rcsm.write_gate.bias", &[1], Float);
-            layout.push("rcsm.slots", &[s, r], Float);
+            layout.push("rcsm.mix.weight", &[r, r], Float);
+            layout.push("rcsm.pass_scale", &[passes], Float);
+            layout.push("rcsm.out_gain", &[r], Float);
+            layout.push("rcsm.deeper.weight", &[choices, r], Float);
+            layout.push("rcsm.deeper.bias", &[choices], Float);
         }
         layout.push("norm.gain", &[d], Float);
         layout
@@ -183,7 +186,19 @@ impl Params {
                 "embed" => out.fill_with(|| rng.normal() * 0.02),
                 "router" => out.fill_with(|| rng.normal() * 0.02),
                 _ if name.ends_with("gain") => out.fill(1.0),
-                _ if name.ends_with("bias") || name == "rcsm.slots" => out.fill(0.0),
+                "rcsm.write_gates.bias" => out.fill(-1.0),
+                "rcsm.hop_gate.bias" | "rcsm.hold_gate.bias" => out.fill(2.0),
+                _ if name.ends_with("bias") => out.fill(0.0),
+                "rcsm.context_taps" | "rcsm.query_taps" => out.fill(0.5),
+                "rcsm.write_gates.weight" | "rcsm.hop_gate.weight" | "rcsm.hold_gate.weight" => out.fill(0.0),
+                // untrained, every token stops at the first depth
+                "rcsm.deeper.weight" => out.fill(0.0),
+                "rcsm.pass_scale" => {
+                    for (n, scale) in out.iter_mut().enumerate() {
+                        *scale = ((n + 1) as f32).sqrt().recip();
+                    }
+                }
+                "rcsm.mix.weight" => out.fill_with(|| rng.normal() * 0.02),
                 "mixer.shift" if config.mixer == Mixer::GatedRecurrence => out.fill(1.0),
                 "mixer.shift" | "ffn.shift" => out.fill(0.0),
                 // lambda is its sigmoid
@@ -196,13 +211,18 @@ impl Params {
                         *v = (keep / (1.0 - keep)).ln() as f32;
                     }
                 }
-                "rcsm.mix.weight" | "rcsm.write_gate.weight" => {
-                    out.fill_with(|| (2.0 * rng.uniform() - 1.0) * fan_in.sqrt().recip())
-                }
-                "mixer.proj.weight" | "ffn.down.weight" | "rcsm.up.weight" => {
+                "mixer.proj.weight" | "ffn.down.weight" => {
                     out.fill_with(|| rng.normal() * fan_in.sqrt().recip() * residual)
                 }
                 _ => out.fill_with(|| rng.normal() * fan_in.sqrt().recip()),
+            }
+        }
+        if let (Some(down), Some(up)) = (layout.get("rcsm.down.weight"), layout.get("rcsm.up.weight")) {
+            // what is read comes out as what was written
+            let (r, d) = (down.shape[0], down.shape[1]);
+            let scale = 0.5 * (d as f32 / r as f32).sqrt();
+            for i in 0..r * d {
+                data[up.offset + i] = data[down.offset + i % r * d + i / r] * scale;
             }
         }
         Self { layout, data }
@@ -214,48 +234,53 @@ impl Params {
     }
 }
 
-/// Where the RCSM engine's tensors lie, neighbours joined.
+/// Where the RCSM engine's tensors lie.
 #[derive(Clone, Debug)]
 pub struct RcsmSpans {
     pub in_norm: Range<usize>,
     pub down: Range<usize>,
     pub up: Range<usize>,
-    pub pass_gain: Range<usize>,
-    pub pass_bias: Range<usize>,
-    /// `[router; read_key]`, (O + S, R).
-    pub route_read: Range<usize>,
+    pub code: Range<usize>,
+    pub context_taps: Range<usize>,
+    pub query_taps: Range<usize>,
+    pub write_gates: Range<usize>,
+    pub write_biases: Range<usize>,
+    pub hop: Range<usize>,
+    pub hop_bias: usize,
+    pub hold: Range<usize>,
+    pub hold_bias: usize,
+    pub router: Range<usize>,
     pub ops: Range<usize>,
     pub mix: Range<usize>,
+    pub pass_scale: Range<usize>,
     pub out_gain: Range<usize>,
-    pub out_bias: Range<usize>,
-    pub depth: Range<usize>,
-    /// `[write_key; write_value]`, (S + R, R).
-    pub write: Range<usize>,
-    pub write_gate: Range<usize>,
-    pub write_gate_bias: usize,
-    pub slots: Range<usize>,
+    pub deeper: Range<usize>,
+    pub deeper_biases: Range<usize>,
 }
 
 impl RcsmSpans {
     pub fn new(layout: &Layout) -> Self {
-        let span = |first: &str, last: &str| layout.span(&format!("rcsm.{first}"), &format!("rcsm.{last}"));
-        let one = |name: &str| span(name, name);
+        let one = |name: &str| layout.span(&format!("rcsm.{name}"), &format!("rcsm.{name}"));
         Self {
             in_norm: one("in_norm.gain"),
             down: one("down.weight"),
             up: one("up.weight"),
-            pass_gain: one("pass_norm.gain"),
-            pass_bias: one("pass_norm.bias"),
-            route_read: span("router.weight", "read_key.weight"),
+            code: one("code.weight"),
+            context_taps: one("context_taps"),
+            query_taps: one("query_taps"),
+            write_gates: one("write_gates.weight"),
+            write_biases: one("write_gates.bias"),
+            hop: one("hop_gate.weight"),
+            hop_bias: one("hop_gate.bias").start,
+            hold: one("hold_gate.weight"),
+            hold_bias: one("hold_gate.bias").start,
+            router: one("router.weight"),
             ops: one("ops"),
             mix: one("mix.weight"),
-            out_gain: one("out_norm.gain"),
-            out_bias: one("out_norm.bias"),
-            depth: one("depth.weight"),
-            write: span("write_key.weight", "write_value.weight"),
-            write_gate: one("write_gate.weight"),
-            write_gate_bias: one("write_gate.bias").start,
-            slots: one("slots"),
+            pass_scale: one("pass_scale"),
+            out_gain: one("out_gain"),
+            deeper: one("deeper.weight"),
+            deeper_biases: one("deeper.bias"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::attention::{self, KeyValues};
 use super::block::{self, Block};
+use super::engine::Rows;
 use super::head::{self, EmbeddingMode, Head, IGNORE, LossScale};
 use super::params::{Layout, RcsmSpans};
 use super::profile::{Part, Profile};
@@ -57,11 +58,32 @@ impl PackedModel {
     }
 }
 
+/// The most facts that answers are told apart by.
+pub const MOST_FACTS: usize = 4;
+
+/// Answers predicted, by the facts they need (1 to [`MOST_FACTS`] or more) and the depth their rows took: how many, and how
+/// many of them rightly, that is with no token likelier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    pub right: [[u32; 3]; MOST_FACTS],
+    pub total: [[u32; 3]; MOST_FACTS],
+}
+
+impl std::ops::AddAssign for Answers {
+    fn add_assign(&mut self, other: Self) {
+        for facts in 0..MOST_FACTS {
+            for depth in 0..3 {
+                self.right[facts][depth] += other.right[facts][depth];
+                self.total[facts][depth] += other.total[facts][depth];
+            }
+        }
+    }
+}
+
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardOptions {
     pub passes: Passes,
-    pub memory_writes: bool,
     pub routing: Routing,
 }
 
@@ -81,11 +103,15 @@ pub struct Replica {
     fresh: bool,
     pub ids: Vec<u16>,
     pub targets: Vec<u16>,
+    /// Of every row the facts that its answer needs, 0 where its target is none, and the passes it is told to take.
+    pub facts: Vec<u8>,
+    pub depths: Vec<u8>,
     pub grads: Vec<f32>,
     /// What the last call computed.
     pub nats: f64,
     pub passes: u64,
     pub scored: usize,
+    pub answers: Answers,
     /// Losses of all routers of the last forward, nats.
     pub routing_loss: f64,
 }
@@ -96,15 +122,15 @@ impl Replica {
         let layers = config.layers as usize;
         let rcsm = config.rcsm.map(|c| Rcsm::new(c, d, shape));
         let points = 2 * layers + 1 + usize::from(rcsm.is_some());
-        let (r, s, o) = config.rcsm.map_or((0, 0, 0), |c| (c.width as usize, c.slots as usize, c.ops as usize));
-        let widest = d.max(config.inner());
+        let (r, o) = config.rcsm.map_or((0, 0), |c| (c.width as usize, c.ops as usize));
+        let widest = d.max(config.inner()).max(r);
         let routed = config.routed(layers - 1);
-        let narrow = (5 * widest).max(f).max(shape.sequences * r + 3 * r + s + o);
+        let narrow = (5 * widest).max(f).max(r).max(o);
         Self {
             shape,
             blocks: (0..layers).map(|i| Block::new(kernels, config, layout, i, shape)).collect(),
             rcsm,
-            head: Head::new(config.vocab as usize, d),
+            head: Head::new(config.vocab as usize, d, m),
             x: (0..points).map(|_| zeros(m * d)).collect(),
             dx: zeros(m * d),
             scratch: Scratch {
@@ -122,16 +148,19 @@ impl Replica {
             fresh: true,
             ids: vec![0; m],
             targets: vec![IGNORE; m],
+            facts: vec![0; m],
+            depths: vec![1; m],
             grads: zeros(layout.len),
             nats: 0.0,
             passes: 0,
             scored: 0,
+            answers: Answers::default(),
             routing_loss: 0.0,
         }
     }
 
     /// The state every sequence carries into the next chunk, appended to `out`: recurrent
-    /// states, token shifts, the attention's window, memory, positions.
+    /// states, token shifts, the attention's window, memory, the engine's last inputs, positions.
     pub fn save_state(&self, out: &mut Vec<f32>) {
         out.push(if self.fresh { 1.0 } else { 0.0 });
         for block in &self.blocks {
@@ -139,6 +168,7 @@ impl Replica {
         }
         if let Some(rcsm) = &self.rcsm {
             out.extend_from_slice(&rcsm.memory_carry);
+            out.extend_from_slice(&rcsm.past);
         }
         self.scratch.attention.save(out);
     }
@@ -149,7 +179,7 @@ impl Replica {
         for block in &self.blocks {
             block.carried(|piece| blocks += piece.len());
         }
-        let memory = self.rcsm.as_ref().map_or(0, |r| r.memory_carry.len());
+        let memory = self.rcsm.as_ref().map_or(0, |r| r.memory_carry.len() + r.past.len());
         1 + blocks + memory + self.scratch.attention.saved_len()
     }
 
@@ -176,8 +206,14 @@ impl Replica {
         }
         if let Some(rcsm) = &mut self.rcsm {
             take(&mut rcsm.memory_carry);
+            take(&mut rcsm.past);
         }
         self.scratch.attention.load(&state[at..]);
+    }
+
+    /// The micro-batch, to be filled.
+    pub fn rows(&mut self) -> Rows<'_> {
+        Rows { ids: &mut self.ids, targets: &mut self.targets, facts: &mut self.facts, depths: &mut self.depths }
     }
 
     /// Says what keys and values are rounded to from now on.
@@ -196,21 +232,34 @@ impl Replica {
             *reset = model.config.eot == Some(id as u32) || (self.fresh && i < self.shape.sequences);
         }
         self.fresh = false;
-        let (k, scratch, reset) = (model.kernels, &mut self.scratch, &self.reset);
-        scratch.profile.start();
-        scratch.attention.begin(reset, exact);
+        self.scratch.profile.start();
+        self.scratch.attention.begin(&self.reset, exact);
         model.embed.embed(&self.ids, &mut self.x[0]);
-        scratch.profile.lap(Part::Head);
-        let mut at = 0;
-        for (block, weights) in self.blocks.iter_mut().zip(&model.blocks) {
-            let points = neighbours(&mut self.x, at);
-            block.forward(k, weights, params, options.routing, points, reset, scratch);
-            at += 2;
-        }
-        self.routing_loss = self.blocks.iter().map(Block::routing_loss).sum();
+        self.scratch.profile.lap(Part::Head);
+        let (after, layers) = (self.engine_after(model), self.blocks.len());
+        self.run_blocks(model, params, options.routing, 0..after);
         if let (Some(rcsm), Some(w), Some(spans)) = (&mut self.rcsm, &model.rcsm, &model.rcsm_spans) {
-            let [x, y] = neighbours(&mut self.x, at);
-            rcsm.forward(k, w, params, spans, x, y, reset, options.passes, options.memory_writes, scratch);
+            let [x, y] = neighbours(&mut self.x, 2 * after);
+            let (reset, scratch) = (&self.reset, &mut self.scratch);
+            rcsm.forward(model.kernels, w, params, spans, x, y, reset, options.passes, &self.depths, scratch);
+        }
+        self.run_blocks(model, params, options.routing, after..layers);
+        self.routing_loss = self.blocks.iter().map(Block::routing_loss).sum();
+    }
+
+    /// Blocks before the engine; all of them where there is none.
+    fn engine_after(&self, model: &PackedModel) -> usize {
+        model.config.rcsm.map_or(self.blocks.len(), |c| c.after as usize)
+    }
+
+    /// Takes the residual stream through some blocks. The engine lies between two points of it, behind the blocks before
+    /// it.
+    fn run_blocks(&mut self, model: &PackedModel, params: &[f32], routing: Routing, range: Range<usize>) {
+        let after = self.engine_after(model);
+        for i in range {
+            let points = neighbours(&mut self.x, point_of(i, after));
+            let block = &mut self.blocks[i];
+            block.forward(model.kernels, &model.blocks[i], params, routing, points, &self.reset, &mut self.scratch);
         }
     }
 
@@ -222,6 +271,19 @@ impl Replica {
         });
     }
 
+    /// Counts the answers by facts and depth, after the head's pass over them.
+    fn count_answers(&mut self, model: &PackedModel) {
+        self.answers = Answers::default();
+        let depths = model.config.rcsm.map(|c| c.depths);
+        for (i, &facts) in self.facts.iter().enumerate().filter(|(i, f)| **f > 0 && self.targets[*i] != IGNORE) {
+            let passes = self.rcsm.as_ref().map_or(1, |rcsm| rcsm.row_passes[i]);
+            let depth = depths.and_then(|depths| depths.iter().position(|&d| d == passes)).unwrap_or(0);
+            let facts = usize::from(facts.min(MOST_FACTS as u8)) - 1;
+            self.answers.total[facts][depth] += 1;
+            self.answers.right[facts][depth] += u32::from(self.head.right[i]);
+        }
+    }
+
     /// How often every operation was chosen by the last forward; empty without RCSM.
     pub fn op_counts(&self) -> &[u32] {
         self.rcsm.as_ref().map_or(&[], |r| &r.op_counts)
@@ -229,27 +291,68 @@ impl Replica {
 
     /// Forward and backward of the micro-batch in `self.ids` and `self.targets`: adds to `self.grads`, sets `self.nats`.
     pub fn forward_backward(&mut self, model: &PackedModel, params: &[f32], losses: Losses, scale: LossScale) {
-        let (passes, memory_writes) = (losses.passes, losses.memory_writes);
-        self.forward(model, params, ForwardOptions { passes, memory_writes, routing: Routing::TopShare }, false);
+        self.forward(model, params, ForwardOptions { passes: losses.passes, routing: Routing::TopShare }, false);
         self.count();
+        let after = self.engine_after(model);
         let Self { blocks, rcsm, head, x, dx, scratch, reset, grads, .. } = self;
         let k = model.kernels;
-        let mut at = x.len() - 1;
+        let last = &x[x.len() - 1];
         let spans = (model.norm_span.clone(), model.embed_span.clone());
-        self.nats =
-            head.forward_backward(k, &model.embed, params, spans, &x[at], &self.targets, scale, dx, grads, scratch);
+        let goals = (&self.targets[..], &self.facts[..]);
+        self.nats = head.forward_backward(k, &model.embed, params, spans, last, goals, scale, dx, grads, scratch);
         scratch.profile.lap(Part::Head);
-        if let (Some(rcsm), Some(w), Some(spans)) = (rcsm, &model.rcsm, &model.rcsm_spans) {
-            at -= 1;
-            rcsm.backward(k, w, params, spans, &x[at], dx, grads, reset, losses, scratch);
-        }
-        for (block, weights) in blocks.iter_mut().zip(&model.blocks).rev() {
-            let points = [&x[at - 2][..], &x[at - 1], &x[at]];
-            block.backward(k, weights, params, scale, points, dx, grads, reset, scratch);
-            at -= 2;
+        for i in (0..blocks.len()).rev() {
+            if let (Some(rcsm), Some(w), Some(spans)) = (&mut *rcsm, &model.rcsm, &model.rcsm_spans)
+                && i + 1 == after
+            {
+                rcsm.backward(k, w, params, spans, &x[2 * after], dx, grads, reset, losses, scratch);
+            }
+            let at = point_of(i, after);
+            let points = [&x[at][..], &x[at + 1], &x[at + 2]];
+            blocks[i].backward(k, &model.blocks[i], params, scale, points, dx, grads, reset, scratch);
         }
         model.embed.embed_backward(&self.ids, dx, &mut grads[model.embed_span.clone()]);
         scratch.profile.lap(Part::Head);
+        self.count_answers(model);
+    }
+
+    /// What every depth makes of the batch: nats of every row at each of the three depths, as evaluation computes them,
+    /// in `out` (M); 0 where there is no target. Leaves the state that the deepest leaves. `false` without an engine.
+    pub fn depth_nats(&mut self, model: &PackedModel, params: &[f32], out: &mut Vec<[f32; 3]>) -> bool {
+        let Some(depths) = model.config.rcsm.map(|c| c.depths) else { return false };
+        let routing = Routing::PositiveLogit;
+        let mut before = Vec::with_capacity(self.state_len());
+        self.save_state(&mut before);
+        self.score(model, params, ForwardOptions { passes: Passes::Fixed(depths[2] as usize), routing }, |_, _| {});
+        let mut behind = Vec::with_capacity(self.state_len());
+        self.save_state(&mut behind);
+        out.clear();
+        out.extend(self.head.row_nats.iter().map(|&nats| [0.0, 0.0, nats]));
+        let (after, layers) = (self.engine_after(model), self.blocks.len());
+        for (choice, &passes) in depths[..2].iter().enumerate() {
+            // only the blocks behind the engine see a difference
+            self.load_state(&before);
+            self.fresh = false;
+            self.scratch.attention.begin(&self.reset, true);
+            if let (Some(rcsm), Some(w), Some(spans)) = (&mut self.rcsm, &model.rcsm, &model.rcsm_spans) {
+                let [x, y] = neighbours(&mut self.x, 2 * after);
+                rcsm.output_at(model.kernels, w, params, spans, passes as usize, x, y, &mut self.scratch);
+            }
+            self.run_blocks(model, params, routing, after..layers);
+            self.score_head(model, params, |_, _| {});
+            for (row, &nats) in out.iter_mut().zip(&self.head.row_nats) {
+                row[choice] = nats;
+            }
+        }
+        self.load_state(&behind);
+        true
+    }
+
+    /// After [`Self::depth_nats`]: what the choice behind `passes` passes looks at, of row `i`, (R).
+    pub fn choice_input(&self, passes: usize, i: usize, out: &mut [f32]) {
+        if let Some(rcsm) = &self.rcsm {
+            rcsm.choice_input(passes, i, out);
+        }
     }
 
     /// Forward alone, with the head in f32 and attention in core's order: sets `self.nats`; `visit` sees (row, logits)
@@ -263,11 +366,21 @@ impl Replica {
     ) {
         self.forward(model, params, options, true);
         self.count();
+        self.score_head(model, params, visit);
+    }
+
+    /// The head over the end of the residual stream, in f32.
+    fn score_head(&mut self, model: &PackedModel, params: &[f32], visit: impl FnMut(usize, &[f32])) {
         let Some(x) = self.x.last() else { return };
         let (head, scratch) = (&mut self.head, &mut self.scratch);
         let norm = model.norm_span.clone();
         self.nats = head.score(model.kernels, &model.embed, params, norm, x, &self.targets, scratch, visit);
     }
+}
+
+/// Which point of the residual stream block `i` begins at, the engine behind block `after - 1`.
+fn point_of(i: usize, after: usize) -> usize {
+    2 * i + usize::from(i >= after)
 }
 
 /// Points of the residual stream from `i` on.

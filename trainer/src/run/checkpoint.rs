@@ -1,8 +1,8 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file.
 //!
 //! A file holds the model's tensors under their names, the optimiser's under `adam.m.<name>`, `adam.v.<name>` or
-//! `muon.m.<name>`, the recurrent state of every lane as `lanes`, the tokenizer's tables as the bytes
-//! `tokenizer`, and as metadata the model's `config` and the run's `state`, both JSON. It is written under a
+//! `muon.m.<name>`, the recurrent state of every lane as `lanes`, the stories that phase 4 kept
+//! as `generated` (tokens, an end-of-story token after each story), the tokenizer's tables as the bytes `tokenizer`, and as metadata the model's `config` and the run's `state`, both JSON. It is written under a
 //! temporary name, synced and renamed, so a name ending in `.safetensors` is always a whole file; the last two
 //! are kept, so that even a file damaged later costs one interval only.
 
@@ -18,12 +18,15 @@ use serde_json::{Map, Value, json};
 use crate::data::atomic;
 use crate::nn::{Layout, Params};
 use crate::optim::Optimiser;
+use crate::run::answers::AnswerRates;
+use crate::run::levels::FactLevels;
+use crate::run::phases;
 use crate::run::settings::Settings;
 
 /// Files kept in a run's directory.
 const KEPT: usize = 2;
 /// Version of the metadata's meaning.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What can go wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +58,21 @@ pub struct State {
     pub tokens: u64,
     /// Where the data stream stands, as the data module wrote it.
     pub cursor: Value,
+    /// Facts that reasoning stories' questions may need so far.
+    pub levels: FactLevels,
+    /// Answers in training of late.
+    pub answers: AnswerRates,
+    /// What each phase bought so far.
+    #[serde(default)]
+    pub phases: phases::Log,
     pub settings: Settings,
 }
 
 impl State {
-    /// The state of a run at `step`.
+    /// The state of a run at `step` that has seen no answers and no phases.
     pub fn new(step: u64, updates: u64, elapsed: f64, tokens: u64, cursor: Value, settings: Settings) -> Self {
-        Self { format: FORMAT, step, updates, elapsed, tokens, cursor, settings }
+        let (levels, answers, phases) = (FactLevels::new(), AnswerRates::default(), phases::Log::default());
+        Self { format: FORMAT, step, updates, elapsed, tokens, cursor, levels, answers, phases, settings }
     }
 }
 
@@ -73,6 +84,8 @@ pub struct Snapshot<'a> {
     pub params: &'a Params,
     pub optimiser: &'a Optimiser,
     pub lanes: &'a [f32],
+    /// Stories of the model's own, an end-of-story token after each.
+    pub generated: &'a [u16],
 }
 
 /// A checkpoint in memory.
@@ -86,6 +99,8 @@ pub struct Checkpoint {
     pub params: Params,
     /// Carried recurrent state of every lane.
     pub lanes: Vec<f32>,
+    /// Stories of the model's own, an end-of-story token after each.
+    pub generated: Vec<u16>,
     /// The optimiser's tensors by name.
     moments: std::collections::HashMap<String, Vec<f32>>,
 }
@@ -109,6 +124,13 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
     let facts = metadata.metadata().as_ref();
     let fact = |key: &str| facts.and_then(|m| m.get(key));
+    // first of all, for another format's parts mean nothing here
+    let format = fact("state").and_then(|text| Some(serde_json::from_str::<Value>(text).ok()?.get("format")?.clone()));
+    if let Some(format) = format.filter(|format| *format != FORMAT) {
+        let reason =
+            format!("its format is {format}, this trainer writes {FORMAT}: train anew, or use the trainer it is of");
+        return Err(foreign(path, reason));
+    }
     let config = fact("config").ok_or_else(|| foreign(path, "its metadata has no `config`"))?;
     let config: ModelConfig =
         serde_json::from_str(config).map_err(|e| foreign(path, format!("its `config` is not understood: {e}")))?;
@@ -118,11 +140,6 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
         }
         None => None,
     };
-    if let Some(state) = &state
-        && state.format != FORMAT
-    {
-        return Err(foreign(path, format!("its format is {}, this trainer writes {FORMAT}", state.format)));
-    }
     let layout = Layout::new(&config);
     let mut params = Params { data: vec![0.0; layout.len], layout };
     for t in &params.layout.tensors {
@@ -147,6 +164,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
         state,
         tokenizer: bytes_of("tokenizer"),
         lanes: floats_of(&bytes_of("lanes")),
+        generated: bytes_of("generated").chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect(),
         moments: moments.map(|(name, view)| (name.to_string(), floats_of(view.data()))).collect(),
         params,
     })
@@ -186,6 +204,7 @@ pub fn write_to(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
         declare(&name, "F32", &shape, shape.iter().product::<usize>() * 4);
     }
     declare("lanes", "F32", &[snapshot.lanes.len()], snapshot.lanes.len() * 4);
+    declare("generated", "U16", &[snapshot.generated.len()], snapshot.generated.len() * 2);
     declare("tokenizer", "U8", &[snapshot.tokenizer.len()], snapshot.tokenizer.len());
 
     let mut header = Value::Object(header).to_string();
@@ -198,6 +217,7 @@ pub fn write_to(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
     write_floats(out, &snapshot.params.data)?;
     snapshot.optimiser.each_state(|_, _, values| write_floats(out, values))?;
     write_floats(out, snapshot.lanes)?;
+    snapshot.generated.iter().try_for_each(|token| out.write_all(&token.to_le_bytes()))?;
     out.write_all(snapshot.tokenizer)
 }
 
@@ -264,7 +284,7 @@ pub fn remove_temporaries(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for path in entries.filter_map(|e| Some(e.ok()?.path())) {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if name.starts_with(".step-") && name.ends_with(".tmp") {
+        if (name.starts_with(".step-") || name.starts_with(".phase-4-")) && name.ends_with(".tmp") {
             let _ = fs::remove_file(path);
         }
     }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::DepthShares;
+
 /// When a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -29,13 +31,14 @@ pub enum Shape {
     Linear,
 }
 
-/// Passes the training step takes through the RCSM engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Passes {
-    /// This many at every token.
-    Fixed(u8),
-    /// All depths, blended by a Gumbel-softmax.
-    Adaptive,
+/// How the reasoning loop's depths are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DepthTraining {
+    /// Each story at a depth drawn for it; when to go deeper is fitted afterwards.
+    Forced,
+    /// All depths at every token, blended by a Gumbel-softmax that learns the choice.
+    Blend,
 }
 
 /// One row of the table.
@@ -46,12 +49,17 @@ pub struct Phase {
     pub until: f64,
     /// Share of the stories used, easiest first.
     pub pool: f32,
-    pub passes: Passes,
-    /// Whether the memory is written.
-    pub memory_writes: bool,
-    /// Whether the losses on operation balance and on passes count.
+    /// Whether the model tells stories that join those it trains on.
+    pub amplify: bool,
+    /// Whether the loss on operation balance counts.
     pub balance: bool,
-    pub pass_cost: bool,
+    /// Of reasoning stories: the most facts that questions may need once those of fewer are answered, filler sentences
+    /// and distractors.
+    pub facts: u8,
+    pub filler: u16,
+    pub distractors: u8,
+    /// How often each depth is drawn.
+    pub shares: DepthShares,
 }
 
 /// The learning rate and loss weights that the phases switch on.
@@ -69,9 +77,8 @@ pub struct Schedule {
     pub cooldown: f64,
     /// Weight of the operation balance loss.
     pub balance: f32,
-    /// Loss per mean pass.
-    pub pass_cost: f32,
-    /// Gumbel-softmax temperature where adaptive depth begins, and from the end of that phase on.
+    pub depth_training: DepthTraining,
+    /// Blended depths: Gumbel-softmax temperature at the start, and from [`ANNEALED`] on.
     pub tau: (f32, f32),
 }
 
@@ -82,37 +89,44 @@ pub struct Point {
     pub phase: usize,
     pub lr: f32,
     pub pool: f32,
-    pub passes: Passes,
-    /// Temperature; meaningful where `passes` is adaptive.
+    /// Temperature, where depths are blended.
     pub tau: f32,
-    pub memory_writes: bool,
     pub balance: f32,
-    pub pass_cost: f32,
+    /// Facts of reasoning stories' questions: those allowed from the start of the phase, and the most.
+    pub facts: (u8, u8),
+    pub filler: u16,
+    pub distractors: u8,
+    pub shares: DepthShares,
 }
 
-/// The four phases of DESIGN section 4. The fourth trains like the third until generate-and-select joins it.
-pub fn four_phases() -> Vec<Phase> {
-    let phase = |name: &str, until, pool, passes, memory_writes, balance, pass_cost| Phase {
+/// Share of the run after which the temperature of blended depths is held.
+const ANNEALED: f64 = 0.85;
+
+/// The four phases of DESIGN section 4. The fourth trains like the third, on stories of the model's own too.
+pub fn four_phases(shares: DepthShares) -> Vec<Phase> {
+    let phase = |name: &str, until, pool, balance, amplify, (facts, filler, distractors)| Phase {
         name: name.into(),
         until,
         pool,
-        passes,
-        memory_writes,
+        amplify,
         balance,
-        pass_cost,
+        facts,
+        filler,
+        distractors,
+        shares,
     };
     vec![
-        phase("foundation", 0.15, 0.3, Passes::Fixed(1), false, false, false),
-        phase("operations", 0.50, 0.75, Passes::Fixed(3), false, true, false),
-        phase("memory", 0.85, 1.0, Passes::Adaptive, true, true, true),
-        phase("amplification", 1.0, 1.0, Passes::Adaptive, true, true, true),
+        phase("foundation", 0.15, 0.3, false, false, (1, 2, 1)),
+        phase("operations", 0.50, 0.75, true, false, (2, 4, 2)),
+        phase("reasoning", 0.85, 1.0, true, false, (3, 8, 3)),
+        phase("amplification", 1.0, 1.0, true, true, (3, 8, 3)),
     ]
 }
 
-/// One phase: all stories, adaptive depth and memory from the first step (`--no-curriculum`).
-pub fn one_phase() -> Vec<Phase> {
-    let last = four_phases().pop().expect("four phases");
-    vec![Phase { name: "everything".into(), ..last }]
+/// One phase: all stories from the first step, whatever facts they need (`--no-curriculum`).
+pub fn one_phase(shares: DepthShares) -> Vec<Phase> {
+    let last = four_phases(shares).pop().expect("four phases");
+    vec![Phase { name: "everything".into(), amplify: false, ..last }]
 }
 
 impl Schedule {
@@ -126,11 +140,12 @@ impl Schedule {
             phase: index,
             lr: self.lr * self.lr_share(progress) as f32,
             pool: phase.pool,
-            passes: phase.passes,
-            tau: self.tau_at(progress),
-            memory_writes: phase.memory_writes,
+            tau: self.tau.0 + (self.tau.1 - self.tau.0) * (progress / ANNEALED).min(1.0) as f32,
             balance: if phase.balance { self.balance } else { 0.0 },
-            pass_cost: if phase.pass_cost { self.pass_cost } else { 0.0 },
+            facts: (self.phases[index.saturating_sub(1)].facts, phase.facts),
+            filler: phase.filler,
+            distractors: phase.distractors,
+            shares: phase.shares,
         }
     }
 
@@ -148,14 +163,6 @@ impl Schedule {
             Shape::Linear => after,
         };
         floor + (1.0 - floor) * high
-    }
-
-    /// Annealed in a straight line over the first adaptive phase, then held.
-    fn tau_at(&self, progress: f64) -> f32 {
-        let Some(first) = self.phases.iter().position(|p| p.passes == Passes::Adaptive) else { return self.tau.0 };
-        let from = if first == 0 { 0.0 } else { self.phases[first - 1].until };
-        let share = ((progress - from) / (self.phases[first].until - from)).clamp(0.0, 1.0) as f32;
-        self.tau.0 + (self.tau.1 - self.tau.0) * share
     }
 }
 
@@ -208,16 +215,18 @@ impl Clock {
 mod tests {
     use super::*;
 
+    const SHARES: DepthShares = DepthShares { plain: [0.7, 0.2, 0.1], reasoning: [0.2, 0.4, 0.4] };
+
     fn schedule(shape: Shape) -> Schedule {
         Schedule {
-            phases: four_phases(),
+            phases: four_phases(SHARES),
             shape,
             lr: 2.0,
             lr_floor: 0.0,
             warmup: 0.1,
             cooldown: 0.4,
             balance: 0.01,
-            pass_cost: 0.002,
+            depth_training: DepthTraining::Blend,
             tau: (1.0, 0.3),
         }
     }
@@ -226,19 +235,20 @@ mod tests {
     fn phases_follow_the_design_table() {
         let s = schedule(Shape::Cosine);
         let rows = [
-            (0.0, 0, 0.3, Passes::Fixed(1), false, 0.0, 0.0),
-            (0.149, 0, 0.3, Passes::Fixed(1), false, 0.0, 0.0),
-            (0.15, 1, 0.75, Passes::Fixed(3), false, 0.01, 0.0),
-            (0.499, 1, 0.75, Passes::Fixed(3), false, 0.01, 0.0),
-            (0.5, 2, 1.0, Passes::Adaptive, true, 0.01, 0.002),
-            (0.85, 3, 1.0, Passes::Adaptive, true, 0.01, 0.002),
-            (1.0, 3, 1.0, Passes::Adaptive, true, 0.01, 0.002),
-            (7.0, 3, 1.0, Passes::Adaptive, true, 0.01, 0.002),
+            (0.0, 0, 0.3, 0.0, (1, 1), 2, 1),
+            (0.149, 0, 0.3, 0.0, (1, 1), 2, 1),
+            (0.15, 1, 0.75, 0.01, (1, 2), 4, 2),
+            (0.499, 1, 0.75, 0.01, (1, 2), 4, 2),
+            (0.5, 2, 1.0, 0.01, (2, 3), 8, 3),
+            (0.85, 3, 1.0, 0.01, (3, 3), 8, 3),
+            (1.0, 3, 1.0, 0.01, (3, 3), 8, 3),
+            (7.0, 3, 1.0, 0.01, (3, 3), 8, 3),
         ];
-        for (progress, phase, pool, passes, writes, balance, cost) in rows {
+        for (progress, phase, pool, balance, facts, filler, distractors) in rows {
             let p = s.at(progress);
-            let got = (p.phase, p.pool, p.passes, p.memory_writes, p.balance, p.pass_cost);
-            assert_eq!(got, (phase, pool, passes, writes, balance, cost), "at {progress}");
+            let got = (p.phase, p.pool, p.balance, p.facts, p.filler, p.distractors);
+            assert_eq!(got, (phase, pool, balance, facts, filler, distractors), "at {progress}");
+            assert_eq!(p.shares, SHARES, "all depths live from the first step");
         }
     }
 
@@ -262,10 +272,10 @@ mod tests {
     }
 
     #[test]
-    fn temperature_anneals_over_the_first_adaptive_phase_and_is_held() {
+    fn temperature_anneals_and_is_held() {
         let s = schedule(Shape::Linear);
-        assert_eq!(s.at(0.5).tau, 1.0);
-        assert!((s.at(0.675).tau - 0.65).abs() < 1e-6);
+        assert_eq!(s.at(0.0).tau, 1.0);
+        assert!((s.at(0.425).tau - 0.65).abs() < 1e-6);
         assert!((s.at(0.85).tau - 0.3).abs() < 1e-6);
         assert!((s.at(1.0).tau - 0.3).abs() < 1e-6);
     }
@@ -281,9 +291,8 @@ mod tests {
 
     #[test]
     fn one_phase_uses_everything_from_the_start() {
-        let s = Schedule { phases: one_phase(), ..schedule(Shape::Linear) };
+        let s = Schedule { phases: one_phase(SHARES), ..schedule(Shape::Linear) };
         let p = s.at(0.0);
-        assert_eq!((p.phase, p.pool, p.passes, p.memory_writes), (0, 1.0, Passes::Adaptive, true));
-        assert!((s.at(1.0).tau - 0.3).abs() < 1e-6);
+        assert_eq!((p.phase, p.pool, p.facts), (0, 1.0, (3, 3)));
     }
 }

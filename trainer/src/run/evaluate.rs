@@ -8,6 +8,7 @@ use flashlm_core::text;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::data::marks;
 use crate::nn::Story;
 use crate::run::args::{DepthArg, EvalArgs};
 use crate::run::packed::{self, Blob};
@@ -30,6 +31,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let blob = packed::load(&args.model)?;
     let text = std::fs::read(&args.data).with_context(|| args.data.display().to_string())?;
     let started = std::time::Instant::now();
+    let text = marks::clean_file(&text, &args.data)?;
     let score = score_file(&blob, &text, args.depth)?;
     let report = Report {
         model: &args.model,
@@ -49,7 +51,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Scores every byte of `file`, separators included, each story from the reset state (DESIGN section 5).
+/// Scores every byte of `file`, which holds no marks of answers, separators included, each story from the reset state (DESIGN section 5).
 pub fn score_file(blob: &Blob, file: &[u8], depth: DepthArg) -> anyhow::Result<Score> {
     let model = blob.model()?;
     let tokenizer = *model.tokenizer().context("the model carries no tokenizer to encode text with")?;

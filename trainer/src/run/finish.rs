@@ -8,20 +8,24 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::nn::Story;
+use crate::nn::{Calibration, Story};
+use crate::run::amplify::guard;
 use crate::run::args::DepthArg;
 use crate::run::checkpoint;
 use crate::run::evaluate::score_stories;
 use crate::run::metrics::EvalRecord;
 use crate::run::packed::Blob;
+use crate::run::phases;
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
-use crate::run::train::save;
+use crate::run::train::{calibrate, save};
 use crate::run::{interrupt, metrics::Record};
 
 /// The most the packed model's bits per byte may differ from the trainer's (DESIGN section 5).
 const PACKED_TOLERANCE: f64 = 0.002;
 
+/// Batches that the choice of depth is fitted to at the end, at the most.
+const CALIBRATION_BATCHES: usize = 32;
 /// Stories scored between two looks at Ctrl-C.
 const AT_A_TIME: usize = 256;
 
@@ -40,9 +44,36 @@ struct Results<'a> {
     tokens_per_second: f64,
     /// Of the whole held-out text; absent where that was not measured.
     held_out: Option<HeldOut>,
+    /// Right answers among the last training steps, by the facts they need (1 to 4 or more) and depth; null for none.
+    answers: [[Option<f64>; 3]; 4],
+    /// Facts that the hardest questions of reasoning stories needed at the end.
+    most_facts: u8,
+    /// What the choice of depth was found to be worth; absent where it was not fitted.
+    calibration: Option<Depths>,
     /// The evaluations on the way, on the first part of the held-out text.
     curve: &'a [EvalRecord],
+    /// What each phase bought, and what phase 4 did.
+    phases: &'a phases::Log,
     settings: Value,
+}
+
+/// A fitted choice of depth, on training text.
+#[derive(Serialize)]
+struct Depths {
+    tokens: u64,
+    /// Mean loss at each depth, and as chosen [nats a token].
+    depth_nats: [f64; 3],
+    chosen_nats: f64,
+    /// Share of the tokens sent on after the first and after the second depth, and those for which that pays.
+    deeper: [f64; 2],
+    pays: [f64; 2],
+}
+
+impl Depths {
+    fn of(found: Calibration) -> Self {
+        let Calibration { tokens, depth_nats, chosen_nats, deeper, pays, .. } = found;
+        Self { tokens, depth_nats, chosen_nats, deeper, pays }
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -70,11 +101,16 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     // what follows is no training
     let elapsed = run.clock.elapsed().as_secs_f64();
     let point = run.point();
+    // nothing is read any more: what this opens is nobody's news
     run.enter(&point);
+    if complete && phases::close(run, progress) {
+        run.saved = None;
+    }
     let path = run.out.join("results.json");
     let before = if complete && run.saved == Some(run.step) { measured_before(&path, run) } else { None };
     run.final_bpc = before.as_ref().map(|h| h.bpc);
-    let saved = run.saved == Some(run.step) || save(run, progress);
+    let calibration = if complete && before.is_none() { calibrate(run, progress, CALIBRATION_BATCHES) } else { None };
+    let saved = run.saved == Some(run.step) && calibration.is_none() || save(run, progress);
     let flm = run.out.join("model.flm");
     let export = |run: &Run| -> anyhow::Result<Blob> {
         let blob = run.pack()?;
@@ -86,6 +122,9 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         let newest = run.out.join(checkpoint::file_name(run.step));
         let alias = run.out.join("model.safetensors");
         link(&newest, &alias).with_context(|| alias.display().to_string())?;
+    }
+    if complete && saved {
+        guard::remove_copy(&run.out);
     }
     if before.is_some() {
         progress.line(&format!("finished earlier, after {} steps: {} stands", run.step, path.display()));
@@ -105,11 +144,16 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         elapsed,
         tokens_per_second: run.tokens as f64 / elapsed.max(1e-9),
         held_out: held_out.clone(),
+        answers: run.answers.shares(),
+        most_facts: run.levels.open(),
+        calibration: calibration.map(Depths::of),
         curve: &run.curve,
+        phases: &run.phases,
         settings: serde_json::to_value(&run.settings)?,
     };
     let text = serde_json::to_string_pretty(&results)?;
     checkpoint::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
+    progress.line(&run.phases.to_string());
     progress.line(&format!(
         "{} after {} steps, {:.2} M tokens; model: {} ({} bytes)",
         if complete { "finished" } else { "stopped" },

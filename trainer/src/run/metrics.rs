@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::answers::AnswerCounts;
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -30,10 +32,13 @@ pub struct StepRecord {
     /// Tokens trained on so far.
     pub tokens: u64,
     pub tokens_per_second: f64,
-    /// RCSM passes per token that a hard choice would take.
+    /// RCSM passes per token: those taken, or where depths are blended those a hard choice would take.
     pub mean_passes: f64,
     /// Share of the router's probability each operation got.
     pub op_usage: Vec<f32>,
+    /// Of the answers among the step's tokens; absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<AnswerCounts>,
 }
 
 /// An evaluation on held-out stories.
@@ -128,6 +133,7 @@ mod tests {
             tokens_per_second: 1e4,
             mean_passes: 1.0,
             op_usage: vec![0.5, 0.5],
+            answers: (step > 1).then_some(AnswerCounts { right: [[1; 3]; 4], total: [[2; 3]; 4] }),
         })
     }
 

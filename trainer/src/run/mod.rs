@@ -1,5 +1,7 @@
-//! The program: arguments, the clock, the training driver, checkpoints, evaluation, generation and benches.
+//! The program: arguments, the clock, the training driver, checkpoints, evaluation, probes, generation and benches.
 
+pub mod amplify;
+pub mod answers;
 pub mod args;
 mod bench;
 pub mod checkpoint;
@@ -9,12 +11,16 @@ pub mod evaluate;
 mod finish;
 pub mod generate;
 mod interrupt;
+pub mod levels;
 pub mod metrics;
 pub mod packed;
+pub mod phases;
 mod prepare;
 pub mod preset;
+mod probe;
 mod progress;
 pub mod settings;
+pub mod smoke;
 mod streams;
 mod train;
 
@@ -25,8 +31,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         None => train::train(&cli.train),
         Some(Command::Eval(args)) => evaluate::run(args),
+        Some(Command::Probe(args)) => probe::run(args),
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Smoke(args)) => smoke::run(args),
     }
 }

@@ -8,24 +8,32 @@ use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
 
+use crate::data::reasoning::Difficulty;
 use crate::data::{self, EvaluationSet, Prepared};
 use crate::export;
 use crate::kernels::Kernels;
-use crate::nn::{BatchShape, EmbeddingMode, Engine, Params};
+use crate::nn::{BatchShape, Calibration, EmbeddingMode, Engine, Params};
 use crate::optim::{self, Optimiser, PerKind};
+use crate::run::answers::AnswerRates;
 use crate::run::args::{Resume, TrainArgs};
 use crate::run::checkpoint::{self, Checkpoint};
-use crate::run::clock::{self, Budget, Clock, Passes, Point, Schedule};
+use crate::run::clock::{self, Budget, Clock, DepthTraining, Point, Schedule};
+use crate::run::levels::{FactLevels, Opened};
 use crate::run::metrics::{EvalRecord, Metrics};
 use crate::run::packed::Blob;
+use crate::run::phases;
 use crate::run::progress::Progress;
 use crate::run::settings::{Batch, Settings, Source};
-use crate::run::streams::Streams;
+use crate::run::streams::{Choice, Lanes, Streams};
 
 /// Length of a run unless told otherwise, hours.
 pub const DEFAULT_HOURS: f64 = 2.0;
 /// Bytes of held-out text that the evaluations during a run score.
 const EVALUATION_BYTES: u64 = 100_000;
+/// The most tokens that the choice of depth is fitted to, and the nats by which a deeper depth must be better to be worth its
+/// passes.
+const CALIBRATION_TOKENS: usize = 1 << 16;
+const CALIBRATION_MARGIN: f32 = 0.02;
 /// Bytes of text a tokenizer is trained on.
 const TOKENIZER_SAMPLE: u64 = 64 << 20;
 
@@ -34,7 +42,7 @@ pub struct Run {
     pub settings: Settings,
     /// Preset, and its size, that the dimensions started from.
     pub preset: &'static str,
-    /// Dimensions, with the depth and memory writes of the phase at hand.
+    /// Dimensions, with the depth that inference takes for now.
     pub config: ModelConfig,
     pub out: PathBuf,
     /// The tokenizer's tables.
@@ -48,13 +56,19 @@ pub struct Run {
     /// The file the held-out stories are in.
     pub held_out_path: PathBuf,
     pub clock: Clock,
+    /// What each phase bought, and what phase 4 did.
+    pub phases: phases::Log,
     /// Steps taken and tokens trained on.
     pub step: u64,
     pub tokens: u64,
     /// Index of the phase reached.
     pub phase: usize,
-    /// Depth of inference in the phase at hand.
+    /// Depth of inference for now.
     pub depth: Depth,
+    /// Facts that reasoning stories' questions may need so far.
+    pub levels: FactLevels,
+    /// Answers in training of late, for the display.
+    pub answers: AnswerRates,
     pub metrics: Metrics,
     /// Evaluations so far.
     pub curve: Vec<EvalRecord>,
@@ -91,13 +105,23 @@ pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
     };
     let (all, ternary) = params.layout.counts();
     let mut optimiser = Optimiser::new(kernels, &params.layout, settings.optimiser);
-    let mut streams = Streams::new(train, curriculum, batch.threads, batch.sequences, settings.seed);
+    let mut streams = Streams::new(
+        train,
+        curriculum,
+        tokenizer.clone(),
+        &settings.source.mix,
+        Lanes { replicas: batch.threads, sequences: batch.sequences, seed: settings.seed },
+    )?;
     let shape = BatchShape {
         threads: batch.threads,
         sequences: batch.sequences,
         tokens: batch.tokens,
         accumulate: batch.accumulate,
     };
+    let depth = inference_depth(&config, &settings, checkpoint.as_ref());
+    if let Some(rcsm) = &mut config.rcsm {
+        rcsm.default_depth = depth;
+    }
     let mut engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
     progress.line(&format!(
         "{preset}: {:.2} M parameters, {:.0} % ternary; {} threads x {} sequences x {} tokens x {}; {} kernels",
@@ -128,8 +152,11 @@ pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
         held_out_path: valid_path,
         step: state.step,
         tokens: state.tokens,
+        phases: state.phases,
         phase: 0,
-        depth: Depth::Fixed(1),
+        depth,
+        levels: state.levels,
+        answers: state.answers,
         metrics,
         curve,
         final_bpc: None,
@@ -140,19 +167,47 @@ pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
 }
 
 impl Run {
-    /// Makes `point`'s phase the current one: its stories, and its depth and memory for inference.
-    pub fn enter(&mut self, point: &Point) {
-        self.streams.set_pool(point.pool);
+    /// Makes `point`'s phase the current one and says what stories are read in it; returns what that opened.
+    pub fn enter(&mut self, point: &Point) -> Option<Opened> {
         self.phase = point.phase;
-        if let Some(rcsm) = &mut self.config.rcsm {
-            self.depth = match point.passes {
-                Passes::Fixed(n) => Depth::Fixed(n),
-                Passes::Adaptive => Depth::Adaptive,
-            };
-            rcsm.default_depth = self.depth;
-            rcsm.memory_writes = point.memory_writes;
+        let opened = self.levels.enter(point.facts.0);
+        let facts = self.levels.open();
+        self.streams.choose(Choice {
+            pool: point.pool,
+            difficulty: Difficulty { facts, filler: point.filler, distractors: point.distractors },
+            depths: self.config.rcsm.map_or([1; 3], |rcsm| rcsm.depths),
+            shares: point.shares,
+        });
+        opened.filter(|_| self.settings.source.mix.share > 0.0)
+    }
+
+    /// Whether the choice of depth is fitted, and not trained with the model or left out.
+    pub fn calibrates(&self) -> bool {
+        self.config.rcsm.is_some() && calibrates(&self.settings)
+    }
+
+    /// Fits the choice of depth to at most so many batches of stories that training has not come to, and lets inference
+    /// choose from now on. `None` where there is no choice to fit. Neither the stream nor training's state moves.
+    pub fn calibrate(&mut self, batches: usize) -> Option<Calibration> {
+        if !self.calibrates() {
+            return None;
         }
-        self.engine.set_memory_writes(point.memory_writes);
+        let Self { engine, streams, settings, .. } = self;
+        let batch = settings.batch;
+        let enough = CALIBRATION_TOKENS.div_ceil(batch.threads * batch.sequences * batch.tokens);
+        let mut ahead = streams.ahead();
+        let found =
+            engine.calibrate(|replica, rows| ahead.fill(replica, rows), enough.min(batches), CALIBRATION_MARGIN)?;
+        self.set_depth(Depth::Adaptive);
+        Some(found)
+    }
+
+    /// The depth that inference takes from now on.
+    pub fn set_depth(&mut self, depth: Depth) {
+        self.depth = depth;
+        if let Some(rcsm) = &mut self.config.rcsm {
+            rcsm.default_depth = depth;
+        }
     }
 
     /// The phase a step at this moment would train in.
@@ -196,9 +251,29 @@ struct Standing {
     step: u64,
     tokens: u64,
     elapsed: f64,
+    levels: FactLevels,
+    answers: AnswerRates,
+    phases: phases::Log,
+}
+
+fn calibrates(settings: &Settings) -> bool {
+    settings.calibrate && settings.schedule.depth_training == DepthTraining::Forced
+}
+
+/// The depth inference takes until the choice is fitted: the deepest, unless the choice is trained with the model or a
+/// checkpoint has it fitted.
+fn inference_depth(config: &ModelConfig, settings: &Settings, checkpoint: Option<&Checkpoint>) -> Depth {
+    let fitted = checkpoint.and_then(|c| c.config.rcsm).is_some_and(|rcsm| rcsm.default_depth == Depth::Adaptive);
+    match (config.rcsm, settings.schedule.depth_training) {
+        (None, _) => Depth::Fixed(1),
+        (Some(_), DepthTraining::Blend) => Depth::Adaptive,
+        (Some(_), DepthTraining::Forced) if fitted && settings.calibrate => Depth::Adaptive,
+        (Some(rcsm), DepthTraining::Forced) => Depth::Fixed(rcsm.depths[2]),
+    }
 }
 
 fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
+    let phases = if args.no_curriculum { clock::one_phase } else { clock::four_phases };
     let floats = PerKind { ternary: args.weight_decay, embedding: 0.0, float: 0.0 };
     Settings {
         seed: args.seed,
@@ -210,8 +285,9 @@ fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
             accumulate: args.accumulate as usize,
         },
         source: Source {
-            train: args.data.clone().unwrap_or_else(|| "builtin".into()),
-            valid: args.valid.as_ref().map(|p| p.display().to_string()),
+            train: args.data.source(),
+            valid: args.data.valid.as_ref().map(|p| p.display().to_string()),
+            mix: args.data.mix(),
         },
         optimiser: optim::Settings {
             kind: args.optimiser,
@@ -225,17 +301,20 @@ fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
             ..optim::Settings::default()
         },
         schedule: Schedule {
-            phases: if args.no_curriculum { clock::one_phase() } else { clock::four_phases() },
+            phases: phases(args.reasoning.shares()),
             shape: args.schedule,
             lr: args.lr,
             lr_floor: args.lr_floor,
             warmup: args.warmup,
             cooldown: args.cooldown,
-            balance: args.balance,
-            pass_cost: args.pass_cost,
-            tau: (args.tau, args.tau_end),
+            balance: args.reasoning.balance,
+            depth_training: args.reasoning.depth_training,
+            tau: (args.reasoning.tau, args.reasoning.tau_end),
         },
+        answer_weight: args.reasoning.answer_weight,
+        calibrate: !args.reasoning.no_calibrate,
         z_loss: args.z_loss,
+        amplify: args.amplify.settings(),
         kernels: format!("{} {}", kernels.isa(), kernels.precision()),
     }
 }
@@ -267,12 +346,12 @@ fn find_checkpoint(
     Ok(Some(found))
 }
 
-/// Whether a checkpoint is of the model asked for. Training itself sets depth and memory writes, and a small corpus
-/// gives fewer tokens than were asked for.
+/// Whether a checkpoint is of the model asked for. Training itself sets the depth of inference, and a small corpus gives
+/// fewer tokens than were asked for.
 fn same_model(found: &ModelConfig, asked: &ModelConfig) -> bool {
     let mut found = *found;
     if let (Some(f), Some(a)) = (&mut found.rcsm, &asked.rcsm) {
-        (f.default_depth, f.memory_writes) = (a.default_depth, a.memory_writes);
+        f.default_depth = a.default_depth;
     }
     found.vocab <= asked.vocab && ModelConfig { vocab: asked.vocab, ..found } == *asked
 }
@@ -286,11 +365,12 @@ fn load_data(
 ) -> anyhow::Result<Prepared> {
     let options = data::Options {
         data: data::Source::parse(&settings.source.train)?,
-        valid: args.valid.clone().map(data::Source::Path),
+        valid: args.data.valid.clone().map(data::Source::Path),
         vocab: config.vocab as usize,
         tokenizer: checkpoint.map(|c| c.tokenizer.clone()),
+        mix: settings.source.mix.clone(),
         sample: TOKENIZER_SAMPLE,
-        cache_dir: args.cache.clone().unwrap_or_else(|| data::prepare::default_cache_dir().into()),
+        cache_dir: args.data.cache.clone().unwrap_or_else(|| data::prepare::default_cache_dir().into()),
         seed: settings.seed,
     };
     let data = options.prepare(|note| progress.line(&note))?;
@@ -318,12 +398,20 @@ fn resume(
         progress.line(&format!("  changed: {change}"));
     }
     checkpoint.restore(optimiser)?;
+    streams.stories_mut().add_tokens(&checkpoint.generated);
     let carried =
         !difference.stream_restarts && streams.restore(&state.cursor) && engine.set_states(&checkpoint.lanes).is_ok();
     if !carried {
         progress.line("  batch shape, data or seed changed: the data stream starts anew");
     }
-    Ok(Standing { step: state.step, tokens: state.tokens, elapsed: state.elapsed })
+    Ok(Standing {
+        step: state.step,
+        tokens: state.tokens,
+        elapsed: state.elapsed,
+        levels: state.levels.clone(),
+        answers: state.answers.clone(),
+        phases: state.phases.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -334,7 +422,7 @@ mod tests {
     #[test]
     fn what_training_itself_sets_does_not_make_another_model() {
         let asked = ModelConfig::SUPERNOVA;
-        let trained = RcsmConfig { default_depth: Depth::Fixed(1), memory_writes: false, ..RcsmConfig::DEFAULT };
+        let trained = RcsmConfig { default_depth: Depth::Fixed(1), ..RcsmConfig::DEFAULT };
         assert!(same_model(&ModelConfig { rcsm: Some(trained), vocab: 3000, ..asked }, &asked));
         assert!(!same_model(&ModelConfig { d_model: 128, ..asked }, &asked));
         assert!(!same_model(&ModelConfig { rcsm: None, ..asked }, &asked));

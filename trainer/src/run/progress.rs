@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use crate::run::answers::AnswerRates;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Ticks of a whole bar.
@@ -25,6 +26,8 @@ pub struct Status<'a> {
     pub bpc: Option<f64>,
     pub tokens_per_second: f64,
     pub mean_passes: f64,
+    /// Answers in training of late.
+    pub answers: &'a AnswerRates,
     pub left: Option<Duration>,
 }
 
@@ -36,6 +39,10 @@ impl std::fmt::Display for Status<'_> {
             None => write!(f, "held-out - bpc | ")?,
         }
         write!(f, "{:.0} tokens/s | {:.2} passes", self.tokens_per_second, self.mean_passes)?;
+        let answers = self.answers.to_string();
+        if !answers.is_empty() {
+            write!(f, " | {answers}")?;
+        }
         match self.left {
             Some(left) => write!(f, " | {} left", clock_time(left)),
             None => Ok(()),
@@ -114,9 +121,14 @@ impl Default for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::Answers;
 
     #[test]
     fn a_line_carries_every_figure_with_its_unit() {
+        let mut counts = Answers::default();
+        (counts.right[1], counts.total[1]) = ([1, 3, 4], [4; 3]);
+        let mut answers = AnswerRates::default();
+        answers.add(&counts);
         let status = Status {
             progress: 0.5,
             phase: "memory",
@@ -125,9 +137,11 @@ mod tests {
             bpc: Some(0.87654),
             tokens_per_second: 12345.6,
             mean_passes: 2.5,
+            answers: &answers,
             left: Some(Duration::from_secs(3723)),
         };
-        let want = "memory | step 120 | loss 1.234 | held-out 0.8765 bpc | 12346 tokens/s | 2.50 passes | 1:02:03 left";
+        let want = "memory | step 120 | loss 1.234 | held-out 0.8765 bpc | 12346 tokens/s | 2.50 passes | \
+                    answers 2: 25/75/100 % | 1:02:03 left";
         assert_eq!(status.to_string(), want);
         assert_eq!(clock_time(Duration::from_secs(63)), "1:03");
     }

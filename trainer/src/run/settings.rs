@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data::Mix;
 use crate::optim;
+use crate::run::amplify;
 use crate::run::clock::{Budget, Schedule};
 
 /// The shape of one optimiser step's data.
@@ -27,12 +29,14 @@ impl Batch {
 }
 
 /// Where the stories come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
     /// `--data` as given, or `builtin`.
     pub train: String,
     /// `--valid` as given; `None`: split off the training stories.
     pub valid: Option<String>,
+    /// Reasoning stories mixed in.
+    pub mix: Mix,
 }
 
 /// All settings of a run except the model's dimensions.
@@ -46,6 +50,13 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Weight of the squared log-partition loss.
     pub z_loss: f32,
+    /// How many times as much as any other token an answer's counts.
+    pub answer_weight: f32,
+    /// Whether the choice of depth is fitted at the end.
+    pub calibrate: bool,
+    /// Stories of the model's own in the phase that takes them; `None`: never.
+    #[serde(default)]
+    pub amplify: Option<amplify::settings::Settings>,
     /// Kernels the run computes with; other kernels may round the backward pass otherwise.
     pub kernels: String,
 }

@@ -1,38 +1,109 @@
 //! The data stream of a run: one lane for every sequence of every replica.
 
+use flashlm_core::Tokenizer;
+use flashlm_core::tokenizer::TokenizerError;
 use serde_json::Value;
 
-use crate::data::{Curriculum, Lane, TokenCache, lanes};
+use crate::data::reasoning::{Difficulty, Family};
+use crate::data::{Chunk, Curriculum, DataError, Deal, DepthShares, Lane, Mix, Teller, TokenCache, lanes};
+use crate::nn::Rows;
+use crate::run::amplify::stories::Amplified;
 
 /// All lanes and the stories they read.
 pub struct Streams {
-    stories: TokenCache,
-    curriculum: Curriculum,
+    library: Library,
     /// Lane `replica * sequences + b`.
     lanes: Vec<Lane>,
+}
+
+/// What lanes read, and how they choose.
+struct Library {
+    stories: Amplified<TokenCache>,
+    curriculum: Curriculum,
+    /// The tokenizer's table and kinds of reasoning stories.
+    table: Vec<u8>,
+    families: Vec<Family>,
+    seed: u64,
     sequences: usize,
-    /// Share of the stories in use, easiest first.
-    pool: f32,
+    /// Share of all tokens in reasoning stories.
+    share: f32,
+    choice: Choice,
+}
+
+/// How many lanes, and the seed of what they read.
+#[derive(Clone, Copy, Debug)]
+pub struct Lanes {
+    pub replicas: usize,
+    /// Of each replica.
+    pub sequences: usize,
+    pub seed: u64,
+}
+
+/// What the phase at hand wants to be read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// Share of the stories, easiest first.
+    pub pool: f32,
+    /// Of reasoning stories.
+    pub difficulty: Difficulty,
+    /// Passes of the three depths, and how often each is drawn.
+    pub depths: [u8; 3],
+    pub shares: DepthShares,
 }
 
 impl Streams {
-    /// Lanes at their start, for `replicas` of `sequences` each.
-    pub fn new(stories: TokenCache, curriculum: Curriculum, replicas: usize, sequences: usize, seed: u64) -> Self {
-        Self { stories, curriculum, lanes: lanes(replicas * sequences, seed), sequences, pool: 1.0 }
+    /// Lanes at their start. `table` is the tokenizer's; an error where it is none, or a family of `mix` is unknown.
+    pub fn new(
+        stories: TokenCache,
+        curriculum: Curriculum,
+        table: Vec<u8>,
+        mix: &Mix,
+        Lanes { replicas, sequences, seed }: Lanes,
+    ) -> Result<Self, DataError> {
+        Tokenizer::from_bytes(&table)?;
+        let choice = Choice {
+            pool: 1.0,
+            difficulty: Difficulty { facts: 1, filler: 0, distractors: 0 },
+            depths: [1; 3],
+            shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
+        };
+        let (families, share) = (mix.families()?, mix.share);
+        let count = stories.len();
+        let stories = Amplified::new(stories, count);
+        let library = Library { stories, curriculum, table, families, seed, sequences, share, choice };
+        Ok(Self { library, lanes: lanes(replicas * sequences, seed) })
     }
 
-    /// The share of the stories, easiest first, from each lane's next story on.
-    pub fn set_pool(&mut self, share: f32) {
-        self.pool = share;
+    /// What is read from each lane's next story on.
+    pub fn choose(&mut self, choice: Choice) {
+        self.library.choice = choice;
     }
 
-    /// The next chunk of every sequence of `replica`, time-major: row `t * sequences + b`.
-    pub fn fill(&mut self, replica: usize, ids: &mut [u16], targets: &mut [u16]) {
-        let pool = self.curriculum.pool(self.pool);
-        let lanes = &mut self.lanes[replica * self.sequences..][..self.sequences];
-        for (b, lane) in lanes.iter_mut().enumerate() {
-            lane.fill(&self.stories, pool, &mut ids[b..], &mut targets[b..], self.sequences);
-        }
+    /// The next chunk of every sequence of `replica`.
+    pub fn fill(&mut self, replica: usize, rows: Rows) {
+        self.library.fill(&mut self.lanes, replica, rows);
+    }
+
+    /// The streams as they will go on from the next story of each lane, which is read from its start; the lanes
+    /// themselves stay where they are.
+    pub fn ahead(&self) -> Ahead<'_> {
+        Ahead { library: &self.library, lanes: self.lanes.iter().map(Lane::at_its_next_story).collect() }
+    }
+
+    /// What lanes read: the given stories, and the model's own behind them.
+    pub fn stories(&self) -> &Amplified<TokenCache> {
+        &self.library.stories
+    }
+
+    /// The same, to add stories of the model's own and to [`mix`](Self::mix) them in or not.
+    pub fn stories_mut(&mut self) -> &mut Amplified<TokenCache> {
+        &mut self.library.stories
+    }
+
+    /// Makes stories of the model's own this share of the stories that lanes begin, beside reasoning stories.
+    pub fn mix(&mut self, share: f32) {
+        let Library { stories, curriculum, choice, .. } = &mut self.library;
+        stories.mix(curriculum.pool(choice.pool), share);
     }
 
     /// Where all lanes stand, for a checkpoint.
@@ -50,6 +121,40 @@ impl Streams {
                 true
             }
             _ => false,
+        }
+    }
+}
+
+/// A look at what comes next.
+pub struct Ahead<'a> {
+    library: &'a Library,
+    lanes: Vec<Lane>,
+}
+
+impl Ahead<'_> {
+    /// As [`Streams::fill`].
+    pub fn fill(&mut self, replica: usize, rows: Rows) {
+        self.library.fill(&mut self.lanes, replica, rows);
+    }
+}
+
+impl Library {
+    fn fill(&self, lanes: &mut [Lane], replica: usize, Rows { ids, targets, facts, depths }: Rows) {
+        let checked = |_: TokenizerError| unreachable!("the table was checked when the streams were made");
+        let tokenizer = Tokenizer::from_bytes(&self.table).unwrap_or_else(checked);
+        let teller = Teller::new(tokenizer, &self.families, self.seed);
+        let deal = Deal {
+            pool: self.stories.pool(self.curriculum.pool(self.choice.pool)),
+            share: self.share,
+            difficulty: self.choice.difficulty,
+            depths: self.choice.depths,
+            shares: self.choice.shares,
+        };
+        let stride = self.sequences;
+        for (b, lane) in lanes[replica * stride..][..stride].iter_mut().enumerate() {
+            let (ids, targets) = (&mut ids[b..], &mut targets[b..]);
+            let chunk = Chunk { ids, targets, facts: &mut facts[b..], depths: &mut depths[b..], stride };
+            lane.fill(&self.stories, &teller, &deal, chunk);
         }
     }
 }

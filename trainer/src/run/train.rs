@@ -4,16 +4,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::nn::{StepOptions, StepStats, Story, TrainDepth};
+use crate::nn::{Calibration, StepOptions, StepStats, Story, TrainDepth};
 use crate::optim::Outcome;
+use crate::run::answers::AnswerCounts;
 use crate::run::args::TrainArgs;
 use crate::run::checkpoint::{self, Snapshot, State};
-use crate::run::clock::{Passes, Point};
+use crate::run::clock::{DepthTraining, Point};
+use crate::run::levels::Opened;
 use crate::run::metrics::{EvalRecord, Record, StepRecord};
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
-use crate::run::{finish, generate, interrupt};
+use crate::run::settings::Settings;
+use crate::run::{finish, generate, interrupt, phases};
 
+/// Share of the run from which on evaluations fit the choice of depth.
+const CALIBRATED_FROM: f64 = 0.75;
+/// Batches they fit it to at the most: each takes a forward pass at every depth.
+const CALIBRATION_BATCHES: usize = 4;
 /// Steps in a row without a usable gradient that end the run.
 const MAX_SKIPPED: u32 = 5;
 /// Stories shown at every evaluation: how they begin, and the sampler's seed.
@@ -43,7 +50,11 @@ fn train_prepared(args: &TrainArgs, run: &mut Run, progress: &mut Progress) -> a
             break;
         }
         let point = run.settings.schedule.at(share);
-        run.enter(&point);
+        let opened = phases::enter(run, &point, share, progress)?;
+        report_opened(run, progress, opened);
+        if interrupt::requested() {
+            break;
+        }
         let (stats, grad_norm, took) = step(run, &point);
         run.step += 1;
         match grad_norm {
@@ -51,6 +62,11 @@ fn train_prepared(args: &TrainArgs, run: &mut Run, progress: &mut Progress) -> a
                 skipped = 0;
                 run.tokens += stats.tokens as u64;
                 averages.add(&stats, took);
+                run.answers.add(&stats.answers);
+                let blended = run.settings.schedule.depth_training == DepthTraining::Blend;
+                let any_depth = blended || run.config.rcsm.is_none();
+                let opened = run.levels.count(&stats.answers, point.facts.1, any_depth);
+                report_opened(run, progress, opened);
             }
             None => {
                 skipped += 1;
@@ -72,9 +88,13 @@ fn train_prepared(args: &TrainArgs, run: &mut Run, progress: &mut Progress) -> a
             bpc: run.last_bpc(),
             tokens_per_second: averages.rate,
             mean_passes: averages.passes,
+            answers: &run.answers,
             left: run.clock.left(run.step),
         });
         if timers.evaluation.is_due() {
+            if run.clock.progress(run.step) >= CALIBRATED_FROM {
+                calibrate(run, progress, CALIBRATION_BATCHES);
+            }
             evaluate(run, progress)?;
         }
         if timers.checkpoint.is_due() {
@@ -88,22 +108,16 @@ fn train_prepared(args: &TrainArgs, run: &mut Run, progress: &mut Progress) -> a
 /// Forward, backward and update. The gradient norm is `None` where a value was not finite and nothing changed.
 fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
     let started = Instant::now();
-    let depth = match point.passes {
-        Passes::Fixed(n) => TrainDepth::Fixed(n),
-        Passes::Adaptive => {
-            let noise_seed = Some(noise_seed(run.settings.seed, run.step));
-            TrainDepth::Adaptive { tau: point.tau, noise_seed }
+    let depth = match run.settings.schedule.depth_training {
+        DepthTraining::Forced => TrainDepth::Rows,
+        DepthTraining::Blend => {
+            TrainDepth::Blend { tau: point.tau, noise_seed: Some(noise_seed(run.settings.seed, run.step)) }
         }
     };
-    let options = StepOptions {
-        depth,
-        memory_writes: point.memory_writes,
-        balance: point.balance,
-        pass_cost: point.pass_cost,
-        z_loss: run.settings.z_loss,
-    };
+    let Settings { answer_weight, z_loss, .. } = run.settings;
+    let options = StepOptions { depth, balance: point.balance, answer_weight, z_loss };
     let Run { engine, streams, optimiser, .. } = run;
-    let stats = engine.step(|replica, ids, targets| streams.fill(replica, ids, targets), &options);
+    let stats = engine.step(|replica, rows| streams.fill(replica, rows), &options);
     let outcome = if stats.loss.is_finite() {
         engine.update(|params, grads, _| optimiser.update(params, grads, point.lr))
     } else {
@@ -144,10 +158,34 @@ fn record_step(
         tokens_per_second: stats.tokens as f64 / took.as_secs_f64(),
         mean_passes: stats.mean_passes,
         op_usage: run.engine.op_usage().to_vec(),
+        answers: AnswerCounts::of(&stats.answers),
     });
     if let Some(message) = run.metrics.write(&record) {
         progress.line(&message);
     }
+}
+
+/// Says that questions get harder.
+fn report_opened(run: &Run, progress: &Progress, opened: Option<Opened>) {
+    if let Some(opened) = opened {
+        progress.line(&format!("step {}: {opened}", run.step));
+    }
+}
+
+/// Fits the choice of depth, where it is to be fitted, to at most so many batches, and says what it is worth.
+pub(crate) fn calibrate(run: &mut Run, progress: &Progress, batches: usize) -> Option<Calibration> {
+    let found = run.calibrate(batches)?;
+    let [first, second, third] = found.depth_nats;
+    progress.line(&format!(
+        "step {}: choice of depth fitted on {} tokens: {first:.3}/{second:.3}/{third:.3} nats at the three depths, \
+         {:.3} as chosen; {:.1} % go on after the first, {:.1} % after the second",
+        run.step,
+        found.tokens,
+        found.chosen_nats,
+        100.0 * found.deeper[0],
+        100.0 * found.deeper[1]
+    ));
+    Some(found)
 }
 
 /// Bits per byte on the fixed part of the held-out stories, and a sample to read.
@@ -183,19 +221,7 @@ pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
     if let Some(message) = run.metrics.flush() {
         progress.line(&message);
     }
-    let elapsed = run.clock.elapsed().as_secs_f64();
-    let updates = run.optimiser.updates();
-    let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
-    let lanes = run.engine.states();
-    let snapshot = Snapshot {
-        config: &run.config,
-        state: &state,
-        tokenizer: &run.tokenizer,
-        params: run.engine.params(),
-        optimiser: &run.optimiser,
-        lanes: &lanes,
-    };
-    match checkpoint::save(&run.out, &snapshot) {
+    match with_snapshot(run, |snapshot| checkpoint::save(&run.out, snapshot)) {
         Ok(_) => {
             run.saved = Some(run.step);
             true
@@ -205,6 +231,23 @@ pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
             false
         }
     }
+}
+
+/// Shows `f` the run as it stands.
+pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
+    let elapsed = run.clock.elapsed().as_secs_f64();
+    let updates = run.optimiser.updates();
+    let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
+    let (levels, answers, phases) = (run.levels.clone(), run.answers.clone(), run.phases.clone());
+    f(&Snapshot {
+        config: &run.config,
+        state: &State { levels, answers, phases, ..state },
+        tokenizer: &run.tokenizer,
+        params: run.engine.params(),
+        optimiser: &run.optimiser,
+        lanes: &run.engine.states(),
+        generated: &run.streams.stories().to_tokens(),
+    })
 }
 
 fn diverged(run: &Run) -> String {

@@ -8,7 +8,6 @@
 //! Everything is a function of the seed and the story's number; nothing is read from outside.
 
 mod plots;
-mod rng;
 mod teller;
 mod template;
 mod words;
@@ -16,7 +15,7 @@ pub mod world;
 
 pub use world::Event;
 
-use rng::Rng;
+use flashlm_probe::rng::Rng;
 use teller::Teller;
 
 /// Fewest and most words of a story.

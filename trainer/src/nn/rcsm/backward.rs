@@ -1,31 +1,19 @@
-//! The backward loop, token by token in reverse, and the weight gradients gathered outside it.
+//! The passes backward, the last first, each over all rows that took it.
 
-use super::address::{address_backward, read_backward, write_backward};
-use super::{GATHER, Passes, Rcsm, Weights};
-use crate::kernels::{Kernels, Rounding, Workspace, Write, rows_times_matrix};
-use crate::nn::norm::{dot, layer_norm_backward, rms_norm_backward};
+use super::memory::read_address_backward;
+use super::{Losses, Passes, Rcsm, Weights, rms_backward, unit_backward};
+use crate::kernels::{Kernels, Write};
+use crate::nn::norm::rms_norm_backward;
 use crate::nn::params::RcsmSpans;
-use crate::nn::profile::{Part, Profile};
+use crate::nn::profile::Part;
 use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{add, add_scaled, row, row_mut};
 use flashlm_core::config::TOP_K_OPS;
-use flashlm_core::math::exp;
-
-/// What the backward pass needs to know of the loss beside `dx`.
-#[derive(Clone, Copy, Debug)]
-pub struct Losses {
-    pub passes: Passes,
-    pub memory_writes: bool,
-    /// Weight of the load-balance loss, O sum_i f_i P_i over this micro-batch (Fedus et al., 2022), already divided by
-    /// the micro-batches of the step.
-    pub balance: f32,
-    /// Loss per pass and token, already divided by the tokens of the step.
-    pub pass_cost: f32,
-}
+use flashlm_core::math::{dot, exp};
 
 impl Rcsm {
-    /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`. What the
-    /// flags say must be what the forward was given.
+    /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`. What `losses`
+    /// says of passes must be what the forward was given.
     pub fn backward(
         &mut self,
         kernels: Kernels,
@@ -40,161 +28,55 @@ impl Rcsm {
         scratch: &mut Scratch,
     ) {
         let (d, m) = (self.d, self.shape.rows());
-        let (r, o, s) = self.dims();
+        let (r, ..) = self.dims();
         let ws = &mut scratch.workspace;
-        kernels.backward_input(dx, m, &weights.up, &mut self.dstate, Write::Set, ws);
+        // of the scaled and normalised state, then of the state
+        let dnormed = &mut scratch.all[..m * r];
+        kernels.backward_input(dx, m, &weights.up, dnormed, Write::Set, ws);
         kernels.backward_weight(dx, &self.q_state, d, &mut grads[spans.up.clone()], ws);
         scratch.profile.lap_products(Part::RcsmProducts, ws.take_macs());
-        let Scratch { narrow, profile, workspace: ws, .. } = scratch;
-        kernels.vectorise(
-            #[inline(always)]
-            || self.run_backward(kernels, weights, params, spans, grads, reset, losses, narrow, profile),
-        );
-        profile.lap_products(Part::RcsmBackward, self.backward_macs(losses.passes, losses.memory_writes));
-        for p in &self.passes[..self.taken] {
-            kernels.matmul_tn(&p.dsum, &p.mix_in, m, r, 2 * r, &mut grads[spans.mix.clone()], ws);
-            kernels.backward_weight(&p.dkeys, &p.q, o + s, &mut grads[spans.route_read.clone()], ws);
-        }
-        if matches!(losses.passes, Passes::Blend { .. }) {
-            let depths = self.config.depths.len();
-            kernels.backward_weight(&self.ddepth, &self.passes[0].q, depths, &mut grads[spans.depth.clone()], ws);
-        }
-        if losses.memory_writes {
-            kernels.backward_weight(&self.dwrite_out, &self.q_state, s + r, &mut grads[spans.write.clone()], ws);
-        }
-        self.operation_gradients(kernels, &mut grads[spans.ops.clone()], ws);
-
-        kernels.backward_weight(&self.dfirst, &self.q_in, r, &mut grads[spans.down.clone()], ws);
-        let dnormed = &mut scratch.all[..m * d];
-        kernels.backward_input(&self.dfirst, m, &weights.down, dnormed, Write::Set, ws);
-        let gain = &params[spans.in_norm.clone()];
-        let dgain = &mut grads[spans.in_norm.clone()];
+        let gain = &params[spans.out_gain.clone()];
+        let dgain = &mut grads[spans.out_gain.clone()];
+        let g = &mut self.gradients;
         kernels.vectorise(
             #[inline(always)]
             || {
+                g.dstate.fill(0.0);
                 for i in 0..m {
-                    rms_norm_backward(row(x, i, d), gain, self.in_r[i], row(dnormed, i, d), row_mut(dx, i, d), dgain);
+                    let (state, dnormed) = (row(&self.state, i, r), row(dnormed, i, r));
+                    rms_norm_backward(state, gain, self.state_r[i], dnormed, row_mut(&mut g.dstate, i, r), dgain);
                 }
             },
         );
-        profile.lap_products(Part::RcsmProducts, ws.take_macs());
-    }
-
-    #[inline(always)]
-    fn run_backward(
-        &mut self,
-        kernels: Kernels,
-        weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
-        grads: &mut [f32],
-        reset: &[bool],
-        losses: Losses,
-        scratch: &mut [f32],
-        profile: &mut Profile,
-    ) {
-        let (r, o, s) = self.dims();
-        let b = self.shape.sequences;
-        let cells = s * r;
-        let depths = self.config.depths;
-        let (dr, rest) = scratch.split_at_mut(b * r);
-        let (work, rest) = rest.split_at_mut(2 * r + s);
-        let (share, _) = rest.split_at_mut(o);
-        // per choice: how far an operation's share of the routes is from even, scaled for the gradient
-        let chosen = (self.taken * self.shape.rows()) as f32;
-        for (f, &n) in share.iter_mut().zip(&self.op_counts) {
-            *f = losses.balance * o as f32 / chosen * (n as f32 / (TOP_K_OPS as f32 * chosen));
+        // a row's gradient is first read at its own last pass
+        match losses.passes {
+            Passes::Blend { .. } => g.dr.fill(0.0),
+            _ => g.dr.copy_from_slice(&g.dstate),
         }
-        self.dmemory.fill(0.0);
-        for t in (0..self.shape.tokens).rev() {
-            for i in t * b..(t + 1) * b {
-                if losses.memory_writes {
-                    self.write_backward(kernels, weights, params, spans, grads, t, i, work);
-                }
-                if let Passes::Blend { tau, .. } = losses.passes {
-                    let dstate = row(&self.dstate, i, r);
-                    let w = row(&self.depth_weights, i, depths.len());
-                    let dlogits = row_mut(&mut self.ddepth, i, depths.len());
-                    let mut mean = 0.0;
-                    for ((dl, &w), &depth) in dlogits.iter_mut().zip(w).zip(&depths) {
-                        let at = row(&self.passes[depth as usize - 1].r, i, r);
-                        *dl = dot(dstate, at) + losses.pass_cost * depth as f32;
-                        mean += w * *dl;
-                    }
-                    for (dl, &w) in dlogits.iter_mut().zip(w) {
-                        *dl = w * (*dl - mean) / tau;
-                    }
-                }
-            }
-            dr.fill(0.0);
-            profile.lap(Part::RcsmBackward);
-            for pass in (0..self.taken).rev() {
-                for (k, i) in (t * b..(t + 1) * b).enumerate() {
-                    let (dr, dstate) = (row_mut(dr, k, r), row(&self.dstate, i, r));
-                    match losses.passes {
-                        Passes::Blend { .. } => {
-                            for (j, _) in depths.iter().enumerate().filter(|(_, d)| **d as usize == pass + 1) {
-                                add_scaled(dr, self.depth_weights[i * depths.len() + j], dstate);
-                            }
-                        }
-                        _ if pass + 1 == self.taken => add(dr, dstate),
-                        _ => {}
-                    }
-                }
-                self.pass_backward(kernels, weights, params, spans, grads, t, pass, losses, share, dr, work);
-                profile.lap_pass(Part::RcsmBackward, pass);
-            }
-            self.dfirst[t * b * r..(t + 1) * b * r].copy_from_slice(dr);
-            for i in t * b..(t + 1) * b {
-                if reset[i] || (t == 0 && !losses.memory_writes) {
-                    let dmemory = row_mut(&mut self.dmemory, i - t * b, cells);
-                    add(&mut grads[spans.slots.clone()], dmemory);
-                    dmemory.fill(0.0);
-                }
-            }
+        for part in [&mut g.dheld, &mut g.dheld_normed, &mut g.weights].into_iter().chain(&mut g.dvectors) {
+            part.fill(0.0);
         }
+        scratch.profile.lap(Part::RcsmBackward);
+        let total: usize = self.passes[..self.taken].iter().map(|p| p.rows.len()).sum();
+        for pass in (0..self.taken).rev() {
+            if let Passes::Blend { tau, .. } = losses.passes {
+                kernels.vectorise(
+                    #[inline(always)]
+                    || self.blend_backward(params, spans, grads, tau, pass),
+                );
+            }
+            self.pass_backward(kernels, weights, params, spans, grads, pass, total, losses.balance, scratch);
+            scratch.profile.lap_pass(Part::RcsmBackward, pass);
+            scratch.profile.lap_products(Part::RcsmBackward, scratch.workspace.take_macs());
+        }
+        add(&mut grads[spans.hop.clone()], &self.gradients.weights[..r]);
+        add(&mut grads[spans.hold.clone()], &self.gradients.weights[r..2 * r]);
+        self.sweep_backward(kernels, params, spans, grads, reset, &mut scratch.narrow);
+        scratch.profile.lap(Part::RcsmBackward);
+        self.input_backward(kernels, weights, params, spans, x, dx, grads, scratch);
     }
 
-    /// The memory write of row `i`: adds to its `dstate`, and turns `dmemory` back over the write.
-    #[inline(always)]
-    fn write_backward(
-        &mut self,
-        kernels: Kernels,
-        weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
-        grads: &mut [f32],
-        t: usize,
-        i: usize,
-        work: &mut [f32],
-    ) {
-        let (r, _, s) = self.dims();
-        let cells = s * r;
-        let gate = self.write_gate[i];
-        let at = row(&self.write_address, i, s);
-        let (daddress, dvalue) = work[..s + r].split_at_mut(s);
-        let dgate = write_backward(
-            gate,
-            at,
-            row(&self.memory, i, cells),
-            row(&self.surprise, i, r),
-            row_mut(&mut self.dmemory, i - t * self.shape.sequences, cells),
-            daddress,
-            dvalue,
-        );
-        address_backward(&row(&self.write_out, i, s + r)[..s], at, self.write_length[i], daddress);
-        let dout = row_mut(&mut self.dwrite_out, i, s + r);
-        dout.copy_from_slice(&work[..s + r]);
-        let dstate = row_mut(&mut self.dstate, i, r);
-        weights.write.backward(kernels, dout, dstate);
-        let dgate = dgate * gate * (1.0 - gate);
-        add_scaled(dstate, dgate, &params[spans.write_gate.clone()]);
-        add_scaled(&mut grads[spans.write_gate.clone()], dgate, row(&self.state, i, r));
-        grads[spans.write_gate_bias] += dgate;
-    }
-
-    /// One pass of the rows of token `t`: turns `dr` (B, R) from the state after the pass to the state before it.
-    #[inline(always)]
+    /// One pass: from `dr`, `dheld` and `dheld_normed` after it to those before it, of its rows.
     fn pass_backward(
         &mut self,
         kernels: Kernels,
@@ -202,118 +84,167 @@ impl Rcsm {
         params: &[f32],
         spans: &RcsmSpans,
         grads: &mut [f32],
-        t: usize,
         pass: usize,
-        losses: Losses,
-        share: &[f32],
-        dr: &mut [f32],
-        work: &mut [f32],
+        total: usize,
+        balance: f32,
+        scratch: &mut Scratch,
     ) {
         let (r, o, s) = self.dims();
-        let b = self.shape.sequences;
-        let cells = s * r;
-        let (before, rest) = self.passes.split_at_mut(pass);
-        let p = &mut rest[0];
-        let input = before.last().map_or(&self.first, |p| &p.r);
-        let rows = t * b * r..(t + 1) * b * r;
-        let [dgain, dbias] = two(grads, spans.out_gain.clone(), spans.out_bias.clone());
-        let gain = &params[spans.out_gain.clone()];
-        let dsum = &mut p.dsum[rows.clone()];
-        dsum.fill(0.0);
-        for (k, i) in (t * b..(t + 1) * b).enumerate() {
-            let dsum = row_mut(dsum, k, r);
-            layer_norm_backward(row(&p.sum, i, r), p.out_norm[i], gain, row(dr, k, r), dsum, dgain, dbias);
+        let n = self.passes[pass].rows.len();
+        grads[spans.pass_scale.start + pass] += kernels.vectorise(
+            #[inline(always)]
+            || self.update_backward(pass, params[spans.pass_scale.start + pass]),
+        );
+        let ws = &mut scratch.workspace;
+        let (p, g) = (&self.passes[pass], &mut self.gradients);
+        let (dproduct, dmixed) = (&g.dproduct[..n * r], &mut g.dmixed[..n * r]);
+        kernels.matmul_nn(dproduct, n, &weights.mix, dmixed, Write::Set, ws);
+        kernels.matmul_tn(dproduct, &p.mixed[..n * r], n, r, r, &mut grads[spans.mix.clone()], ws);
+        self.operate_backward(kernels, weights, spans, pass, n, grads, ws);
+        self.route_backward(kernels, pass, total, balance, &mut scratch.narrow);
+
+        let ws = &mut scratch.workspace;
+        let (p, g) = (&self.passes[pass], &mut self.gradients);
+        let (dlogits, dv) = (&g.dlogits[..n * o], &mut g.dv[..n * r]);
+        kernels.backward_input(dlogits, n, &weights.router, dv, Write::Add, ws);
+        kernels.backward_weight(dlogits, &p.q, o, &mut grads[spans.router.clone()], ws);
+        if pass > 0 {
+            let (down, dheld_code) = (&g.down[..n * s], &g.dheld_code[..n * s]);
+            kernels.backward_input(down, n, &weights.code, dv, Write::Add, ws);
+            let dcode = &mut grads[spans.code.clone()];
+            kernels.backward_weight(down, &p.q, s, dcode, ws);
+            kernels.backward_weight(dheld_code, &p.q_held, s, dcode, ws);
+            // the blended operations' gradient is done with
+            kernels.backward_input(dheld_code, n, &weights.code, &mut g.dmixed[..n * r], Write::Set, ws);
         }
-        let dmix_in = &mut p.dmix_in[2 * rows.start..2 * rows.end];
-        dmix_in.fill(0.0);
-        rows_times_matrix(kernels, Rounding::Fused, dsum, b, &params[spans.mix.clone()], dmix_in);
-
-        let [dgain, dbias] = two(grads, spans.pass_gain.clone(), spans.pass_bias.clone());
-        let gain = &params[spans.pass_gain.clone()];
-        let (du, dop) = work[..2 * r].split_at_mut(r);
-        for (k, i) in (t * b..(t + 1) * b).enumerate() {
-            let (dmixed, dread) = row(dmix_in, k, 2 * r).split_at(r);
-            let keys = row(&p.keys, i, o + s);
-            let (dlogits, dkey) = row_mut(&mut p.dkeys, i, o + s).split_at_mut(o);
-            let at = row(&p.address, i, s);
-            read_backward(at, row(&self.memory, i, cells), dread, row_mut(&mut self.dmemory, k, cells), dkey);
-            address_backward(&keys[o..], at, p.length[i], dkey);
-
-            let (chosen, blend) = (p.chosen[i].map(usize::from), p.blend[i]);
-            let outputs = row(&p.op_out, i, 2 * r);
-            let dblend = dot(dmixed, &outputs[..r]) - dot(dmixed, &outputs[r..]);
-            let dlogit = dblend * blend[0] * blend[1];
-            dlogits.fill(0.0);
-            if losses.balance != 0.0 {
-                balance_backward(&keys[..o], share, dlogits);
-            }
-            dlogits[chosen[0]] += dlogit;
-            dlogits[chosen[1]] -= dlogit;
-
-            du.fill(0.0);
-            for (&op, &w) in chosen.iter().zip(&blend) {
-                for (d, &v) in dop.iter_mut().zip(dmixed) {
-                    *d = w * v;
-                }
-                weights.ops[op].backward(kernels, dop, du);
-            }
-            weights.route_read.backward(kernels, row(&p.dkeys, i, o + s), du);
-            if pass == 0 && matches!(losses.passes, Passes::Blend { .. }) {
-                weights.depth.backward(kernels, row(&self.ddepth, i, self.config.depths.len()), du);
-            }
-            let dr = row_mut(dr, k, r);
-            dr.copy_from_slice(row(dsum, k, r));
-            layer_norm_backward(row(input, i, r), p.norm[i], gain, du, dr, dgain, dbias);
-        }
+        let biases = kernels.vectorise(
+            #[inline(always)]
+            || self.input_of_pass_backward(pass, params, spans),
+        );
+        grads[spans.hop_bias] += biases[0];
+        grads[spans.hold_bias] += biases[1];
     }
 
-    /// Adds to `dops` (O, R, R) the gradient of every operation: its rows of all passes gathered, one product each.
-    fn operation_gradients(&mut self, kernels: Kernels, dops: &mut [f32], ws: &mut Workspace) {
+    /// `r += hold scale (product + held_normed)`, the read and its address: sets `dproduct`, `dread`, the codes' and the
+    /// gates' gradients; turns `dheld` back to before the pass. Returns the gradient of the pass's scale.
+    #[inline(always)]
+    fn update_backward(&mut self, pass: usize, scale: f32) -> f32 {
+        let (r, _, s) = self.dims();
+        let writes = self.config.writes.count();
+        let (before, rest) = self.passes.split_at_mut(pass);
+        let (p, before) = (&mut rest[0], before.last());
+        let g = &mut self.gradients;
+        let mut dscale = 0.0;
+        for (k, &i) in p.rows.iter().enumerate() {
+            let i = i as usize;
+            let hold = if before.is_some() { p.hold[k] } else { 1.0 };
+            let dr = row(&g.dr, i, r);
+            let held_normed = row(&p.held_normed, k, r);
+            let along = dot(dr, row(&p.product, k, r)) + dot(dr, held_normed);
+            dscale += hold * along;
+            let step = hold * scale;
+            let dheld_normed = row_mut(&mut g.dheld_normed, i, r);
+            for ((dp, dn), &d) in row_mut(&mut g.dproduct, k, r).iter_mut().zip(&mut *dheld_normed).zip(dr) {
+                *dp = step * d;
+                *dn += step * d;
+            }
+            let dheld = row_mut(&mut g.dheld, i, r);
+            rms_backward(held_normed, p.held_r[k], dheld_normed, dheld);
+            // what the pass before adds comes from its own step, and from this pass's address below
+            dheld_normed.fill(0.0);
+            let dread = row_mut(&mut p.dread, k, r);
+            let Some(before) = before else {
+                dread.copy_from_slice(dheld);
+                continue;
+            };
+            let mut dhold = scale * along;
+            dhold += dot(dheld, row(&p.read, k, r)) - dot(dheld, row(&before.held, p.parent[k] as usize, r));
+            for (dread, dheld) in dread.iter_mut().zip(dheld) {
+                *dread = hold * *dheld;
+                *dheld *= 1.0 - hold;
+            }
+            let (down, dheld_code) = (row_mut(&mut g.down, k, s), row_mut(&mut g.dheld_code, k, s));
+            if writes == 0 {
+                down.fill(0.0);
+                dheld_code.fill(0.0);
+                g.dgates[k] = [0.0, dhold * hold * (1.0 - hold)];
+                continue;
+            }
+            read_address_backward(row(&self.memory, i, s * r), dread, dheld_code);
+            unit_backward(row(&p.address, k, s), p.length[k], dheld_code);
+            let (held_code, own, hop) = (row(&p.held_code, k, s), row(&p.own, k, s), p.hop[k]);
+            let dhop = dot(dheld_code, held_code) - dot(dheld_code, own);
+            for (down, dheld_code) in down.iter_mut().zip(dheld_code.iter_mut()) {
+                *down = (1.0 - hop) * *dheld_code;
+                *dheld_code *= hop;
+            }
+            unit_backward(own, p.own_length[k], down);
+            unit_backward(held_code, p.held_length[k], dheld_code);
+            g.dgates[k] = [dhop * hop * (1.0 - hop), dhold * hold * (1.0 - hold)];
+        }
+        dscale
+    }
+
+    /// Sets `dlogits` (N, O) from the gradient of the blended operations and the load-balance loss.
+    fn route_backward(&mut self, kernels: Kernels, pass: usize, total: usize, balance: f32, scratch: &mut [f32]) {
         let (r, o, _) = self.dims();
-        let m = self.shape.rows();
-        // a counting sort of every (pass, row, choice) by operation
-        let mut starts = [0usize; 256];
-        let mut total = 0;
-        for (start, &n) in starts.iter_mut().zip(&self.op_counts) {
-            *start = total;
-            total += n as usize;
+        let (p, g) = (&self.passes[pass], &mut self.gradients);
+        let share = &mut scratch[..o];
+        // per row: how far an operation's share of the routes is from even, scaled for the gradient
+        let rows = total as f32;
+        for (f, &n) in share.iter_mut().zip(&self.op_counts) {
+            *f = balance * o as f32 / rows * (n as f32 / (TOP_K_OPS as f32 * rows));
         }
-        let mut next = starts;
-        for (pass, p) in self.passes[..self.taken].iter().enumerate() {
-            for (i, chosen) in p.chosen.iter().enumerate() {
-                for (j, &op) in chosen.iter().enumerate() {
-                    let at = &mut next[op as usize];
-                    self.order[*at] = ((pass * m + i) * TOP_K_OPS + j) as u32;
-                    *at += 1;
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                for k in 0..p.rows.len() {
+                    let (a, b) = row(&p.op_out, k, 2 * r).split_at(r);
+                    let dmixed = row(&g.dmixed, k, r);
+                    let (chosen, blend) = (p.chosen[k].map(usize::from), p.blend[k]);
+                    let dlogit = (dot(dmixed, a) - dot(dmixed, b)) * blend[0] * blend[1];
+                    let dlogits = row_mut(&mut g.dlogits, k, o);
+                    dlogits.fill(0.0);
+                    if balance != 0.0 {
+                        balance_backward(row(&p.logits, k, o), share, dlogits);
+                    }
+                    dlogits[chosen[0]] += dlogit;
+                    dlogits[chosen[1]] -= dlogit;
                 }
+            },
+        );
+    }
+
+    /// The gates and `v = rms(r + u)`: from `dv` to `dr` and to the gradient of u; `dmixed` holds that of what the pass
+    /// before held, normalised. Returns the gradients of the gates' biases.
+    #[inline(always)]
+    fn input_of_pass_backward(&mut self, pass: usize, params: &[f32], spans: &RcsmSpans) -> [f32; 2] {
+        let r = self.config.width as usize;
+        let (p, g) = (&self.passes[pass], &mut self.gradients);
+        let (hop, hold) = (&params[spans.hop.clone()], &params[spans.hold.clone()]);
+        let mut biases = [0.0; 2];
+        for (k, &i) in p.rows.iter().enumerate() {
+            let (i, dv) = (i as usize, row_mut(&mut g.dv, k, r));
+            if pass > 0 {
+                let [dhop, dhold] = g.dgates[k];
+                let v = row(&p.v, k, r);
+                add_scaled(dv, dhop, hop);
+                add_scaled(dv, dhold, hold);
+                let (dweight_hop, rest) = g.weights.split_at_mut(r);
+                add_scaled(dweight_hop, dhop, v);
+                add_scaled(&mut rest[..r], dhold, v);
+                biases[0] += dhop;
+                biases[1] += dhold;
+                add(row_mut(&mut g.dheld_normed, i, r), row(&g.dmixed, k, r));
             }
+            // of the sum r + u: of both
+            let dsum = row_mut(&mut g.dproduct, k, r);
+            dsum.fill(0.0);
+            rms_backward(row(&p.v, k, r), p.v_r[k], dv, dsum);
+            add(row_mut(&mut g.dvectors[super::TOKEN], i, r), dsum);
+            add(row_mut(&mut g.dr, i, r), dsum);
         }
-        for op in 0..o {
-            let dw = &mut dops[op * r * r..(op + 1) * r * r];
-            for block in self.order[starts[op]..next[op]].chunks(GATHER) {
-                let gathered = &mut self.gathered;
-                gathered.begin(block.len());
-                let (passes, dgathered) = (&self.passes, &mut self.dgathered);
-                kernels.vectorise(
-                    #[inline(always)]
-                    || {
-                        for (to, &at) in block.iter().enumerate() {
-                            let (pass, i, j) = {
-                                let at = at as usize;
-                                (at / TOP_K_OPS / m, at / TOP_K_OPS % m, at % TOP_K_OPS)
-                            };
-                            let p = &passes[pass];
-                            gathered.copy_row(to, &p.q, i);
-                            let dmixed = &row(&p.dmix_in, i, 2 * r)[..r];
-                            for (d, &v) in row_mut(dgathered, to, r).iter_mut().zip(dmixed) {
-                                *d = p.blend[i][j] * v;
-                            }
-                        }
-                    },
-                );
-                kernels.backward_weight(&self.dgathered[..block.len() * r], &self.gathered, r, dw, ws);
-            }
-        }
+        biases
     }
 }
 
@@ -330,15 +261,6 @@ fn balance_backward(logits: &[f32], share: &[f32], dlogits: &mut [f32]) {
     mean /= total;
     for ((d, &l), &f) in dlogits.iter_mut().zip(logits).zip(share) {
         *d += exp(l - largest) / total * (f - mean);
-    }
-}
-
-/// Two disjoint ranges of the gradients at once.
-#[inline(always)]
-fn two(grads: &mut [f32], a: std::ops::Range<usize>, b: std::ops::Range<usize>) -> [&mut [f32]; 2] {
-    match grads.get_disjoint_mut([a, b]) {
-        Ok(slices) => slices,
-        Err(e) => unreachable!("tensors of one layout overlap: {e}"),
     }
 }
 

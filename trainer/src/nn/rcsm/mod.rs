@@ -1,43 +1,60 @@
 //! RCSM, the Recursive Compositional State Machine (DESIGN section 2): per token 1, 3 or 8 passes of route -> two ternary
-//! operations -> memory read -> mix -> norm, then one memory write that later tokens see.
+//! operations -> memory read, over a memory that every token is linked into once, whatever depth it takes.
 //!
-//! The loop is sequential over tokens and passes; all sequences of a micro-batch advance together. What does not
-//! depend on the memory's order (projections in and out, every weight gradient) is one large product outside it.
+//! As the memory does not depend on the passes, only its sweep is sequential in time ([`memory`]); what leads to it
+//! ([`input`]) and every pass ([`passes`]) is done for all tokens at once, the operations gathered by route ([`route`]).
+//! Rows that a pass does not need are not in it: the rows of pass n + 1 are some of those of pass n.
 
-mod address;
 mod backward;
-mod forward;
+mod depth;
+mod input;
+mod memory;
+mod passes;
+mod route;
 
-pub use backward::Losses;
+pub use depth::depth_gradient;
 
-use super::params::{RcsmSpans, Rng};
-use super::shape::Shape;
-use crate::kernels::{Kernels, Macs, QuantisedRows, SmallTernary, TernaryMatrix, zeros};
+use super::params::RcsmSpans;
+use super::profile::Part;
+use super::recurrence::Scratch;
+use super::shape::{Shape, add, row};
+use crate::kernels::{FloatMatrix, Kernels, Macs, QuantisedRows, TernaryMatrix, zeros};
 use flashlm_core::config::{RcsmConfig, TOP_K_OPS};
+use flashlm_core::math;
+use route::Routes;
 
 /// How many passes a forward takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Passes {
-    /// This many for every token.
+    /// This many for every row.
     Fixed(usize),
-    /// Training: the outputs at every depth, blended by a (Gumbel-)softmax over the depth logits (Jang et al., 2017).
+    /// Training: as many as each row is told.
+    Rows,
+    /// Training: the states at every depth, blended by a (Gumbel-)softmax over the depth choice (Jang et al., 2017).
     Blend { tau: f32, noise_seed: Option<u64> },
-    /// Inference: the depth with the largest logit.
+    /// Inference: each row goes on while its logit for going deeper is positive.
     Hard,
+}
+
+/// What the backward pass needs to know of the loss beside `dx`.
+#[derive(Clone, Copy, Debug)]
+pub struct Losses {
+    pub passes: Passes,
+    /// Weight of the load-balance loss, O sum_i f_i P_i over this micro-batch (Fedus et al., 2022), already divided by
+    /// the micro-batches of the step.
+    pub balance: f32,
 }
 
 /// The engine's weights, packed.
 pub struct Weights {
     pub down: TernaryMatrix,
     pub up: TernaryMatrix,
-    /// `[router; read_key]`, (O + S, R).
-    pub route_read: SmallTernary,
+    pub code: TernaryMatrix,
+    pub router: TernaryMatrix,
     /// O matrices (R, R).
-    pub ops: Vec<SmallTernary>,
-    pub depth: SmallTernary,
-    /// `[write_key; write_value]`, (S + R, R).
-    pub write: SmallTernary,
-    /// The mix transposed, (2R, R).
+    pub ops: Vec<TernaryMatrix>,
+    /// The mix for the backward, and transposed (R, R) for the forward, which sums in core's order.
+    pub mix: FloatMatrix,
     pub mix_t: Vec<f32>,
 }
 
@@ -47,11 +64,11 @@ impl Weights {
         Self {
             down: TernaryMatrix::new(kernels, r, d_model),
             up: TernaryMatrix::new(kernels, d_model, r),
-            route_read: SmallTernary::new(o + s, r),
-            ops: (0..o).map(|_| SmallTernary::new(r, r)).collect(),
-            depth: SmallTernary::new(c.depths.len(), r),
-            write: SmallTernary::new(s + r, r),
-            mix_t: vec![0.0; 2 * r * r],
+            code: TernaryMatrix::new(kernels, s, r),
+            router: TernaryMatrix::new(kernels, o, r),
+            ops: (0..o).map(|_| TernaryMatrix::new(kernels, r, r)).collect(),
+            mix: FloatMatrix::new(kernels, r, r),
+            mix_t: vec![0.0; r * r],
         }
     }
 
@@ -59,17 +76,17 @@ impl Weights {
     pub fn pack(&mut self, params: &[f32], spans: &RcsmSpans) {
         self.down.pack(&params[spans.down.clone()]);
         self.up.pack(&params[spans.up.clone()]);
-        self.route_read.pack(&params[spans.route_read.clone()]);
+        self.code.pack(&params[spans.code.clone()]);
+        self.router.pack(&params[spans.router.clone()]);
         let ops = &params[spans.ops.clone()];
         let each = ops.len() / self.ops.len();
         for (op, w) in self.ops.iter_mut().zip(ops.chunks_exact(each)) {
             op.pack(w);
         }
-        self.depth.pack(&params[spans.depth.clone()]);
-        self.write.pack(&params[spans.write.clone()]);
         let mix = &params[spans.mix.clone()];
-        let r = spans.pass_gain.len();
-        for (n, row) in mix.chunks_exact(2 * r).enumerate() {
+        self.mix.pack(mix);
+        let r = spans.out_gain.len();
+        for (n, row) in mix.chunks_exact(r).enumerate() {
             for (k, &w) in row.iter().enumerate() {
                 self.mix_t[k * r + n] = w;
             }
@@ -77,33 +94,97 @@ impl Weights {
     }
 }
 
-/// What one pass over all M tokens leaves for its backward.
+/// The three vectors of a token that have an address.
+const TOKEN: usize = 0;
+const CONTEXT: usize = 1;
+const QUERY: usize = 2;
+
+/// What one pass leaves for its backward: N rows, some of the micro-batch's.
 struct PassRecord {
-    /// Mean and reciprocal deviation of the pass norm, (M).
-    norm: Vec<(f32, f32)>,
-    /// The normalised state, quantised, (M, R).
+    /// Which rows take part, rising; where each is in the pass before; and the place of every row, or `ABSENT`.
+    rows: Vec<u32>,
+    parent: Vec<u32>,
+    place: Vec<u32>,
+    /// v = rms(r + u), (N, R), the reciprocal rms, and v quantised.
+    v: Vec<f32>,
+    v_r: Vec<f32>,
     q: QuantisedRows,
-    /// Router logits and read keys, (M, O + S).
-    keys: Vec<f32>,
-    /// The operations chosen and their softmax weights, (M).
+    /// Router logits, (N, O).
+    logits: Vec<f32>,
+    /// The operations chosen and their softmax weights, (N).
     chosen: Vec<[u8; TOP_K_OPS]>,
     blend: Vec<[f32; TOP_K_OPS]>,
-    /// Their outputs, (M, 2R).
+    /// Their outputs, (N, 2, R), and blended, (N, R).
     op_out: Vec<f32>,
-    /// Read addresses (M, S) and the lengths their keys were divided by.
+    mixed: Vec<f32>,
+    /// The mix of that, (N, R).
+    product: Vec<f32>,
+    /// Addresses of v, of what the pass before held and of the read, (N, S), with what each was divided by.
+    own: Vec<f32>,
+    own_length: Vec<f32>,
+    held_code: Vec<f32>,
+    held_length: Vec<f32>,
     address: Vec<f32>,
     length: Vec<f32>,
-    /// What the mix reads: `[op_out; read]`, (M, 2R).
-    mix_in: Vec<f32>,
-    /// State plus mix before the norm, (M, R), and the norm's statistics.
-    sum: Vec<f32>,
-    out_norm: Vec<(f32, f32)>,
-    /// The state after the pass, (M, R).
+    /// What the pass before held, normalised and quantised.
+    q_held: QuantisedRows,
+    /// Gates, (N).
+    hop: Vec<f32>,
+    hold: Vec<f32>,
+    /// What was read, what is held after it, that normalised, (N, R), and its reciprocal rms.
+    read: Vec<f32>,
+    held: Vec<f32>,
+    held_normed: Vec<f32>,
+    held_r: Vec<f32>,
+    /// The state after the pass, (N, R).
     r: Vec<f32>,
-    /// Gradients of `keys`, `mix_in` and `sum`.
-    dkeys: Vec<f32>,
-    dmix_in: Vec<f32>,
-    dsum: Vec<f32>,
+    /// Gradient of `read`, (N, R).
+    dread: Vec<f32>,
+}
+
+/// A row that takes no part in a pass.
+const ABSENT: u32 = u32::MAX;
+
+impl PassRecord {
+    fn new(m: usize, r: usize, o: usize, s: usize) -> Self {
+        let floats = |n: usize| zeros::<f32>(n);
+        Self {
+            rows: Vec::with_capacity(m),
+            parent: Vec::with_capacity(m),
+            place: vec![ABSENT; m],
+            v: floats(m * r),
+            v_r: floats(m),
+            q: QuantisedRows::with_capacity(m, r),
+            logits: floats(m * o),
+            chosen: vec![[0; TOP_K_OPS]; m],
+            blend: vec![[0.0; TOP_K_OPS]; m],
+            op_out: floats(m * TOP_K_OPS * r),
+            mixed: floats(m * r),
+            product: floats(m * r),
+            own: floats(m * s),
+            own_length: floats(m),
+            held_code: floats(m * s),
+            held_length: floats(m),
+            address: floats(m * s),
+            length: floats(m),
+            q_held: QuantisedRows::with_capacity(m, r),
+            hop: floats(m),
+            hold: floats(m),
+            read: floats(m * r),
+            held: floats(m * r),
+            held_normed: floats(m * r),
+            held_r: floats(m),
+            r: floats(m * r),
+            dread: floats(m * r),
+        }
+    }
+
+    /// The state after the pass of micro-batch row `i`, which takes part.
+    #[inline(always)]
+    fn state(&self, i: usize) -> &[f32] {
+        let r = self.r.len() / self.place.len();
+        row(&self.r, self.place[i] as usize, r)
+    }
 }
 
 /// What one replica keeps between forward and backward, and between chunks.
@@ -111,127 +192,212 @@ pub struct Rcsm {
     config: RcsmConfig,
     d: usize,
     shape: Shape,
-    /// 1 / rms of every input row, (M).
+    /// 1 / rms of every input row, (M), and the normalised input, quantised, (M, D).
     in_r: Vec<f32>,
-    /// The normalised input, quantised, (M, D).
     q_in: QuantisedRows,
-    /// down(norm(x)), (M, R).
-    first: Vec<f32>,
-    passes: Vec<PassRecord>,
-    /// Passes the last forward took at most.
-    taken: usize,
-    /// Depth logits and the weights of the blend, (M, 3).
-    depth_logits: Vec<f32>,
-    depth_weights: Vec<f32>,
-    /// The final state (M, R), and quantised.
-    state: Vec<f32>,
-    q_state: QuantisedRows,
-    /// Write keys and values, (M, S + R); addresses (M, S) and lengths; gates (M); surprises (M, R).
-    write_out: Vec<f32>,
-    write_address: Vec<f32>,
-    write_length: Vec<f32>,
-    write_gate: Vec<f32>,
-    surprise: Vec<f32>,
+    /// u = rms(down(norm(x))), context and query before its code, (M, R) each, and their reciprocal rms, (M).
+    vectors: [Vec<f32>; 3],
+    vectors_r: [Vec<f32>; 3],
+    /// The three quantised.
+    q: [QuantisedRows; 3],
+    /// Their addresses, (M, S), and what they were divided by, (M).
+    address: [Vec<f32>; 3],
+    length: [Vec<f32>; 3],
+    /// Earlier tokens of the same story that a row sees, at most as many as there are taps, (M).
+    age: Vec<u8>,
+    /// Write gates, (M).
+    gates: Vec<[f32; 2]>,
+    /// u of the tokens before the chunk, (taps, B, R), the nearest first; zero where another story was.
+    pub past: Vec<f32>,
+    /// The same as the last forward found it, which its backward still needs.
+    past_before: Vec<f32>,
     /// Memory seen by every token, and after the last, (T + 1, B, S, R).
     memory: Vec<f32>,
     /// Memory after the chunk, (B, S, R).
     pub memory_carry: Vec<f32>,
-    // gradients
-    dstate: Vec<f32>,
-    ddepth: Vec<f32>,
-    dwrite_out: Vec<f32>,
-    dfirst: Vec<f32>,
-    dmemory: Vec<f32>,
-    /// Rows of one operation gathered: quantised inputs and output gradients.
-    gathered: QuantisedRows,
-    dgathered: Vec<f32>,
-    order: Vec<u32>,
+    /// What each write corrected, (M, R).
+    surprise: [Vec<f32>; 2],
+    passes: Vec<PassRecord>,
+    /// Passes the last forward took at most.
+    taken: usize,
+    /// Passes of every row of the last forward, (M).
+    pub row_passes: Vec<u8>,
+    /// Logits for going deeper and the weights of the blend, (M).
+    deeper: Vec<[f32; 2]>,
+    depth_weights: Vec<[f32; 3]>,
+    /// The state that is output, its reciprocal rms, and normalised, scaled and quantised, (M, R).
+    state: Vec<f32>,
+    state_r: Vec<f32>,
+    q_state: QuantisedRows,
+    routes: Routes,
     /// How often every operation was chosen by the last forward, (O).
     pub op_counts: Vec<u32>,
-    /// Passes a hard choice takes for every row of the last forward, (M).
-    pub row_passes: Vec<u8>,
+    gradients: Gradients,
 }
 
-/// Rows of one gathered product.
-const GATHER: usize = 4096;
+/// Gradients on their way, by micro-batch row unless said.
+struct Gradients {
+    /// Of the output state, of the state after the pass at hand, of what it holds and of that normalised, (M, R).
+    dstate: Vec<f32>,
+    dr: Vec<f32>,
+    dheld: Vec<f32>,
+    dheld_normed: Vec<f32>,
+    /// Of u, context and query, (M, R), and of their addresses, (M, S).
+    dvectors: [Vec<f32>; 3],
+    daddress: [Vec<f32>; 3],
+    /// Of the memory, (B, S, R).
+    dmemory: Vec<f32>,
+    /// By the rows of the pass at hand: of the product, the blended operations and v, (N, R), of router logits (N, O), of
+    /// codes (N, S), and of the gates before their sigmoid, (N).
+    dproduct: Vec<f32>,
+    dmixed: Vec<f32>,
+    dv: Vec<f32>,
+    dlogits: Vec<f32>,
+    down: Vec<f32>,
+    dheld_code: Vec<f32>,
+    dgates: Vec<[f32; 2]>,
+    /// Of the gates' weights: hop and hold (R each), then the two writes' (2 R).
+    weights: Vec<f32>,
+}
 
 impl Rcsm {
     pub fn new(config: RcsmConfig, d: usize, shape: Shape) -> Self {
         let (r, o, s) = (config.width as usize, config.ops as usize, config.slots as usize);
-        let m = shape.rows();
+        let (m, b) = (shape.rows(), shape.sequences);
         let floats = |n: usize| zeros::<f32>(n);
-        let depths = config.depths.len();
-        let passes = config.depths[depths - 1] as usize;
-        let record = || PassRecord {
-            norm: vec![(0.0, 0.0); m],
-            q: QuantisedRows::with_capacity(m, r),
-            keys: floats(m * (o + s)),
-            chosen: vec![[0; TOP_K_OPS]; m],
-            blend: vec![[0.0; TOP_K_OPS]; m],
-            op_out: floats(m * TOP_K_OPS * r),
-            address: floats(m * s),
-            length: floats(m),
-            mix_in: floats(m * 2 * r),
-            sum: floats(m * r),
-            out_norm: vec![(0.0, 0.0); m],
-            r: floats(m * r),
-            dkeys: floats(m * (o + s)),
-            dmix_in: floats(m * 2 * r),
-            dsum: floats(m * r),
-        };
+        let rows = || std::array::from_fn(|_| floats(m * r));
+        let passes = config.depths[config.depths.len() - 1] as usize;
         Self {
             config,
             d,
             shape,
             in_r: floats(m),
             q_in: QuantisedRows::with_capacity(m, d),
-            first: floats(m * r),
-            passes: (0..passes).map(|_| record()).collect(),
+            vectors: rows(),
+            vectors_r: std::array::from_fn(|_| floats(m)),
+            q: std::array::from_fn(|_| QuantisedRows::with_capacity(m, r)),
+            address: std::array::from_fn(|_| floats(m * s)),
+            length: std::array::from_fn(|_| floats(m)),
+            age: vec![0; m],
+            gates: vec![[0.0; 2]; m],
+            past: floats(config.taps as usize * b * r),
+            past_before: floats(config.taps as usize * b * r),
+            memory: floats((shape.tokens + 1) * b * s * r),
+            memory_carry: floats(b * s * r),
+            surprise: std::array::from_fn(|_| floats(m * r)),
+            passes: (0..passes).map(|_| PassRecord::new(m, r, o, s)).collect(),
             taken: 0,
-            depth_logits: floats(m * depths),
-            depth_weights: floats(m * depths),
-            state: floats(m * r),
-            q_state: QuantisedRows::with_capacity(m, r),
-            write_out: floats(m * (s + r)),
-            write_address: floats(m * s),
-            write_length: floats(m),
-            write_gate: floats(m),
-            surprise: floats(m * r),
-            memory: floats((shape.tokens + 1) * shape.sequences * s * r),
-            memory_carry: floats(shape.sequences * s * r),
-            dstate: floats(m * r),
-            ddepth: floats(m * depths),
-            dwrite_out: floats(m * (s + r)),
-            dfirst: floats(m * r),
-            dmemory: floats(shape.sequences * s * r),
-            gathered: QuantisedRows::with_capacity(GATHER, r),
-            dgathered: floats(GATHER * r),
-            order: vec![0; passes * m * TOP_K_OPS],
-            op_counts: vec![0; o],
             row_passes: vec![0; m],
+            deeper: vec![[0.0; 2]; m],
+            depth_weights: vec![[0.0; 3]; m],
+            state: floats(m * r),
+            state_r: floats(m),
+            q_state: QuantisedRows::with_capacity(m, r),
+            routes: Routes::new(o, r, m),
+            op_counts: vec![0; o],
+            gradients: Gradients {
+                dstate: floats(m * r),
+                dr: floats(m * r),
+                dheld: floats(m * r),
+                dheld_normed: floats(m * r),
+                dvectors: rows(),
+                daddress: std::array::from_fn(|_| floats(m * s)),
+                dmemory: floats(b * s * r),
+                dproduct: floats(m * r),
+                dmixed: floats(m * r),
+                dv: floats(m * r),
+                dlogits: floats(m * o),
+                down: floats(m * s),
+                dheld_code: floats(m * s),
+                dgates: vec![[0.0; 2]; m],
+                weights: floats(4 * r),
+            },
         }
     }
 
-    /// Multiplications with weights in the last forward loop.
-    fn forward_macs(&self, passes: Passes, memory_writes: bool) -> Macs {
-        let (r, o, s) = self.dims();
-        let mix = self.taken * 2 * r * r;
-        let int8 = self.taken * (o + s + TOP_K_OPS * r) * r + self.outside_passes(passes, memory_writes);
-        let rows = self.shape.rows();
-        Macs { int8: (rows * int8) as u64, single: (rows * mix) as u64, float: 0 }
+    /// `y = x + up(out_gain * rms(r))`, x and y (M, D). `reset[row]` says that the row's token begins a story; `depths`
+    /// tells each row its passes where `passes` is [`Passes::Rows`].
+    pub fn forward(
+        &mut self,
+        kernels: Kernels,
+        weights: &Weights,
+        params: &[f32],
+        spans: &RcsmSpans,
+        x: &[f32],
+        y: &mut [f32],
+        reset: &[bool],
+        passes: Passes,
+        depths: &[u8],
+        scratch: &mut Scratch,
+    ) {
+        self.read_input(kernels, weights, params, spans, x, reset, scratch);
+        self.sweep(kernels, reset);
+        scratch.profile.lap_products(Part::RcsmForward, self.sweep_macs());
+        self.take_passes(kernels, weights, params, spans, passes, depths, scratch);
+        self.choose_states(kernels, passes);
+        self.write_output(kernels, weights, params, spans, x, y, scratch);
     }
 
-    /// Multiplications with weights in the last backward loop: as many as forward, all in f32.
-    fn backward_macs(&self, passes: Passes, memory_writes: bool) -> Macs {
-        let Macs { int8, single, float } = self.forward_macs(passes, memory_writes);
-        Macs { int8: 0, single: int8 + single, float }
+    /// `y = x + up(out_gain * rms(r))` of the states in `self.state`.
+    fn write_output(
+        &mut self,
+        kernels: Kernels,
+        weights: &Weights,
+        params: &[f32],
+        spans: &RcsmSpans,
+        x: &[f32],
+        y: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let (m, r) = (self.shape.rows(), self.config.width as usize);
+        let gain = &params[spans.out_gain.clone()];
+        self.q_state.begin(m);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                let normed = &mut scratch.narrow[..r];
+                for i in 0..m {
+                    self.state_r[i] = math::rms_norm(row(&self.state, i, r), gain, normed);
+                    self.q_state.quantise_row(i, normed);
+                }
+            },
+        );
+        kernels.ternary_forward(&self.q_state, &weights.up, y, &mut scratch.workspace);
+        kernels.vectorise(
+            #[inline(always)]
+            || add(y, &x[..m * self.d]),
+        );
+        scratch.profile.lap_products(Part::RcsmProducts, scratch.workspace.take_macs());
     }
 
-    /// Of one row: the depth controller's and the memory write's.
-    fn outside_passes(&self, passes: Passes, memory_writes: bool) -> usize {
+    /// The output at another depth, after a forward with [`Passes::Fixed`] of at least as many passes.
+    pub fn output_at(
+        &mut self,
+        kernels: Kernels,
+        weights: &Weights,
+        params: &[f32],
+        spans: &RcsmSpans,
+        passes: usize,
+        x: &[f32],
+        y: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        assert!((1..=self.taken).contains(&passes), "{passes} of {} passes", self.taken);
+        self.state.copy_from_slice(&self.passes[passes - 1].r);
+        self.write_output(kernels, weights, params, spans, x, y, scratch);
+    }
+
+    /// rms(r) of row `i` after `passes` passes, which it took: what the choice to go deeper looks at.
+    pub fn choice_input(&self, passes: usize, i: usize, out: &mut [f32]) {
+        math::rms(self.passes[passes - 1].state(i), out);
+    }
+
+    /// Multiplications of the sweep's reads and writes: a read at the query, and each write reads and adds.
+    fn sweep_macs(&self) -> Macs {
         let (r, _, s) = self.dims();
-        let depth = if matches!(passes, Passes::Fixed(_)) { 0 } else { self.config.depths.len() * r };
-        depth + if memory_writes { (s + r) * r } else { 0 }
+        let writes = self.config.writes.count();
+        let cells = if writes == 0 { 0 } else { (1 + 2 * writes) * r * s };
+        Macs { int8: 0, single: (self.shape.rows() * cells) as u64, float: 0 }
     }
 
     /// R, O, S.
@@ -240,10 +406,68 @@ impl Rcsm {
     }
 }
 
-/// Gumbel noise for the depth logits of one row: a function of seed and row alone.
-fn gumbel(seed: u64, row: usize, noise: &mut [f32]) {
-    let mut rng = Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ row as u64);
-    for n in noise {
-        *n = -(-rng.uniform().ln()).ln();
+/// Adds to `dx` the gradient of `y = rms(x)`, given y, the reciprocal rms and dy; all one row.
+#[inline(always)]
+fn rms_backward(y: &[f32], r: f32, dy: &[f32], dx: &mut [f32]) {
+    let along = math::dot(dy, y) / y.len() as f32;
+    for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
+        *dx += r * (dy - y * along);
+    }
+}
+
+/// Turns `da`, the gradient of `a = z / (||z|| + EPS)`, into that of z, given a and the divisor.
+#[inline(always)]
+fn unit_backward(a: &[f32], length: f32, da: &mut [f32]) {
+    let norm = length - math::EPS;
+    let along = if norm > 0.0 { math::dot(da, a) * (length / norm) } else { 0.0 };
+    for (d, &a) in da.iter_mut().zip(a) {
+        *d = (*d - a * along) / length;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::params::Rng;
+
+    /// Central differences of `f` at `x` against `want`.
+    fn check(x: &[f32], want: &[f32], f: impl Fn(&[f32]) -> f64) {
+        let largest = want.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        for i in 0..x.len() {
+            let at = |step: f32| {
+                let mut x = x.to_vec();
+                x[i] += step;
+                f(&x)
+            };
+            let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
+            assert!((slope as f32 - want[i]).abs() < 0.02 * largest, "element {i}: {slope} against {}", want[i]);
+        }
+    }
+
+    #[test]
+    fn normalising_gradients_match_finite_differences() {
+        let mut rng = Rng::new(1);
+        let mut random = |n: usize| (0..n).map(|_| rng.normal()).collect::<Vec<f32>>();
+        let (x, dy) = (random(37), random(37));
+        let loss = |y: &[f32]| y.iter().zip(&dy).map(|(a, b)| (a * b) as f64).sum::<f64>();
+        let (mut y, mut dx) = (vec![0.0; 37], vec![0.0; 37]);
+        let r = math::rms(&x, &mut y);
+        rms_backward(&y, r, &dy, &mut dx);
+        check(&x, &dx, |x| {
+            let mut y = vec![0.0; 37];
+            math::rms(x, &mut y);
+            loss(&y)
+        });
+        let unit = |x: &[f32]| {
+            let mut y = x.to_vec();
+            (math::unit(&mut y), y)
+        };
+        let (length, y) = unit(&x);
+        let mut dx = dy.clone();
+        unit_backward(&y, length, &mut dx);
+        check(&x, &dx, |x| loss(&unit(x).1));
+        let mut dx = dy.clone();
+        unit_backward(&[0.0; 37], math::EPS, &mut dx);
+        assert!(dx.iter().all(|v| v.is_finite()));
     }
 }

@@ -1,6 +1,7 @@
 //! Promises of the checkpoint file.
 
 use super::*;
+use crate::data::{DepthShares, Mix};
 use crate::kernels::Kernels;
 use crate::optim::{self, Outcome};
 use crate::run::clock::{self, Budget, Schedule};
@@ -14,6 +15,7 @@ struct Run {
     state: State,
     tokenizer: Vec<u8>,
     lanes: Vec<f32>,
+    generated: Vec<u16>,
 }
 
 pub(crate) fn settings() -> Settings {
@@ -21,26 +23,29 @@ pub(crate) fn settings() -> Settings {
         seed: 7,
         budget: Budget::Steps(100),
         batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1 },
-        source: Source { train: "builtin".into(), valid: None },
+        source: Source { train: "builtin".into(), valid: None, mix: Mix::NONE },
         optimiser: optim::Settings::default(),
         schedule: Schedule {
-            phases: clock::four_phases(),
+            phases: clock::four_phases(DepthShares { plain: [0.7, 0.2, 0.1], reasoning: [0.2, 0.4, 0.4] }),
             shape: clock::Shape::Cosine,
             lr: 3e-3,
             lr_floor: 0.1,
             warmup: 0.02,
             cooldown: 0.5,
             balance: 0.01,
-            pass_cost: 0.001,
+            depth_training: clock::DepthTraining::Forced,
             tau: (1.0, 0.3),
         },
         z_loss: 1e-4,
+        answer_weight: 5.0,
+        calibrate: true,
+        amplify: None,
         kernels: "scalar f32".into(),
     }
 }
 
 fn run(step: u64) -> Run {
-    let rcsm = RcsmConfig { width: 16, ops: 2, slots: 4, ..RcsmConfig::DEFAULT };
+    let rcsm = RcsmConfig { width: 16, ops: 2, slots: 4, after: 1, ..RcsmConfig::DEFAULT };
     let config =
         ModelConfig { vocab: 300, d_model: 32, layers: 1, d_ffn: 48, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA };
     let mut params = Params::init(&config, step);
@@ -52,7 +57,7 @@ fn run(step: u64) -> Run {
     let cursor = json!({ "story": 123, "offset": [1, 2, 3] });
     let state = State::new(step, optimiser.updates(), 12.625, 4096, cursor, settings());
     let lanes = vec![1.5, -2.25, 3e-39, 0.1];
-    Run { config, params, optimiser, state, tokenizer: (0..=255).collect(), lanes }
+    Run { config, params, optimiser, state, tokenizer: (0..=255).collect(), lanes, generated: vec![17, 300, 0, 4, 0] }
 }
 
 impl Run {
@@ -64,6 +69,7 @@ impl Run {
             params: &self.params,
             optimiser: &self.optimiser,
             lanes: &self.lanes,
+            generated: &self.generated,
         }
     }
 }
@@ -94,6 +100,7 @@ fn everything_written_is_read_back_bit_for_bit() {
     assert_eq!((back.config, back.state.as_ref()), (run.config, Some(&run.state)));
     assert_eq!(back.params.data, run.params.data);
     assert_eq!((&back.tokenizer, &back.lanes), (&run.tokenizer, &run.lanes));
+    assert_eq!(back.generated, run.generated);
     let mut optimiser = Optimiser::new(Kernels::detect(), &back.params.layout, optim::Settings::default());
     back.restore(&mut optimiser).unwrap();
     assert_eq!(moments(&optimiser), moments(&run.optimiser));
@@ -196,6 +203,7 @@ fn what_a_killed_save_left_is_removed_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     save(dir.path(), &run(10).snapshot()).unwrap();
     fs::write(dir.path().join(".step-00000020.safetensors.tmp"), b"half").unwrap();
+    fs::write(dir.path().join(".phase-4-begin.safetensors.tmp"), b"half").unwrap();
     fs::write(dir.path().join("notes.tmp"), b"mine").unwrap();
     remove_temporaries(dir.path());
     assert_eq!(names(dir.path()), ["notes.tmp", "step-00000010.safetensors"]);

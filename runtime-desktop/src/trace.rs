@@ -1,0 +1,277 @@
+//! What the reasoning loop did for every token: passes, operations, gates, and what was read from the memory.
+//!
+//! The memory is written by the delta rule, `M += gate * address (value - address M)`, so a read is a sum over all that
+//! was written, `read = sum of share * value`, and the shares follow from the addresses alone: the last write's is
+//! `gate * (address of the read . address of the write)`; what it covers is taken off the address of the read before the
+//! write before it is asked. Later writes at the same address so take the place of earlier ones, as they do in the memory.
+
+use std::collections::VecDeque;
+
+use flashlm_core::config::{RcsmConfig, Writes};
+use flashlm_core::tokenizer::Tokenizer;
+use flashlm_core::{MemoryWrite, Observer, Pass};
+use serde_json::{Value, json};
+
+/// Links listed for a read, those of the largest shares.
+const LISTED: usize = 3;
+/// Links of a smaller share, of either sign, are not listed.
+const LEAST_SHARE: f32 = 0.01;
+
+/// What a link leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From a token's context to the token: what came after.
+    After,
+    /// From a token to its context: what came before.
+    Before,
+}
+
+/// A link of the memory that a pass read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// The token that wrote it, by its place in the story.
+    pub writer: usize,
+    pub direction: Direction,
+    /// Weight of the link's value in what was read.
+    pub share: f32,
+    /// Cosine of the link's address and the read's.
+    pub similarity: f32,
+}
+
+/// One pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hop {
+    pub ops: [u8; 2],
+    pub weights: [f32; 2],
+    /// How far it read where the pass before pointed.
+    pub hop: f32,
+    /// How far what it read replaces what was read before.
+    pub hold: f32,
+    /// The links of the largest shares.
+    pub reads: Vec<Link>,
+}
+
+/// The passes after one token of the story, and the token drawn then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The token that was processed, by its place in the story.
+    pub input: usize,
+    pub hops: Vec<Hop>,
+    /// Logits for going deeper that decided how many they are; none where the depth is fixed.
+    pub deeper: Vec<f32>,
+    pub drawn: u16,
+}
+
+/// Where a token's links begin, and how far they replaced what was there.
+#[derive(Clone, Debug)]
+struct Written {
+    gates: [f32; 2],
+    context: Box<[f32]>,
+    token: Box<[f32]>,
+}
+
+/// Follows one story. It knows the links of the tokens it was told of.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    eot: u16,
+    taps: usize,
+    writes: Writes,
+    /// Tokens about to be processed.
+    expected: VecDeque<u16>,
+    /// Tokens processed since the story began, and what they wrote.
+    tokens: Vec<u16>,
+    written: Vec<Written>,
+    /// Of the token processed last.
+    hops: Vec<Hop>,
+    deeper: Vec<f32>,
+    steps: Vec<Step>,
+}
+
+impl Trace {
+    /// A trace of a model with this engine, where `eot` as input begins a story.
+    pub fn new(config: &RcsmConfig, eot: u16) -> Self {
+        Self {
+            eot,
+            taps: config.taps.into(),
+            writes: config.writes,
+            expected: VecDeque::new(),
+            tokens: Vec::new(),
+            written: Vec::new(),
+            hops: Vec::new(),
+            deeper: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Announces the tokens that the session processes next.
+    pub fn expect(&mut self, tokens: &[u16]) {
+        self.expected.extend(tokens);
+    }
+
+    /// The session's last token led to `token`.
+    pub fn drawn(&mut self, token: u16) {
+        let (hops, deeper) = (std::mem::take(&mut self.hops), std::mem::take(&mut self.deeper));
+        self.steps.push(Step { input: self.tokens.len().saturating_sub(1), hops, deeper, drawn: token });
+    }
+
+    /// Forgets the steps told so far; the story's links stay.
+    pub fn clear(&mut self) {
+        self.steps.clear();
+    }
+
+    /// The links with the largest shares of what a read at `address` gives, largest first.
+    fn reads(&self, address: &[f32]) -> Vec<Link> {
+        let mut links = self.links(address);
+        links.retain(|link| link.share.abs() >= LEAST_SHARE);
+        links.sort_by(|a, b| b.share.abs().total_cmp(&a.share.abs()));
+        links.truncate(LISTED);
+        links
+    }
+
+    /// All links, last written first, with their shares of what a read at `address` gives.
+    fn links(&self, address: &[f32]) -> Vec<Link> {
+        let mut rest = address.to_vec();
+        let mut links = Vec::new();
+        for (writer, written) in self.written.iter().enumerate().rev() {
+            let both = [(Direction::After, &written.context), (Direction::Before, &written.token)];
+            // written in this order, so taken off in the other
+            for ((direction, key), gate) in both.into_iter().zip(written.gates).take(self.writes.count()).rev() {
+                let share = gate * dot(key, &rest);
+                rest.iter_mut().zip(key).for_each(|(rest, key)| *rest -= share * key);
+                links.push(Link { writer, direction, share, similarity: dot(key, address) });
+            }
+        }
+        links
+    }
+
+    /// The steps as lines of text, one for every token drawn and one for each of its passes.
+    pub fn lines(&self, tokenizer: &Tokenizer) -> String {
+        let mut text = String::new();
+        for step in &self.steps {
+            let (drawn, input) = (self.quoted(tokenizer, &[step.drawn]), self.span(tokenizer, step.input, 1));
+            let passes = step.hops.len();
+            text += &format!("{drawn} after {input}: {passes} pass{}", if passes == 1 { "" } else { "es" });
+            if !step.deeper.is_empty() {
+                let logits: Vec<_> = step.deeper.iter().map(|logit| format!("{logit:+.2}")).collect();
+                text += &format!(", deeper {}", logits.join(", "));
+            }
+            text.push('\n');
+            for (i, hop) in step.hops.iter().enumerate() {
+                let Hop { ops: [a, b], weights: [p, q], hop: follows, hold, .. } = hop;
+                text += &format!("  {}: operations {a} {p:.2}, {b} {q:.2}", i + 1);
+                if i > 0 {
+                    text += &format!("; hop {follows:.2}, hold {hold:.2}");
+                }
+                let reads: Vec<_> = hop.reads.iter().map(|link| self.described(tokenizer, link)).collect();
+                text += &match &reads[..] {
+                    [] => "; read nothing\n".into(),
+                    reads => format!("; read {}\n", reads.join(", ")),
+                };
+            }
+        }
+        text
+    }
+
+    /// The steps as a JSON array.
+    pub fn json(&self, tokenizer: &Tokenizer) -> Value {
+        let hop = |hop: &Hop| {
+            let reads = hop.reads.iter().map(|link| {
+                json!({
+                    "token": self.text(tokenizer, &self.tokens[link.writer..][..1]),
+                    "context": self.text(tokenizer, self.context(link.writer)),
+                    "position": link.writer,
+                    "direction": match link.direction {
+                        Direction::After => "after",
+                        Direction::Before => "before",
+                    },
+                    "share": link.share,
+                    "similarity": link.similarity,
+                })
+            });
+            json!({
+                "operations": hop.ops,
+                "weights": hop.weights,
+                "hop": hop.hop,
+                "hold": hop.hold,
+                "reads": reads.collect::<Vec<_>>(),
+            })
+        };
+        let step = |step: &Step| {
+            json!({
+                "token": self.text(tokenizer, &[step.drawn]),
+                "position": step.input + 1,
+                "deeper": step.deeper,
+                "passes": step.hops.iter().map(hop).collect::<Vec<_>>(),
+            })
+        };
+        self.steps.iter().map(step).collect()
+    }
+
+    /// What came after a context, as `" barn" after " is in the"`, or before a token, with the share of it.
+    fn described(&self, tokenizer: &Tokenizer, link: &Link) -> String {
+        let token = self.span(tokenizer, link.writer, 1);
+        let context = self.quoted(tokenizer, self.context(link.writer));
+        let (share, similarity) = (link.share, link.similarity);
+        match link.direction {
+            Direction::After => format!("{token} after {context} {share:.2} (cosine {similarity:.2})"),
+            Direction::Before => format!("{context} before {token} {share:.2} (cosine {similarity:.2})"),
+        }
+    }
+
+    /// The tokens before `writer` that its context is made of.
+    fn context(&self, writer: usize) -> &[u16] {
+        &self.tokens[writer.saturating_sub(self.taps)..writer]
+    }
+
+    fn span(&self, tokenizer: &Tokenizer, start: usize, count: usize) -> String {
+        let end = (start + count).min(self.tokens.len());
+        self.quoted(tokenizer, self.tokens.get(start..end).unwrap_or_default())
+    }
+
+    fn quoted(&self, tokenizer: &Tokenizer, tokens: &[u16]) -> String {
+        format!("{:?}", self.text(tokenizer, tokens))
+    }
+
+    fn text(&self, tokenizer: &Tokenizer, tokens: &[u16]) -> String {
+        let mut bytes = Vec::new();
+        for &token in tokens {
+            match token == self.eot {
+                true => bytes.extend(flashlm_core::text::SEPARATOR),
+                false => tokenizer.for_each_byte(token, |byte| bytes.push(byte)),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Observer for Trace {
+    fn depth(&mut self, _: u8, logits: &[f32]) {
+        self.deeper = logits.to_vec();
+    }
+
+    fn pass(&mut self, pass: Pass<'_>) {
+        if pass.index == 0 {
+            self.hops.clear();
+            let token = self.expected.pop_front().unwrap_or(self.eot);
+            if token == self.eot {
+                self.tokens.clear();
+                self.written.clear();
+            }
+            self.tokens.push(token);
+        }
+        let Pass { ops, weights, address, hop, hold, .. } = pass;
+        self.hops.push(Hop { ops, weights, hop, hold, reads: self.reads(address) });
+    }
+
+    fn write(&mut self, write: MemoryWrite<'_>) {
+        let MemoryWrite { gates, context, token } = write;
+        self.written.push(Written { gates, context: context.into(), token: token.into() });
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests;

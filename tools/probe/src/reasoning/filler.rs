@@ -1,0 +1,118 @@
+//! Sentences that answer nothing: beginnings, ends, and what happens in between.
+//!
+//! `{n}` is a bystander, `{he}` and `{his}` go with them, `{f}` is some food, `{s}` a grown-up. No word here is
+//! in a word list.
+
+pub const TRAIN: &[&str] = &[
+    "The sun was [warm|bright|shining|high in the sky].",
+    "It was a [nice|quiet|lovely|busy|long] day.",
+    "The wind was [soft|cool|strong|blowing].",
+    "{n} was [happy|hungry|tired|excited|very happy|a little sad].",
+    "{n} looked at the [sky|clouds|sun|flowers|grass].",
+    "{n} had [a big smile|a lot of fun|a good idea|so much fun].",
+    "{n} liked to [play|help|talk|count the clouds].",
+    "{n} ate some {f}.",
+    "{n} wanted some {f}.",
+    "{s} liked {f} [very much|a lot].",
+    "\"I am [hungry|so happy|very tired|having fun],\" said {n}.",
+    "\"What a [nice|lovely|fine|good] day!\" said {n}.",
+    "{n} said hello to [everyone|all the friends|the neighbors].",
+    "The friends [talked and played|told jokes|told each other stories|had a good time].",
+    "Everyone was [happy|having fun|quiet|busy].",
+    "{n} sat down for a [moment|little while|rest].",
+    "{n} [laughed|smiled|giggled|thought about lunch|felt good|told a joke].",
+    "The [flowers|leaves|trees] were very pretty.",
+    "There were [many|a few|some big|some soft] clouds in the sky.",
+    "{n} hummed a [little|happy|funny|sweet] song.",
+    "Then it was time for [lunch|dinner|a rest|a story].",
+    "{n} told {s} about {his} [day|dream|friends].",
+    "{s} smiled and said, \"[Well done|How nice|That is good|I love you], {n}.\"",
+    "{n} asked if {he} could have some {f}.",
+    "{s} made some {f} for {n}.",
+    "The day went by and {n} was [having fun|still happy|getting tired].",
+    "{n} counted the [flowers|clouds|leaves|stars].",
+    "{n} was a [kind|good|brave|clever|curious] [friend|child|helper].",
+    "[It was getting late|The air smelled sweet|Time went by|It was very quiet|The sky was clear].",
+    "{n} thought of {f} more than of anything in the world.",
+    "All of a sudden, {n} [began to laugh|felt very hungry|had a new idea].",
+    "{n} did not know what to do next.",
+    "{n} was [proud|glad|thankful] because {he} had been so [good|kind|brave].",
+    "\"Do you like {f}?\" asked {n}. \"Yes, I do,\" said {s}.",
+    "\"Thank you,\" said {n}. \"You are so [kind|nice|sweet].\"",
+    "{s} and {n} talked about [the weather|old times|the summer|many things].",
+    "{n} loved [the summer|the winter|stories|sunny days|to learn new things].",
+    "{n} played a [fun|silly|new] game.",
+    "The grass was [soft|wet|tall].",
+    "{n} could not stop [smiling|laughing|talking].",
+];
+
+pub const TEST: &[&str] = &[
+    "Warm light came down from above.",
+    "{n} felt [cheerful|sleepy|thirsty|lucky|calm].",
+    "{n} was thinking of {f}.",
+    "{s} gave {n} a [hug|kiss|kind look].",
+    "\"Can we have {f} [today|later|soon]?\" asked {n}.",
+    "\"This is [great|wonderful|so much fun]!\" {n} said.",
+    "Many [bees|people|kids] were [about|awake] that day.",
+    "{n} took a deep breath.",
+    "A soft breeze blew.",
+    "{n} rubbed {his} eyes.",
+    "{n} waited [for a bit|quietly|with a smile].",
+    "{s} told a very funny story.",
+    "The air was [fresh|cold|sweet].",
+    "{n} shared {f} with [a neighbor|some kids].",
+    "They all [cheered|rested|had a snack].",
+    "{n} [always|never] finished {his} {f}.",
+    "Up in the air, [the moon|a tiny cloud] could be seen.",
+    "{n} coughed and said sorry.",
+    "Nobody was [angry|in a hurry|bored].",
+    "{n} wished it would never end.",
+    "{s} was proud of {n}.",
+    "{n} made up a little rhyme.",
+];
+
+pub const OPEN_TRAIN: &[&str] = &[
+    "Once upon a time, there were some [good|little|happy] friends.",
+    "One [sunny|warm|cold|bright] day, the children [wanted to play|were bored|were very busy].",
+    "It was a [sunny|warm|quiet|windy] morning.",
+    "This is a story about some [friends|children|clever friends].",
+    "Once there was a [little|busy|happy] family.",
+    "A long time ago, in a land far away, something [nice|strange|funny] happened.",
+    "One day, something [new|funny|special] happened.",
+    "The friends woke up early.",
+    "Listen to this [little|short|true] story.",
+    "It was the first day of [summer|spring|the holidays].",
+    "Today was a [special|big|good] day.",
+    "There was once a group of friends who [liked to play|liked to help|did everything together].",
+];
+
+pub const OPEN_TEST: &[&str] = &[
+    "Long, long ago, a few kids lived side by side.",
+    "On a [rainy|foggy|sunny] afternoon, the kids met up.",
+    "Here is what happened last week.",
+    "Early one evening, nobody was asleep yet.",
+    "There once lived some very [merry|friendly] people.",
+    "Let me tell you a tale.",
+    "It all began on a [cold|hot] afternoon.",
+];
+
+pub const CLOSE_TRAIN: &[&str] = &[
+    "The end.",
+    "Then they all went to sleep.",
+    "They were happy and had a lot of fun.",
+    "It was a very good day.",
+    "And they all lived happily ever after.",
+    "Everyone [laughed|smiled|was happy].",
+    "From that day on, they were the best of friends.",
+    "They had learned a lot that day.",
+    "\"That was fun,\" they all said.",
+    "At last it was time to sleep.",
+];
+
+pub const CLOSE_TEST: &[&str] = &[
+    "That is how the tale ended.",
+    "In the evening, everyone was [tired but glad|sleepy].",
+    "Nobody ever forgot it.",
+    "\"Let us do this again,\" someone said.",
+    "And that was that.",
+];

@@ -1,0 +1,35 @@
+//! The word lists stories are told from: one for training, one for probes, with no word in common.
+
+/// The content words of one split. Every list holds ordinary words of children's stories.
+pub struct Lexicon {
+    /// Names of girls.
+    pub girls: &'static [&'static str],
+    /// Names of boys.
+    pub boys: &'static [&'static str],
+    /// Things one can hold or put away.
+    pub objects: &'static [&'static str],
+    /// Things one wears.
+    pub clothes: &'static [&'static str],
+    /// Things one eats.
+    pub foods: &'static [&'static str],
+    /// Animals.
+    pub animals: &'static [&'static str],
+    /// Places one is in ("in the barn") and goes to.
+    pub places: &'static [&'static str],
+    /// What objects are put in.
+    pub containers: &'static [&'static str],
+    /// Colours.
+    pub colours: &'static [&'static str],
+    /// Other adjectives of objects.
+    pub materials: &'static [&'static str],
+    /// Sounds.
+    pub sounds: &'static [&'static str],
+    /// Moves of a dance, in the form of a command.
+    pub steps: &'static [&'static str],
+    /// Shapes.
+    pub shapes: &'static [&'static str],
+    /// Verbs: the base form, a space, and the past.
+    pub actions: &'static [(&'static str, &'static str)],
+    /// Grown-ups, who ask and answer and are nowhere in particular.
+    pub grown: &'static [&'static str],
+}

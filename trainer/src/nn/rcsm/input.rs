@@ -1,0 +1,252 @@
+//! What every token brings: u, its context and its query, their addresses and the write gates, all tokens at once.
+
+use super::{CONTEXT, QUERY, Rcsm, TOKEN, Weights, rms_backward, unit_backward};
+use crate::kernels::{Kernels, Write};
+use crate::nn::norm::rms_norm_backward;
+use crate::nn::params::RcsmSpans;
+use crate::nn::profile::Part;
+use crate::nn::recurrence::Scratch;
+use crate::nn::shape::{add_scaled, row, row_mut};
+use flashlm_core::math::{dot, rms, rms_norm, sigmoid, unit};
+
+/// u of `j` tokens before row `i`: of the chunk (M, R), or carried from before it (taps, B, R).
+#[inline(always)]
+fn earlier<'a>(u: &'a [f32], past: &'a [f32], i: usize, j: usize, b: usize, r: usize) -> &'a [f32] {
+    match i.checked_sub(j * b) {
+        Some(at) => row(u, at, r),
+        // the first row of the chunk has past row 0 before it
+        None => row(past, (j - i / b - 1) * b + i % b, r),
+    }
+}
+
+impl Rcsm {
+    /// From the residual stream to addresses and write gates.
+    pub(super) fn read_input(
+        &mut self,
+        kernels: Kernels,
+        weights: &Weights,
+        params: &[f32],
+        spans: &RcsmSpans,
+        x: &[f32],
+        reset: &[bool],
+        scratch: &mut Scratch,
+    ) {
+        let (d, m) = (self.d, self.shape.rows());
+        let (r, _, s) = self.dims();
+        let gain = &params[spans.in_norm.clone()];
+        self.q_in.begin(m);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                let normed = &mut scratch.narrow[..d];
+                for i in 0..m {
+                    self.in_r[i] = rms_norm(row(x, i, d), gain, normed);
+                    self.q_in.quantise_row(i, normed);
+                }
+            },
+        );
+        kernels.ternary_forward(&self.q_in, &weights.down, &mut self.vectors[TOKEN], &mut scratch.workspace);
+        scratch.profile.lap_products(Part::RcsmProducts, scratch.workspace.take_macs());
+        self.age(reset);
+        kernels.vectorise(
+            #[inline(always)]
+            || self.look_back(params, spans, &mut scratch.narrow),
+        );
+        self.carry_past();
+        scratch.profile.lap(Part::RcsmForward);
+        for ((q, address), length) in self.q.iter().zip(&mut self.address).zip(&mut self.length) {
+            kernels.ternary_forward(q, &weights.code, address, &mut scratch.workspace);
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    for (address, length) in address.chunks_exact_mut(s).zip(length) {
+                        *length = unit(address);
+                    }
+                },
+            );
+        }
+        let (gates, biases) = (&params[spans.write_gates.clone()], &params[spans.write_biases.clone()]);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                for (gate, u) in self.gates.iter_mut().zip(self.vectors[TOKEN].chunks_exact(r)) {
+                    for (j, gate) in gate.iter_mut().enumerate() {
+                        *gate = sigmoid(dot(row(gates, j, r), u) + biases[j]);
+                    }
+                }
+            },
+        );
+        scratch.profile.lap_products(Part::RcsmForward, scratch.workspace.take_macs());
+    }
+
+    /// How many earlier tokens of its story each row sees.
+    fn age(&mut self, reset: &[bool]) {
+        let (b, taps) = (self.shape.sequences, self.config.taps);
+        for i in 0..self.shape.rows() {
+            self.age[i] = match (reset[i], i.checked_sub(b)) {
+                (true, _) => 0,
+                // what lies before the chunk is zero where it is another story
+                (false, None) => taps,
+                (false, Some(before)) => self.age[before].saturating_add(1).min(taps),
+            };
+        }
+    }
+
+    /// u, context and query of every row, quantised.
+    #[inline(always)]
+    fn look_back(&mut self, params: &[f32], spans: &RcsmSpans, scratch: &mut [f32]) {
+        let (b, m, r) = (self.shape.sequences, self.shape.rows(), self.config.width as usize);
+        let (context_taps, query_taps) = (&params[spans.context_taps.clone()], &params[spans.query_taps.clone()]);
+        let mixed = &mut scratch[..r];
+        let [u, context, query] = &mut self.vectors;
+        self.q.iter_mut().for_each(|q| q.begin(m));
+        for i in 0..m {
+            let own = row_mut(u, i, r);
+            mixed.copy_from_slice(own);
+            self.vectors_r[TOKEN][i] = rms(mixed, own);
+            self.q[TOKEN].quantise_row(i, own);
+            let age = self.age[i] as usize;
+            for (kind, taps, first, out) in
+                [(CONTEXT, context_taps, 1, &mut *context), (QUERY, query_taps, 0, &mut *query)]
+            {
+                mixed.fill(0.0);
+                for (j, tap) in taps.chunks_exact(r).enumerate().take((age + 1).saturating_sub(first)) {
+                    let u = earlier(u, &self.past, i, first + j, b, r);
+                    for ((v, &w), &u) in mixed.iter_mut().zip(tap).zip(u) {
+                        *v += w * u;
+                    }
+                }
+                let out = row_mut(out, i, r);
+                self.vectors_r[kind][i] = rms(mixed, out);
+                self.q[kind].quantise_row(i, out);
+            }
+        }
+    }
+
+    /// Keeps the last u of every story for the next chunk; the backward still reads those from before this one.
+    fn carry_past(&mut self) {
+        let (b, t, r) = (self.shape.sequences, self.shape.tokens, self.config.width as usize);
+        std::mem::swap(&mut self.past, &mut self.past_before);
+        for j in 0..self.config.taps as usize {
+            for lane in 0..b {
+                let last = (t - 1) * b + lane;
+                let out = row_mut(&mut self.past, j * b + lane, r);
+                if j <= self.age[last] as usize {
+                    out.copy_from_slice(earlier(&self.vectors[TOKEN], &self.past_before, last, j, b, r));
+                } else {
+                    out.fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// From the gradients of u, context and addresses to `dx` (M, D), to which it adds, and `grads`.
+    pub(super) fn input_backward(
+        &mut self,
+        kernels: Kernels,
+        weights: &Weights,
+        params: &[f32],
+        spans: &RcsmSpans,
+        x: &[f32],
+        dx: &mut [f32],
+        grads: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let (d, m) = (self.d, self.shape.rows());
+        let (r, _, s) = self.dims();
+        let g = &mut self.gradients;
+        let ws = &mut scratch.workspace;
+        let dcode = &mut grads[spans.code.clone()];
+        for (kind, write) in [(TOKEN, Write::Add), (CONTEXT, Write::Add), (QUERY, Write::Set)] {
+            let da = &mut g.daddress[kind];
+            let (address, length) = (&self.address[kind], &self.length[kind]);
+            kernels.vectorise(
+                #[inline(always)]
+                || {
+                    for ((da, a), &length) in da.chunks_exact_mut(s).zip(address.chunks_exact(s)).zip(length) {
+                        unit_backward(a, length, da);
+                    }
+                },
+            );
+            kernels.backward_weight(da, &self.q[kind], s, dcode, ws);
+            kernels.backward_input(da, m, &weights.code, &mut g.dvectors[kind], write, ws);
+        }
+        scratch.profile.lap_products(Part::RcsmBackward, ws.take_macs());
+        kernels.vectorise(
+            #[inline(always)]
+            || self.look_back_backward(params, spans, grads, &mut scratch.narrow),
+        );
+        scratch.profile.lap(Part::RcsmBackward);
+        let ws = &mut scratch.workspace;
+        let dfirst = &self.gradients.dr;
+        kernels.backward_weight(dfirst, &self.q_in, r, &mut grads[spans.down.clone()], ws);
+        let dnormed = &mut scratch.all[..m * d];
+        kernels.backward_input(dfirst, m, &weights.down, dnormed, Write::Set, ws);
+        let (gain, dgain) = (&params[spans.in_norm.clone()], &mut grads[spans.in_norm.clone()]);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                for i in 0..m {
+                    rms_norm_backward(row(x, i, d), gain, self.in_r[i], row(dnormed, i, d), row_mut(dx, i, d), dgain);
+                }
+            },
+        );
+        scratch.profile.lap_products(Part::RcsmProducts, ws.take_macs());
+    }
+
+    /// Takes the gradients of context and query back to the u they were made of, and leaves that of down's output in
+    /// `dr`.
+    #[inline(always)]
+    fn look_back_backward(&mut self, params: &[f32], spans: &RcsmSpans, grads: &mut [f32], scratch: &mut [f32]) {
+        let (b, m, r) = (self.shape.sequences, self.shape.rows(), self.config.width as usize);
+        let Self { vectors, vectors_r, past_before, age, gradients, .. } = self;
+        let [du, dcontext, dquery] = &mut gradients.dvectors;
+        let dmixed = &mut scratch[..r];
+        for (kind, span, first, dvector) in
+            [(CONTEXT, &spans.context_taps, 1, &*dcontext), (QUERY, &spans.query_taps, 0, &*dquery)]
+        {
+            let (taps, dtaps) = (&params[span.clone()], &mut grads[span.clone()]);
+            for i in 0..m {
+                dmixed.fill(0.0);
+                rms_backward(row(&vectors[kind], i, r), vectors_r[kind][i], row(dvector, i, r), dmixed);
+                let seen = (age[i] as usize + 1).saturating_sub(first);
+                for (j, (tap, dtap)) in taps.chunks_exact(r).zip(dtaps.chunks_exact_mut(r)).enumerate().take(seen) {
+                    let u = earlier(&vectors[TOKEN], past_before, i, first + j, b, r);
+                    for ((dtap, &d), &u) in dtap.iter_mut().zip(&*dmixed).zip(u) {
+                        *dtap += d * u;
+                    }
+                    if let Some(at) = i.checked_sub((first + j) * b) {
+                        for ((du, &d), &w) in row_mut(du, at, r).iter_mut().zip(&*dmixed).zip(tap) {
+                            *du += d * w;
+                        }
+                    }
+                }
+            }
+        }
+        for i in 0..m {
+            let dfirst = row_mut(&mut gradients.dr, i, r);
+            dfirst.fill(0.0);
+            rms_backward(row(&vectors[TOKEN], i, r), vectors_r[TOKEN][i], row(du, i, r), dfirst);
+        }
+    }
+
+    /// Adds to `du` of row `i` and to the gates' gradients what `dgates`, of the write gates, asks for.
+    #[inline(always)]
+    pub(super) fn gates_backward(
+        gates: [f32; 2],
+        dgates: [f32; 2],
+        weights: &[f32],
+        u: &[f32],
+        du: &mut [f32],
+        dweights: &mut [f32],
+        dbiases: &mut [f32],
+    ) {
+        let r = u.len();
+        for j in 0..2 {
+            let d = dgates[j] * gates[j] * (1.0 - gates[j]);
+            add_scaled(du, d, row(weights, j, r));
+            add_scaled(row_mut(dweights, j, r), d, u);
+            dbiases[j] += d;
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Stories from the packed model, through core, on rayon's threads.
+//!
+//! Each candidate has a number; prompt and random draws are functions of the run's seed and that number, and core gives
+//! the same bits on every machine, so the same numbers give the same stories on one thread or sixteen.
+
+use std::ops::Range;
+
+use anyhow::Context;
+use flashlm_core::{Line, Sampler, SamplerConfig, Session, score};
+use rayon::prelude::*;
+
+use crate::data::StoryTokens;
+use crate::data::hash::mix;
+use crate::run::args::DepthArg;
+use crate::run::packed::Blob;
+
+/// Tokens of a training story that a candidate begins with, at most; never more than half of the story.
+const PROMPT: Range<u64> = 4..20;
+/// A candidate may be this many times as long as the story it begins like.
+const LONGEST: usize = 4;
+
+/// A story that the model told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The training story it begins like, and that story's length in tokens.
+    pub source: u32,
+    pub source_tokens: usize,
+    /// All its tokens, of which the first `prompt` are the training story's. No end-of-story token.
+    pub tokens: Vec<u16>,
+    pub prompt: usize,
+    /// Whether the model itself ended it.
+    pub ended: bool,
+    /// Mean log-likelihood of what the model told [nats per token], the end included, at the deepest depth.
+    pub log_likelihood: f64,
+}
+
+/// How stories are drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing {
+    pub seed: u64,
+    pub temperature: f32,
+}
+
+/// Tells the candidates of these numbers, beginning like some of the `count` stories of `stories`. Drawn and
+/// scored at the model's deepest depth, whatever its choice of depth was fitted to so far.
+pub fn generate(
+    blob: &Blob,
+    stories: &(impl StoryTokens + Sync),
+    count: u32,
+    drawing: Drawing,
+    numbers: Range<u64>,
+) -> anyhow::Result<Vec<Candidate>> {
+    let numbers: Vec<u64> = numbers.collect();
+    let deepest = DepthArg::Fixed(blob.model()?.config().rcsm.map_or(1, |rcsm| rcsm.depths[2]));
+    let tell = |session: &mut anyhow::Result<Session<Vec<Line>>>, &number: &u64| {
+        let session = session.as_mut().map_err(|e| anyhow::anyhow!("{e}"))?;
+        let own = mix(drawing.seed ^ mix(number));
+        let source = (mix(own ^ 1) % u64::from(count.max(1))) as u32;
+        let story = stories.story(source);
+        let length = PROMPT.start + mix(own ^ 2) % (PROMPT.end - PROMPT.start);
+        let prompt = &story[..(length as usize).min(story.len() / 2)];
+        let config = SamplerConfig { temperature: drawing.temperature, seed: mix(own ^ 3), ..SamplerConfig::default() };
+        let (tokens, ended) = continue_story(session, prompt, LONGEST * story.len(), Sampler::new(config)?)?;
+        let log_likelihood = log_likelihood(session, &tokens, prompt.len(), ended)?;
+        let (source_tokens, prompt) = (story.len(), prompt.len());
+        Ok(Candidate { source, source_tokens, tokens, prompt, ended, log_likelihood })
+    };
+    numbers.par_iter().with_max_len(1).map_init(|| blob.session(deepest), tell).collect()
+}
+
+/// Goes on from `prompt` to the end or to `longest` tokens. Returns all tokens but the end, and
+/// whether there was one.
+fn continue_story(
+    session: &mut Session<Vec<Line>>,
+    prompt: &[u16],
+    longest: usize,
+    mut sampler: Sampler,
+) -> anyhow::Result<(Vec<u16>, bool)> {
+    let eot = session.model().config().eot.context("the model has no end-of-story token to begin a story with")? as u16;
+    session.reset();
+    session.step(eot)?;
+    session.prefill(prompt)?;
+    prompt.iter().for_each(|&token| sampler.observe(token));
+    let mut tokens = prompt.to_vec();
+    while tokens.len() < longest {
+        let token = session.sample(&mut sampler)?;
+        if token == eot {
+            return Ok((tokens, true));
+        }
+        tokens.push(token);
+        session.step(token)?;
+    }
+    Ok((tokens, false))
+}
+
+/// Mean log-likelihood of `tokens` from number `from` on, and of the end where there is one, at the session's
+/// depth [nats per token]; 0 where that is nothing.
+fn log_likelihood(session: &mut Session<Vec<Line>>, tokens: &[u16], from: usize, ended: bool) -> anyhow::Result<f64> {
+    let eot = session.model().config().eot;
+    let mut all = tokens.to_vec();
+    if ended {
+        all.extend(eot.map(|eot| eot as u16));
+    }
+    let mut bits = 0.0;
+    score::story(session, &all, |index, own| {
+        if index >= from {
+            bits += own;
+        }
+    })?;
+    let told = all.len().saturating_sub(from);
+    Ok(if told == 0 { 0.0 } else { -bits * std::f64::consts::LN_2 / told as f64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::bpe;
+    use crate::export::write_blob;
+    use crate::nn::Params;
+    use flashlm_core::blob::Facts;
+    use flashlm_core::config::{ModelConfig, RcsmConfig};
+
+    fn blob() -> Blob {
+        let rcsm = RcsmConfig { width: 16, ops: 2, slots: 4, after: 1, ..RcsmConfig::DEFAULT };
+        let config =
+            ModelConfig { vocab: 257, d_model: 32, layers: 1, d_ffn: 48, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA };
+        let mut params = Params::init(&config, 5);
+        // as an untrained model draws nothing but noise, let some tokens be likelier than others
+        params.data.iter_mut().for_each(|v| *v *= 3.0);
+        let bytes = write_blob(&config, &Facts::default(), &bpe::table(&[]), &|name| params.tensor(name)).unwrap();
+        Blob::new(&bytes).unwrap()
+    }
+
+    struct Stories(Vec<Vec<u16>>);
+
+    impl StoryTokens for Stories {
+        fn story(&self, index: u32) -> &[u16] {
+            &self.0[index as usize]
+        }
+    }
+
+    fn stories() -> Stories {
+        Stories((0..30).map(|i| (0..10 + i).map(|t| 1 + (7 * i + t) % 256).collect()).collect())
+    }
+
+    const DRAWING: Drawing = Drawing { seed: 9, temperature: 1.0 };
+
+    #[test]
+    fn the_same_numbers_give_the_same_stories_on_any_number_of_threads() {
+        let (blob, stories) = (blob(), stories());
+        let on = |threads: usize, numbers: Range<u64>| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| generate(&blob, &stories, 30, DRAWING, numbers).unwrap())
+        };
+        let all = on(1, 0..24);
+        assert_eq!(all, on(4, 0..24));
+        assert_eq!(all[16..], on(2, 16..24), "a candidate does not depend on those before it");
+        let seed = generate(&blob, &stories, 30, Drawing { seed: 10, ..DRAWING }, 0..24).unwrap();
+        assert_ne!(all, seed);
+    }
+
+    #[test]
+    fn a_candidate_begins_like_its_source_and_goes_on_by_itself() {
+        let (blob, stories) = (blob(), stories());
+        let all = generate(&blob, &stories, 30, DRAWING, 0..40).unwrap();
+        for c in &all {
+            let source = stories.story(c.source);
+            assert_eq!(c.source_tokens, source.len());
+            assert!(c.prompt >= 4.min(source.len() / 2) && c.prompt <= source.len() / 2);
+            assert_eq!(c.tokens[..c.prompt], source[..c.prompt]);
+            assert!(c.ended || c.tokens.len() == 4 * source.len());
+            assert!(!c.tokens.contains(&0));
+        }
+        let mut sources: Vec<u32> = all.iter().map(|c| c.source).collect();
+        sources.sort();
+        sources.dedup();
+        assert!(sources.len() > 15, "{sources:?}");
+    }
+
+    /// Against the logits after each token, stepped through one by one.
+    #[test]
+    fn likelihood_is_of_what_was_told_at_the_deepest_depth() {
+        let (blob, stories) = (blob(), stories());
+        let c = generate(&blob, &stories, 30, DRAWING, 3..4).unwrap().remove(0);
+        let mut session = blob.session(DepthArg::Fixed(8)).unwrap();
+        session.step(0).unwrap();
+        let (mut want, mut told) = (0.0, 0);
+        for (i, &token) in c.tokens.iter().chain(c.ended.then_some(&0)).enumerate() {
+            let mut logits = Vec::new();
+            session.logits(|_, rows| logits.extend(rows.iter().map(|&v| f64::from(v)))).unwrap();
+            if i >= c.prompt {
+                want += logits[usize::from(token)] - logits.iter().map(|v| v.exp()).sum::<f64>().ln();
+                told += 1;
+            }
+            session.step(token).unwrap();
+        }
+        assert!((c.log_likelihood - want / f64::from(told)).abs() < 1e-4, "{} {}", c.log_likelihood, want);
+        assert!(c.log_likelihood < 0.0);
+    }
+}
