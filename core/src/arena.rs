@@ -122,8 +122,8 @@ impl Layout {
             memory = lines(r.slots as usize * width * 4);
             past = lines(r.taps as usize * width * 4);
             kept_floats = rcsm_token_floats(r);
-            // beside the floats, the int8 activations of one pass: what it sees and what is held
-            rcsm = lines(rcsm_floats(r) * 4) + lines(2 * width);
+            // beside the floats, the int8 activations of one pass
+            rcsm = lines(rcsm_floats(r) * 4) + lines(width);
         }
         let widest_input = if d > f { d } else { f };
         // u, context and query of a token are quantised side by side

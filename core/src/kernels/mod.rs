@@ -20,10 +20,6 @@ mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// The float product: `y[n] = sum_k w[k][n] * x[k]`, from 0 on in the order of k; w: K x N, x: K, y: N. To be run within
-/// [`Kernels::vectorise`], with what comes before and after.
-pub(crate) use scalar::matvec;
-
 use crate::arena::MAX_CHUNK;
 use crate::model::{Embedding, TernaryMatrix};
 use crate::parts::Parts;
@@ -231,12 +227,14 @@ impl Kernels {
         at_level!(self.0, B => unsafe { B::head(e, x, scale, y) });
     }
 
-    /// [`matvec`] alone.
-    #[cfg(any(test, feature = "std"))]
+    /// Float product with a transposed matrix: `y[n] = sum_k w[k][n] * x[k]`, from 0 on in the order of k.
+    ///
+    /// w: K x N, x: K, y: N.
     pub(crate) fn matvec(self, w: &[f32], x: &[f32], y: &mut [f32]) {
+        debug_assert!(w.len() == x.len() * y.len() && !y.is_empty());
         self.vectorise(
             #[inline(always)]
-            || matvec(w, x, y),
+            || scalar::matvec(w, x, y),
         );
     }
 

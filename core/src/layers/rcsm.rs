@@ -4,7 +4,7 @@
 use super::Resets;
 use crate::arena::{MAX_CHUNK, Scratch, padded, rcsm_floats, rcsm_token_floats};
 use crate::config::{Depth, Writes};
-use crate::kernels::{Kernels, matvec};
+use crate::kernels::Kernels;
 use crate::math;
 use crate::model::Rcsm;
 use crate::observer::{MemoryWrite, Observer, Pass};
@@ -100,15 +100,15 @@ pub(crate) fn reason(
         (&*q_query, &scales[2], &mut *of_query),
     ] {
         kernels.ternary(w.code, q, scale.front(tokens), codes);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                for code in codes.rows_mut(padded(slots)) {
+                    math::unit(code.front_mut(slots));
+                }
+            },
+        );
     }
-    kernels.vectorise(
-        #[inline(always)]
-        || {
-            for codes in [&mut *of_u, &mut *of_context, &mut *of_query] {
-                codes.rows_mut(padded(slots)).for_each(|code| _ = math::unit(code.front_mut(slots)));
-            }
-        },
-    );
 
     let mut work = Work::new(w, floats, bytemuck::must_cast_slice_mut(pass_q));
     let addresses = of_u.rows(padded(slots)).zip(of_context.rows(padded(slots))).zip(of_query.rows(padded(slots)));
@@ -161,11 +161,10 @@ struct Work<'a> {
     state: &'a mut [f32],
     /// rms(r + u), R, and quantised.
     v: &'a mut [f32],
-    v_q: &'a mut [i8],
-    /// What is held of the reads, R, normalised, and quantised.
+    q: &'a mut [i8],
+    /// What is held of the reads, R, and normalised.
     held: &'a mut [f32],
     held_normed: &'a mut [f32],
-    held_q: &'a mut [i8],
     /// The operations' outputs, and a product, R each.
     first: &'a mut [f32],
     second: &'a mut [f32],
@@ -180,14 +179,12 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(w: &Rcsm<'_>, mut floats: &'a mut [f32], q: &'a mut [i8]) -> Self {
         let (r, codes) = (usize::from(w.config.width), w.code.rows());
-        let (v_q, held_q) = q.front_mut(2 * r).cut_mut(r);
         Self {
             state: take(&mut floats, r),
             v: take(&mut floats, r),
-            v_q,
+            q: q.front_mut(r),
             held: take(&mut floats, r),
             held_normed: take(&mut floats, r),
-            held_q,
             first: take(&mut floats, r),
             second: take(&mut floats, r),
             product: take(&mut floats, r),
@@ -253,70 +250,82 @@ impl<'a> Work<'a> {
     ) {
         let r = u.len();
         let (ops, slots, router_rows) = (usize::from(w.config.ops), query.len(), padded(w.config.ops.into()));
-        let hops = index > 0;
-        let (scale, held_scale) = kernels.vectorise(
+        let scale = kernels.vectorise(
             #[inline(always)]
             || {
                 for ((sum, &state), &u) in self.first.iter_mut().zip(self.state.iter()).zip(u) {
                     *sum = state + u;
                 }
                 math::rms(self.first, self.v);
-                let held_scale = if hops { math::quantise_int8(self.held_normed, self.held_q) } else { 0.0 };
-                (math::quantise_int8(self.v, self.v_q), held_scale)
+                math::quantise_int8(self.v, self.q)
             },
         );
-        let rows = if hops { w.pass.rows() } else { router_rows };
-        kernels.ternary(w.pass.row_range(0, rows), self.v_q, &[scale], self.logits.front_mut(rows));
+        let rows = if index == 0 { router_rows } else { w.pass.rows() };
+        kernels.ternary(w.pass.row_range(0, rows), self.q, &[scale], self.logits.front_mut(rows));
         let [(first, a), (second, b)] = math::top2(self.logits.front(ops));
         let weights = math::softmax2(a, b);
-        let chosen = [first, second].map(|op| w.ops.row_range(op * r, r));
-        if hops {
-            kernels.ternary(w.code, self.held_q, &[held_scale], self.held_code);
-        }
-        for (op, out) in chosen.into_iter().zip([&mut *self.first, &mut *self.second]) {
-            kernels.ternary(op, self.v_q, &[scale], out);
-        }
+        kernels.ternary(w.ops.row_range(first * r, r), self.q, &[scale], self.first);
+        kernels.ternary(w.ops.row_range(second * r, r), self.q, &[scale], self.second);
 
-        let scale = w.pass_scales.part(index.into(), 1).first().copied().unwrap_or_default();
-        let (hop, hold) = kernels.vectorise(
-            #[inline(always)]
-            || {
-                let address = self.address.front_mut(slots);
-                let (mut hop, mut hold) = (0.0, 1.0);
-                if hops {
-                    hop = math::sigmoid(math::dot(w.hop, self.v) + w.hop_bias);
-                    hold = math::sigmoid(math::dot(w.hold, self.v) + w.hold_bias);
+        let (mut hop, mut hold) = (0.0, 1.0);
+        if index == 0 {
+            self.address.front_mut(slots).set(query);
+        } else {
+            let scale = kernels.vectorise(
+                #[inline(always)]
+                || math::quantise_int8(self.held_normed, self.q),
+            );
+            kernels.ternary(w.code, self.q, &[scale], self.held_code);
+            (hop, hold) = kernels.vectorise(
+                #[inline(always)]
+                || {
+                    let hop = math::sigmoid(math::dot(w.hop, self.v) + w.hop_bias);
+                    let hold = math::sigmoid(math::dot(w.hold, self.v) + w.hold_bias);
                     let (held, own) = (self.held_code.front_mut(slots), self.logits.cut_mut(router_rows).1);
                     let own = own.front_mut(slots);
                     math::unit(held);
                     math::unit(own);
+                    let address = self.address.front_mut(slots);
                     for ((address, &held), &own) in address.iter_mut().zip(held.iter()).zip(own.iter()) {
                         *address = hop * held + (1.0 - hop) * own;
                     }
                     math::unit(address);
-                    matvec(memory, address, self.product);
+                    (hop, hold)
+                },
+            );
+        }
+        let address = self.address.front(slots);
+        kernels.matvec(memory, address, self.product);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                if index == 0 {
+                    self.held.set(self.product);
+                } else {
                     for (held, &read) in self.held.iter_mut().zip(self.product.iter()) {
                         *held = (1.0 - hold) * *held + hold * read;
                     }
-                } else {
-                    address.set(query);
-                    matvec(memory, address, self.held);
                 }
                 math::rms(self.held, self.held_normed);
                 for (y, &other) in self.first.iter_mut().zip(self.second.iter()) {
                     *y = weights[0] * *y + weights[1] * other;
                 }
-                matvec(w.mix, self.first, self.product);
-                let step = hold * scale;
-                let sums = self.product.iter().zip(self.held_normed.iter());
-                for (state, (&mixed, &held)) in self.state.iter_mut().zip(sums) {
-                    *state += step * (mixed + held);
-                }
-                (hop, hold)
             },
         );
         let ops = [first as u8, second as u8];
         observer.pass(Pass { index, ops, weights, address: self.address.front(slots), hop, hold, read: self.held });
+
+        kernels.matvec(w.mix, self.first, self.product);
+        let step = hold * w.pass_scales.part(index.into(), 1).first().copied().unwrap_or_default();
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                let sums = self.product.iter().zip(self.held_normed.iter());
+                for (state, (&mixed, &held)) in self.state.iter_mut().zip(sums) {
+                    *state += step * (mixed + held);
+                }
+            },
+        );
     }
 
     /// Links the token to its context, by the delta rule: first what its context leads to, then what it leads to.
@@ -337,13 +346,16 @@ impl<'a> Work<'a> {
         let r = u.len();
         let mut gates = [0.0; 2];
         let links = [(of_context, u), (of_u, context)];
-        kernels.vectorise(
-            #[inline(always)]
-            || {
-                let parts = gates.iter_mut().zip(w.writes.rows(r)).zip(w.write_biases).zip(links);
-                for (((gate, weights), &bias), (address, value)) in parts.take(w.config.writes.count()) {
-                    *gate = math::sigmoid(math::dot(weights, u) + bias);
-                    matvec(memory, address, self.product);
+        let parts = gates.iter_mut().zip(w.writes.rows(r)).zip(w.write_biases).zip(links);
+        for (((gate, weights), &bias), (address, value)) in parts.take(w.config.writes.count()) {
+            *gate = kernels.vectorise(
+                #[inline(always)]
+                || math::sigmoid(math::dot(weights, u) + bias),
+            );
+            kernels.matvec(memory, address, self.product);
+            kernels.vectorise(
+                #[inline(always)]
+                || {
                     for (old, &new) in self.product.iter_mut().zip(value) {
                         *old = new - *old;
                     }
@@ -353,9 +365,9 @@ impl<'a> Work<'a> {
                             *m += step * surprise;
                         }
                     }
-                }
-            },
-        );
+                },
+            );
+        }
         observer.write(MemoryWrite { gates, context: of_context, token: of_u });
     }
 }

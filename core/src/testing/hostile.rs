@@ -4,8 +4,7 @@ use super::{Numbers, random_sections};
 use crate::blob::header::Header;
 use crate::blob::{Facts, MAGIC, VERSION, prelude, write};
 use crate::config::{
-    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, MAX_RCSM_TAPS, Mixer, MixtureOfDepths, ModelConfig,
-    RcsmConfig, Writes,
+    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
 };
 use crate::tokenizer;
 use std::vec::Vec;
@@ -16,7 +15,7 @@ pub fn config(numbers: &mut Numbers) -> ModelConfig {
     let (d_model, d_ffn, width) = (wide(3), wide(3), wide(2));
     // below 257 there is no tokenizer
     let vocab = if numbers.below(2) == 0 { 2 + numbers.below(40) } else { 257 + numbers.below(40) };
-    let layers = 1 + numbers.below(3) as u16;
+    let layers = 1 + numbers.below(2) as u16;
     let rcsm = (numbers.below(4) > 0).then(|| {
         let first = 1 + numbers.below(3) as u8;
         let second = first + 1 + numbers.below(3) as u8;
@@ -25,14 +24,14 @@ pub fn config(numbers: &mut Numbers) -> ModelConfig {
             width,
             ops: 2 + numbers.below(18) as u8,
             slots: 1 + numbers.below(20) as u8,
-            taps: 1 + numbers.below(MAX_RCSM_TAPS.into()) as u8,
+            taps: 1 + numbers.below(8) as u8,
             after: 1 + numbers.below(layers.into()) as u16,
             depths,
             default_depth: match numbers.below(3) {
                 0 => Depth::Fixed(depths[numbers.below(3) as usize]),
                 _ => Depth::Adaptive,
             },
-            writes: [Writes::None, Writes::Forward, Writes::Both, Writes::Both][numbers.below(4) as usize],
+            writes: [Writes::None, Writes::Forward, Writes::Both][numbers.below(3) as usize],
         }
     });
     let heads = Heads { count: 1 + numbers.below(3) as u16, width: 16 * (1 + numbers.below(2)) as u16 };
