@@ -12,7 +12,7 @@ fi
 cd "$(dirname "$0")"
 prompt="Once upon a time"
 length=100
-most_instructions=9000000
+most_instructions=6300000
 most_ram=65536
 
 fail() {

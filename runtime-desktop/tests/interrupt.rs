@@ -97,8 +97,10 @@ fn ctrl_c_with_nothing_going_on_leaves() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    // kept open: at the end of its input, which waiting for the child would bring about, it leaves by itself
+    let mut input = child.stdin.take().unwrap();
     // an answer shows that the handler is in place
-    child.stdin.as_mut().unwrap().write_all(b"/set\n").unwrap();
+    input.write_all(b"/set\n").unwrap();
     child.stdout.as_mut().unwrap().read_exact(&mut [0; 10]).unwrap();
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));

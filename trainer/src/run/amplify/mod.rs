@@ -272,7 +272,7 @@ impl fmt::Display for Round {
             f,
             "phase 4: told {generated} stories in {seconds:.1} s, {sane} sane, kept {kept} ({kept_tokens} tokens)"
         )?;
-        for (name, means) in [("kept", best), ("all", all)] {
+        for (name, means) in [("kept", best), ("all", all)].into_iter().skip(usize::from(*kept == 0)) {
             let Means { log_likelihood, repetition, names } = means;
             write!(
                 f,

@@ -85,7 +85,7 @@ impl Means {
     /// All zero for none.
     pub fn of<'a>(judged: impl Iterator<Item = &'a Judged> + Clone) -> Self {
         let count = judged.clone().count().max(1) as f64;
-        let mean = |value: fn(&Judged) -> f64| judged.clone().map(value).sum::<f64>() / count;
+        let mean = |value: fn(&Judged) -> f64| judged.clone().map(value).sum::<f64>() / count + 0.0;
         Self {
             log_likelihood: mean(|j| j.log_likelihood),
             repetition: mean(|j| j.score.repetition),

@@ -28,14 +28,29 @@ fn enter(run: &mut Run, share: f64) {
 }
 
 /// All that a rollback gives back.
-fn everything(run: &Run) -> (Vec<f32>, Vec<(String, Vec<f32>)>, u64, Vec<f32>, serde_json::Value) {
+#[derive(Debug, PartialEq)]
+struct Everything {
+    params: Vec<f32>,
+    moments: Vec<(String, Vec<f32>)>,
+    updates: u64,
+    lanes: Vec<f32>,
+    cursor: serde_json::Value,
+}
+
+fn everything(run: &Run) -> Everything {
     let mut moments = Vec::new();
     let keep = |name: &str, _: &[usize], values: &[f32]| {
         moments.push((name.to_owned(), values.to_vec()));
         Ok::<(), ()>(())
     };
     run.optimiser.each_state(keep).unwrap();
-    (run.engine.params().data.clone(), moments, run.optimiser.updates(), run.engine.states(), run.streams.cursor())
+    Everything {
+        params: run.engine.params().data.clone(),
+        moments,
+        updates: run.optimiser.updates(),
+        lanes: run.engine.states(),
+        cursor: run.streams.cursor(),
+    }
 }
 
 /// Changes everything, and the parameters so that the model predicts worse.
