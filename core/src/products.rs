@@ -14,8 +14,12 @@ pub struct Products<'m> {
     kernels: Kernels,
     /// Every ternary product of a token, in order.
     ternary: Vec<TernaryMatrix<'m>>,
-    /// Float products of a token with weights, the memory's reads left out: matrix and number of outputs.
-    float: Vec<(&'m [f32], usize)>,
+    /// Float products of a token, in order, each R wide: the matrix, or none for the memory.
+    float: Vec<Option<&'m [f32]>>,
+    /// A made-up memory of the reasoning loop, S x R.
+    memory: Vec<f32>,
+    /// R.
+    width: usize,
     embedding: Embedding<'m>,
     q: Vec<i8>,
     x: Vec<i16>,
@@ -26,24 +30,26 @@ pub struct Products<'m> {
 impl<'m> Products<'m> {
     /// The products of a step whose reasoning loop takes `passes` passes; a model without the loop has none of its.
     pub fn new(model: &Model<'m>, kernels: Kernels, passes: u8) -> Self {
-        let (mut ternary, mut float) = (Vec::new(), Vec::new());
+        let (mut ternary, mut float, mut memory, mut width) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for i in 0..model.config().layers.into() {
             ternary.extend(model.block_matrices(i));
         }
         if let Some(rcsm) = model.rcsm() {
-            let (r, router_rows) = (rcsm.out_gain.len(), rcsm.pass.rows() - rcsm.code.rows());
-            // of the token, its context and its query
+            let r = rcsm.out_gain.len();
+            width = r;
+            memory = numbers(usize::from(rcsm.config.slots) * r);
+            // down; the addresses of token, context and query
             ternary.extend([rcsm.input, rcsm.code, rcsm.code, rcsm.code]);
             for pass in 0..usize::from(passes) {
-                // the first reads at the query; later ones at the code of the state and of what was read
-                match pass {
-                    0 => ternary.push(rcsm.pass.row_range(0, router_rows)),
-                    _ => ternary.extend([rcsm.pass, rcsm.code]),
-                }
                 let op = |i: usize| rcsm.ops.row_range(i % usize::from(rcsm.config.ops) * r, r);
+                // the first pass reads at the query, later ones at the code of what they see and of what is held
+                let router = rcsm.pass.row_range(0, rcsm.pass.rows() - rcsm.code.rows());
+                ternary.push(if pass == 0 { router } else { rcsm.pass });
                 ternary.extend([op(2 * pass), op(2 * pass + 1)]);
-                float.push((rcsm.mix, r));
+                ternary.extend((pass > 0).then_some(rcsm.code));
+                float.extend([None, Some(rcsm.mix)]);
             }
+            float.extend(core::iter::repeat_n(None, rcsm.config.writes.count()));
             ternary.push(rcsm.output);
         }
         let columns = ternary.iter().map(|m| m.columns).max().unwrap_or(0);
@@ -55,8 +61,10 @@ impl<'m> Products<'m> {
             embedding,
             q: (0..MAX_CHUNK * columns).map(|i| (i * 37 % 255) as i8).map(|q| q.max(-127)).collect(),
             x: (0..embedding.columns).map(|i| (i * 7919 % 65535) as i16).collect(),
-            floats: float.iter().flat_map(|(w, n)| (0..w.len() / n).map(|i| i as f32 * 0.01)).collect(),
+            floats: numbers(width.max(memory.len() / width.max(1))),
             float,
+            memory,
+            width,
             y: std::vec![0.0; MAX_CHUNK * rows],
         }
     }
@@ -98,11 +106,9 @@ impl<'m> Products<'m> {
 
     /// One token's float products.
     pub fn float(&mut self) {
-        let mut inputs = &self.floats[..];
-        for (w, n) in &self.float {
-            let (x, rest) = inputs.split_at(w.len() / n);
-            self.kernels.matvec(w, x, &mut self.y[..*n]);
-            inputs = rest;
+        for w in &self.float {
+            let w = w.unwrap_or(&self.memory);
+            self.kernels.matvec(w, &self.floats[..w.len() / self.width], &mut self.y[..self.width]);
         }
     }
 
@@ -118,6 +124,10 @@ impl<'m> Products<'m> {
     }
 }
 
+fn numbers(n: usize) -> Vec<f32> {
+    (0..n).map(|i| i as f32 * 0.01).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,9 +141,9 @@ mod tests {
         let blocks = layers * (3 * d * d + d * d + 2 * f * d + d * f);
         for passes in [1, 8] {
             let mut products = Products::new(&model, Kernels::detect(), passes);
-            let r = 32;
-            // router and two operations, behind the first pass two codes; down, up, three codes
-            let rcsm = usize::from(passes) * (16 + 2 * r) * r + usize::from(passes - 1) * 32 * r + 2 * r * d + 48 * r;
+            let (r, later) = (32, usize::from(passes) - 1);
+            // down, up, three addresses; router and two operations; in later passes the addresses of two vectors more
+            let rcsm = r * d + d * r + 3 * 16 * r + usize::from(passes) * (16 + 2 * r) * r + later * 2 * 16 * r;
             assert_eq!(products.ternary_macs(None), (blocks + rcsm) as u64);
             assert_eq!(products.ternary_macs(Some((3 * d, d))), (layers * 3 * d * d) as u64);
             assert_eq!(products.head_macs(), 304 * 48);

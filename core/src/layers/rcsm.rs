@@ -371,3 +371,6 @@ impl<'a> Work<'a> {
         observer.write(MemoryWrite { gates, context: of_context, token: of_u });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -405,11 +405,15 @@ fn a_story_s_end_clears_memory_and_past() {
     let blob = random_blob(&SMALL, 5);
     let mut session = on_heap(&blob, Kernels::detect());
     let mut fresh = on_heap(&blob, Kernels::detect());
-    session.prefill(&[5, 9, 40, 7, 0, 11, 12]).unwrap();
     fresh.prefill(&[0, 11, 12]).unwrap();
-    assert_eq!(logits(&session), logits(&fresh));
-    let (kept, new) = (session.carve().unwrap().0, fresh.carve().unwrap().0);
-    assert!(kept.memory == new.memory && kept.past == new.past);
+    // as the first, a middle and the last token of a chunk
+    for before in [4, 15, 16, 17] {
+        session.prefill(&tokens(before, 3)).unwrap();
+        session.prefill(&[&[9; 20][..before], &[0, 11, 12]].concat()).unwrap();
+        assert_eq!(logits(&session), logits(&fresh));
+        let (kept, new) = (session.carve().unwrap().0, fresh.carve().unwrap().0);
+        assert!(kept.memory == new.memory && kept.past == new.past, "{before} tokens before");
+    }
 }
 
 #[test]
