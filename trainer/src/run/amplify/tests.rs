@@ -27,15 +27,31 @@ fn enter(run: &mut Run, share: f64) {
     phases::enter(run, &point, share, &Progress::new()).unwrap();
 }
 
-/// All that a rollback gives back.
-fn everything(run: &Run) -> (Vec<f32>, Vec<(String, Vec<f32>)>, u64, Vec<f32>, serde_json::Value) {
+/// All that a rollback gives back: parameters, the optimiser's tensors by name and its updates, the lanes' carried state,
+/// and where they stand.
+#[derive(Clone, Debug, PartialEq)]
+struct Everything {
+    params: Vec<f32>,
+    moments: Vec<(String, Vec<f32>)>,
+    updates: u64,
+    lanes: Vec<f32>,
+    cursor: serde_json::Value,
+}
+
+fn everything(run: &Run) -> Everything {
     let mut moments = Vec::new();
     let keep = |name: &str, _: &[usize], values: &[f32]| {
         moments.push((name.to_owned(), values.to_vec()));
         Ok::<(), ()>(())
     };
     run.optimiser.each_state(keep).unwrap();
-    (run.engine.params().data.clone(), moments, run.optimiser.updates(), run.engine.states(), run.streams.cursor())
+    Everything {
+        params: run.engine.params().data.clone(),
+        moments,
+        updates: run.optimiser.updates(),
+        lanes: run.engine.states(),
+        cursor: run.streams.cursor(),
+    }
 }
 
 /// Changes everything, and the parameters so that the model predicts worse.
