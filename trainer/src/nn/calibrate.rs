@@ -2,7 +2,9 @@
 //!
 //! The choice is two logistic regressions on the engine's states, which nothing else reads. So they are not trained with
 //! the model but fitted to it, on states of batches that are run at every depth: did a deeper depth lower the token's loss
-//! by more than a margin? Nothing moves but the choice's weights.
+//! by more than a margin? A token weighs as much as it gained beyond the margin, or missed it by: so the choice goes deeper
+//! where that is worth it on average, also where a guess at the first depth is often right. Nothing moves but the choice's
+//! weights.
 
 use super::engine::{Engine, Rows};
 use super::rcsm::depth_gradient;
@@ -10,7 +12,7 @@ use rayon::prelude::*;
 
 /// Newton steps at the most; a dozen converge.
 const STEPS: usize = 25;
-/// Pull of the weights towards zero, in rows' worth of curvature.
+/// Pull of the weights towards zero, in rows' worth of curvature, a row of the mean weight being one.
 const RIDGE: f64 = 1.0;
 
 /// What a calibration found, for the choices behind the first and the second depth.
@@ -34,7 +36,8 @@ pub struct Calibration {
 struct Examples {
     /// (N, R).
     inputs: Vec<f32>,
-    pays: Vec<bool>,
+    /// What going deeper gained beyond the margin, nats, (N): it pays where that is positive.
+    gains: Vec<f32>,
 }
 
 impl Engine {
@@ -61,12 +64,12 @@ impl Engine {
                         continue;
                     }
                     all_nats.push([first, second, third]);
-                    let pays = [first - second.min(third) > margin, second - third > margin];
+                    let gains = [first - second.min(third) - margin, second - third - margin];
                     for (choice, examples) in examples.iter_mut().enumerate() {
                         let at = examples.inputs.len();
                         examples.inputs.resize(at + r, 0.0);
                         replica.choice_input(depths[choice].into(), i, &mut examples.inputs[at..]);
-                        examples.pays.push(pays[choice]);
+                        examples.gains.push(gains[choice]);
                     }
                 }
             }
@@ -92,23 +95,24 @@ impl Engine {
     }
 }
 
-/// The regression's weights and, last, its bias, (R + 1): Newton's method on the mean cross-entropy.
+/// The regression's weights and, last, its bias, (R + 1): Newton's method on the weighted cross-entropy.
 fn fit(examples: &Examples, r: usize) -> Vec<f64> {
-    let (n, size) = (examples.pays.len(), r + 1);
+    let size = r + 1;
     let mut w = vec![0.0; size];
-    let share = (examples.pays.iter().filter(|&&p| p).count() as f64 + 0.5) / (n as f64 + 1.0);
-    w[r] = (share / (1.0 - share)).ln();
+    let total: f64 = examples.gains.iter().map(|&gain| f64::from(gain.abs())).sum();
+    let unit = examples.gains.len() as f64 / total.max(f64::MIN_POSITIVE);
     for _ in 0..STEPS {
-        let part = |(inputs, pays): (&[f32], &[bool])| {
+        let part = |(inputs, gains): (&[f32], &[f32])| {
             let (mut gradient, mut curvature) = (vec![0.0f64; size], vec![0.0f64; size * size]);
             let mut x = vec![1.0f64; size];
-            for (input, &pays) in inputs.chunks_exact(r).zip(pays) {
+            for (input, &gain) in inputs.chunks_exact(r).zip(gains) {
                 for (x, &v) in x.iter_mut().zip(input) {
                     *x = v.into();
                 }
                 let logit: f64 = x.iter().zip(&w).map(|(x, w)| x * w).sum();
                 let p = 1.0 / (1.0 + (-logit).exp());
-                let (slope, bend) = (p - f64::from(u8::from(pays)), p * (1.0 - p));
+                let weight = unit * f64::from(gain.abs());
+                let (slope, bend) = (weight * (p - f64::from(u8::from(gain > 0.0))), weight * p * (1.0 - p));
                 for i in 0..size {
                     gradient[i] += slope * x[i];
                     let scaled = bend * x[i];
@@ -121,7 +125,7 @@ fn fit(examples: &Examples, r: usize) -> Vec<f64> {
         };
         const SHARE: usize = 4096;
         let parts: Vec<_> =
-            examples.inputs.par_chunks(SHARE * r).zip(examples.pays.par_chunks(SHARE)).map(part).collect();
+            examples.inputs.par_chunks(SHARE * r).zip(examples.gains.par_chunks(SHARE)).map(part).collect();
         let (mut gradient, mut curvature) = (vec![0.0; size], vec![0.0; size * size]);
         for (g, c) in &parts {
             gradient.iter_mut().zip(g).for_each(|(a, b)| *a += b);
@@ -175,12 +179,12 @@ fn measure(examples: &[Examples; 2], nats: &[[f32; 3]], weights: &[f32], biases:
         flashlm_core::math::dot(&params[choice * r..][..r], input) + biases[choice] > 0.0
     };
     for (choice, examples) in examples.iter().enumerate() {
-        let share = examples.pays.iter().filter(|&&p| p).count() as f64 / n;
+        let share = examples.gains.iter().filter(|&&gain| gain > 0.0).count() as f64 / n;
         result.pays[choice] = share;
         let entropy = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
         result.guess[choice] = entropy(share) + entropy(1.0 - share);
-        for (input, &pays) in examples.inputs.chunks_exact(r).zip(&examples.pays) {
-            let pays = f32::from(u8::from(pays));
+        for (input, &gain) in examples.inputs.chunks_exact(r).zip(&examples.gains) {
+            let pays = f32::from(u8::from(gain > 0.0));
             result.loss[choice] += depth_gradient(&params, choice, input, pays, 1.0, &mut unused) / n;
         }
     }
@@ -210,7 +214,7 @@ mod tests {
         for _ in 0..40_000 {
             let x: Vec<f32> = (0..3).map(|_| rng.normal()).collect();
             let logit: f32 = x.iter().zip(truth).map(|(x, w)| x * w).sum::<f32>() + truth[3];
-            examples.pays.push(rng.uniform() < flashlm_core::math::sigmoid(logit));
+            examples.gains.push(if rng.uniform() < flashlm_core::math::sigmoid(logit) { 0.5 } else { -0.5 });
             examples.inputs.extend(x);
         }
         for (found, truth) in fit(&examples, 3).into_iter().zip(truth) {
@@ -220,11 +224,25 @@ mod tests {
 
     #[test]
     fn a_regression_of_what_is_always_so_stays_finite() {
-        for pays in [false, true] {
-            let examples = Examples { inputs: vec![1.0; 300], pays: vec![pays; 100] };
+        for gain in [-0.1, 0.1, 0.0] {
+            let examples = Examples { inputs: vec![1.0; 300], gains: vec![gain; 100] };
             let w = fit(&examples, 3);
             let logit: f64 = w.iter().sum();
-            assert!(w.iter().all(|w| w.is_finite()) && (logit > 0.0) == pays, "{w:?}");
+            assert!(w.iter().all(|w| w.is_finite()) && (logit > 0.0) == (gain > 0.0), "{w:?}");
         }
+    }
+
+    #[test]
+    fn a_rare_large_gain_outweighs_frequent_small_losses() {
+        // of the rows that look alike one in ten gains 2 nats, the others lose 0.02; another kind of row never gains
+        let mut examples = Examples::default();
+        for i in 0..2000 {
+            let guess = i % 2 == 0;
+            examples.inputs.extend([if guess { 1.0 } else { -1.0 }, 0.3]);
+            examples.gains.push(if guess && i % 20 == 0 { 2.0 } else { -0.02 });
+        }
+        let w = fit(&examples, 2);
+        let logit = |x: f64| w[0] * x + w[1] * 0.3 + w[2];
+        assert!(logit(1.0) > 0.0 && logit(-1.0) < 0.0, "{w:?}");
     }
 }
