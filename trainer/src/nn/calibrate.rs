@@ -100,7 +100,11 @@ fn fit(examples: &Examples, r: usize) -> Vec<f64> {
     let size = r + 1;
     let mut w = vec![0.0; size];
     let total: f64 = examples.gains.iter().map(|&gain| f64::from(gain.abs())).sum();
-    let unit = examples.gains.len() as f64 / total.max(f64::MIN_POSITIVE);
+    if total == 0.0 {
+        // nothing speaks for going deeper, or against it
+        return w;
+    }
+    let unit = examples.gains.len() as f64 / total;
     for _ in 0..STEPS {
         let part = |(inputs, gains): (&[f32], &[f32])| {
             let (mut gradient, mut curvature) = (vec![0.0f64; size], vec![0.0f64; size * size]);
