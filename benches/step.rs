@@ -23,7 +23,7 @@ fn step(c: &mut Criterion, kernels: Kernels, depth: TrainDepth, name: &str) {
     let settings = Settings { kind: Kind::Muon, ..Settings::default() };
     let mut optimiser = Optimiser::new(kernels, &params.layout, settings);
     let mut engine = Engine::new(CONFIG, kernels, params, SHAPE, EmbeddingMode::Int8);
-    let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0 };
+    let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0, answer_smoothing: 0.0 };
     let mut rng = Rng::new(7);
     let mut group = c.benchmark_group(format!("{} {}", kernels.isa(), kernels.precision()));
     group.throughput(Throughput::Elements(SHAPE.step_tokens() as u64));

@@ -18,6 +18,7 @@ const OPTIONS: StepOptions = StepOptions {
     balance: 0.01,
     z_loss: 1e-4,
     answer_weight: 1.0,
+    answer_smoothing: 0.0,
 };
 
 fn combinations() -> Vec<ModelConfig> {

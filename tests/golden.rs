@@ -137,7 +137,7 @@ fn gradient_distances(golden: &Golden, kernels: Kernels) -> Vec<(f64, String)> {
         _ => TrainDepth::Rows,
     };
     let depths = depths(&golden.file);
-    let options = StepOptions { depth, balance: 0.0, z_loss: 0.0, answer_weight: 1.0 };
+    let options = StepOptions { depth, balance: 0.0, z_loss: 0.0, answer_weight: 1.0, answer_smoothing: 0.0 };
     let stats = engine.step(
         |_, rows: Rows| {
             rows.ids.copy_from_slice(&ids);

@@ -8,7 +8,8 @@ use flashlm_core::config::Mixer;
 use trainer::kernels::Isa;
 use trainer::nn::{Passes, Rng, Rows, StepOptions, TrainDepth};
 
-const OPTIONS: StepOptions = StepOptions { depth: TrainDepth::Rows, balance: 0.0, z_loss: 1e-4, answer_weight: 3.0 };
+const OPTIONS: StepOptions =
+    StepOptions { depth: TrainDepth::Rows, balance: 0.0, z_loss: 1e-4, answer_weight: 3.0, answer_smoothing: 0.0 };
 
 /// All depths blended.
 const BLEND: StepOptions = StepOptions { depth: TrainDepth::Blend { tau: 1.0, noise_seed: None }, ..OPTIONS };

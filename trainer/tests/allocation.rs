@@ -88,7 +88,7 @@ impl Training {
 
     /// One whole step on other tokens than before, ends of stories among them.
     fn step(&mut self, depth: TrainDepth) {
-        let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0 };
+        let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0, answer_smoothing: 0.0 };
         let Self { engine, optimiser, rng } = self;
         let stats = engine.step(
             |_, rows| {

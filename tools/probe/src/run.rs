@@ -13,7 +13,7 @@ use crate::item::{self, Item};
 use crate::marked::{self, Told};
 use crate::ngram::Ngram;
 use crate::options::{Options, Task};
-use crate::reasoning::{self, Difficulty, Family, Split};
+use crate::reasoning::{self, ALL_WORDINGS, Difficulty, Family, OPEN, Split};
 use crate::report::Report;
 use crate::tasks::mqar::Words;
 use crate::tasks::{Part, babi, hops, mqar};
@@ -99,7 +99,13 @@ impl Options {
     }
 
     fn difficulty(&self, facts: u8) -> Difficulty {
-        Difficulty { facts, filler: self.filler.map_or(3, |(_, high)| high), distractors: self.distractors }
+        Difficulty {
+            facts,
+            filler: self.filler.map_or(3, |(_, high)| high),
+            distractors: self.distractors,
+            wordings: ALL_WORDINGS,
+            open: OPEN,
+        }
     }
 
     /// A family's items, as many of every number of facts as there can be.

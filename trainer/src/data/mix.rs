@@ -5,7 +5,7 @@ use super::encoder::Encoder;
 use super::hash::{hash, mix};
 use super::lanes::{Tell, Told};
 use super::marks::AnswerBytes;
-use super::reasoning::{self, Difficulty, Family, Split};
+use super::reasoning::{self, ALL_WORDINGS, Difficulty, Family, OPEN, Split};
 use flashlm_core::tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub const BUILTIN_SHARE: f32 = 0.3;
 pub const MAX_SHARE: f32 = 0.9;
 
 /// The hardest stories, which have all the words.
-const HARDEST: Difficulty = Difficulty { facts: 3, filler: 6, distractors: 3 };
+const HARDEST: Difficulty = Difficulty { facts: 3, filler: 6, distractors: 3, wordings: ALL_WORDINGS, open: OPEN };
 /// The most text told for the tokenizer [bytes]: by then every word has come often.
 const MAX_SAMPLE: u64 = 4 << 20;
 /// Stories that [`Mix::key`] looks at.

@@ -44,6 +44,8 @@ pub struct StepOptions {
     pub z_loss: f32,
     /// How many times as much as any other token an answer's counts.
     pub answer_weight: f32,
+    /// Share of an answer's target that is spread evenly over the vocabulary.
+    pub answer_smoothing: f32,
 }
 
 /// How a batch is cut.
@@ -198,7 +200,8 @@ impl Engine {
     /// to chunk; the end-of-story token resets it.
     pub fn step(&mut self, mut fill: impl FnMut(usize, Rows<'_>), options: &StepOptions) -> StepStats {
         let per_token = 1.0 / self.shape.step_tokens() as f32;
-        let scale = LossScale { per_token, answer_weight: options.answer_weight, z_loss: options.z_loss };
+        let &StepOptions { answer_weight, answer_smoothing, z_loss, .. } = options;
+        let scale = LossScale { per_token, answer_weight, answer_smoothing, z_loss };
         let micro_batches = (self.shape.threads * self.shape.accumulate) as f32;
         let mut stats = StepStats::default();
         self.op_counts.fill(0);

@@ -117,6 +117,8 @@ pub struct LossScale {
     pub per_token: f32,
     /// How many times as much as any other token an answer's counts.
     pub answer_weight: f32,
+    /// Share of an answer's target that is spread evenly over the vocabulary.
+    pub answer_smoothing: f32,
     /// Weight of the squared log-normaliser (Chowdhery et al., 2022).
     pub z_loss: f32,
 }
@@ -196,11 +198,13 @@ impl Head {
                     let mut nats = 0.0;
                     for (i, (logits, &target)) in logits.chunks_exact_mut(v).zip(targets).enumerate() {
                         let mut scale = scale;
+                        let mut smoothing = 0.0;
                         if facts[first + i] > 0 && target != IGNORE {
                             scale.per_token *= scale.answer_weight;
+                            smoothing = scale.answer_smoothing;
                             self.right[first + i] = max(logits) <= logits[target as usize];
                         }
-                        nats += cross_entropy_row(logits, target, scale);
+                        nats += cross_entropy_row(logits, target, smoothing, scale);
                     }
                     nats
                 },
@@ -279,7 +283,7 @@ fn log_normaliser(logits: &[f32]) -> f64 {
 /// The softmax in it is within 8 + V / 1024 ULP of the exact one of the logits' rounded distances from the largest, the
 /// second term for the sum over V in f32; where the distance is below -87, exp is flat.
 #[inline(always)]
-fn cross_entropy_row(logits: &mut [f32], target: u16, scale: LossScale) -> f64 {
+fn cross_entropy_row(logits: &mut [f32], target: u16, smoothing: f32, scale: LossScale) -> f64 {
     if target == IGNORE {
         logits.fill(0.0);
         return 0.0;
@@ -301,10 +305,12 @@ fn cross_entropy_row(logits: &mut [f32], target: u16, scale: LossScale) -> f64 {
     let total = flashlm_core::math::fold_lanes(lanes);
     let normaliser = top as f64 + (total as f64).ln();
     let slope = scale.per_token * (1.0 + 2.0 * scale.z_loss * normaliser as f32) / total;
+    // label smoothing (Szegedy et al., 2016): a token that is never an answer is pushed down to this share and no further
+    let floor = scale.per_token * smoothing / logits.len() as f32;
     for l in logits.iter_mut() {
-        *l *= slope;
+        *l = *l * slope - floor;
     }
-    logits[target as usize] -= scale.per_token;
+    logits[target as usize] -= scale.per_token * (1.0 - smoothing);
     normaliser - at_target as f64
 }
 
@@ -314,14 +320,15 @@ mod tests {
 
     #[test]
     fn cross_entropy_gradient_matches_finite_differences() {
-        let scale = LossScale { per_token: 0.5, answer_weight: 1.0, z_loss: 0.1 };
+        let scale = LossScale { per_token: 0.5, answer_weight: 1.0, answer_smoothing: 0.0, z_loss: 0.1 };
         let logits: Vec<f32> = (0..19).map(|i| (i as f32 * 1.3).sin() * 2.0).collect();
         let loss = |l: &[f32]| {
             let z = l.iter().map(|v| (*v as f64).exp()).sum::<f64>().ln();
-            0.5 * (z - l[4] as f64 + 0.1 * z * z)
+            let mean = l.iter().map(|v| *v as f64).sum::<f64>() / l.len() as f64;
+            0.5 * (z - 0.7 * l[4] as f64 - 0.3 * mean + 0.1 * z * z)
         };
         let mut got = logits.clone();
-        let nats = cross_entropy_row(&mut got, 4, scale);
+        let nats = cross_entropy_row(&mut got, 4, 0.3, scale);
         let z = logits.iter().map(|v| (*v as f64).exp()).sum::<f64>().ln();
         assert!((nats - (z - logits[4] as f64)).abs() < 1e-5);
         for i in 0..19 {
@@ -333,13 +340,13 @@ mod tests {
             let slope = (at(1e-3) - at(-1e-3)) / 2e-3;
             assert!((slope as f32 - got[i]).abs() < 1e-4, "{slope} {}", got[i]);
         }
-        assert_eq!(cross_entropy_row(&mut got, IGNORE, scale), 0.0);
+        assert_eq!(cross_entropy_row(&mut got, IGNORE, 0.3, scale), 0.0);
         assert!(got.iter().all(|&g| g == 0.0));
     }
 
     #[test]
     fn softmax_is_within_its_bound_at_every_level() {
-        let scale = LossScale { per_token: 1.0, answer_weight: 1.0, z_loss: 0.0 };
+        let scale = LossScale { per_token: 1.0, answer_weight: 1.0, answer_smoothing: 0.0, z_loss: 0.0 };
         let mut rng = crate::nn::Rng::new(3);
         for isa in crate::kernels::Isa::available() {
             let kernels = Kernels::new(isa, crate::kernels::Precision::F32).expect("available");
@@ -352,7 +359,7 @@ mod tests {
                     let mut got = logits.clone();
                     kernels.vectorise(
                         #[inline(always)]
-                        || cross_entropy_row(&mut got, 0, scale),
+                        || cross_entropy_row(&mut got, 0, 0.0, scale),
                     );
                     let top = max(&logits) as f64;
                     let total: f64 = logits.iter().map(|&l| (l as f64 - top).exp()).sum();

@@ -154,7 +154,7 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
     let settings = optim::Settings { kind: args.optimiser, ..optim::Settings::default() };
     let mut optimiser = Optimiser::new(kernels, &params.layout, settings);
     let mut engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
-    let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0 };
+    let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0, answer_smoothing: 0.0 };
     let mut rng = Rng::new(7);
     let mut one = |engine: &mut Engine| {
         let started = Instant::now();

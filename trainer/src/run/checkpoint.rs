@@ -19,14 +19,14 @@ use crate::data::atomic;
 use crate::nn::{Layout, Params};
 use crate::optim::Optimiser;
 use crate::run::answers::AnswerRates;
-use crate::run::levels::FactLevels;
+use crate::run::levels::Levels;
 use crate::run::phases;
 use crate::run::settings::Settings;
 
 /// Files kept in a run's directory.
 const KEPT: usize = 2;
 /// Version of the metadata's meaning.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What can go wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub struct State {
     /// Where the data stream stands, as the data module wrote it.
     pub cursor: Value,
     /// Facts that reasoning stories' questions may need so far.
-    pub levels: FactLevels,
+    pub levels: Levels,
     /// Answers in training of late.
     pub answers: AnswerRates,
     /// What each phase bought so far.
@@ -71,7 +71,7 @@ pub struct State {
 impl State {
     /// The state of a run at `step` that has seen no answers and no phases.
     pub fn new(step: u64, updates: u64, elapsed: f64, tokens: u64, cursor: Value, settings: Settings) -> Self {
-        let (levels, answers, phases) = (FactLevels::new(), AnswerRates::default(), phases::Log::default());
+        let (levels, answers, phases) = (Levels::new(), AnswerRates::default(), phases::Log::default());
         Self { format: FORMAT, step, updates, elapsed, tokens, cursor, levels, answers, phases, settings }
     }
 }

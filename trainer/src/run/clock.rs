@@ -53,11 +53,10 @@ pub struct Phase {
     pub amplify: bool,
     /// Whether the loss on operation balance counts.
     pub balance: bool,
-    /// Of reasoning stories: the most facts that questions may need once those of fewer are answered, filler sentences
-    /// and distractors.
-    pub facts: u8,
-    pub filler: u16,
-    pub distractors: u8,
+    /// Levels of reasoning stories, by number: the one open at the phase's start, and the last that may be earned in it.
+    pub levels: (usize, usize),
+    /// Share of reasoning stories, in units of the share asked for.
+    pub mix: f32,
     /// How often each depth is drawn.
     pub shares: DepthShares,
 }
@@ -92,10 +91,10 @@ pub struct Point {
     /// Temperature, where depths are blended.
     pub tau: f32,
     pub balance: f32,
-    /// Facts of reasoning stories' questions: those allowed from the start of the phase, and the most.
-    pub facts: (u8, u8),
-    pub filler: u16,
-    pub distractors: u8,
+    /// Levels of reasoning stories: the one open at the phase's start at least, and the last that may be earned in it.
+    pub levels: (usize, usize),
+    /// Share of reasoning stories, in units of the share asked for.
+    pub mix: f32,
     pub shares: DepthShares,
 }
 
@@ -104,29 +103,28 @@ const ANNEALED: f64 = 0.85;
 
 /// The four phases of DESIGN section 4. The fourth trains like the third, on stories of the model's own too.
 pub fn four_phases(shares: DepthShares) -> Vec<Phase> {
-    let phase = |name: &str, until, pool, balance, amplify, (facts, filler, distractors)| Phase {
+    let phase = |name: &str, until, pool, balance, amplify, levels, mix| Phase {
         name: name.into(),
         until,
         pool,
         amplify,
         balance,
-        facts,
-        filler,
-        distractors,
+        levels,
+        mix,
         shares,
     };
     vec![
-        phase("foundation", 0.15, 0.3, false, false, (1, 2, 1)),
-        phase("operations", 0.50, 0.75, true, false, (2, 4, 2)),
-        phase("reasoning", 0.85, 1.0, true, false, (3, 8, 3)),
-        phase("amplification", 1.0, 1.0, true, true, (3, 8, 3)),
+        phase("foundation", 0.15, 0.3, false, false, (1, 5), 3.0),
+        phase("operations", 0.50, 0.75, true, false, (3, 7), 1.0),
+        phase("reasoning", 0.85, 1.0, true, false, (6, 7), 0.6),
+        phase("amplification", 1.0, 1.0, true, true, (7, 7), 0.6),
     ]
 }
 
 /// One phase: all stories from the first step, whatever facts they need (`--no-curriculum`).
 pub fn one_phase(shares: DepthShares) -> Vec<Phase> {
     let last = four_phases(shares).pop().expect("four phases");
-    vec![Phase { name: "everything".into(), amplify: false, ..last }]
+    vec![Phase { name: "everything".into(), amplify: false, mix: 1.0, ..last }]
 }
 
 impl Schedule {
@@ -142,9 +140,8 @@ impl Schedule {
             pool: phase.pool,
             tau: self.tau.0 + (self.tau.1 - self.tau.0) * (progress / ANNEALED).min(1.0) as f32,
             balance: if phase.balance { self.balance } else { 0.0 },
-            facts: (self.phases[index.saturating_sub(1)].facts, phase.facts),
-            filler: phase.filler,
-            distractors: phase.distractors,
+            levels: phase.levels,
+            mix: phase.mix,
             shares: phase.shares,
         }
     }
@@ -235,19 +232,19 @@ mod tests {
     fn phases_follow_the_design_table() {
         let s = schedule(Shape::Cosine);
         let rows = [
-            (0.0, 0, 0.3, 0.0, (1, 1), 2, 1),
-            (0.149, 0, 0.3, 0.0, (1, 1), 2, 1),
-            (0.15, 1, 0.75, 0.01, (1, 2), 4, 2),
-            (0.499, 1, 0.75, 0.01, (1, 2), 4, 2),
-            (0.5, 2, 1.0, 0.01, (2, 3), 8, 3),
-            (0.85, 3, 1.0, 0.01, (3, 3), 8, 3),
-            (1.0, 3, 1.0, 0.01, (3, 3), 8, 3),
-            (7.0, 3, 1.0, 0.01, (3, 3), 8, 3),
+            (0.0, 0, 0.3, 0.0, (1, 5), 3.0),
+            (0.149, 0, 0.3, 0.0, (1, 5), 3.0),
+            (0.15, 1, 0.75, 0.01, (3, 7), 1.0),
+            (0.499, 1, 0.75, 0.01, (3, 7), 1.0),
+            (0.5, 2, 1.0, 0.01, (6, 7), 0.6),
+            (0.85, 3, 1.0, 0.01, (7, 7), 0.6),
+            (1.0, 3, 1.0, 0.01, (7, 7), 0.6),
+            (7.0, 3, 1.0, 0.01, (7, 7), 0.6),
         ];
-        for (progress, phase, pool, balance, facts, filler, distractors) in rows {
+        for (progress, phase, pool, balance, levels, mix) in rows {
             let p = s.at(progress);
-            let got = (p.phase, p.pool, p.balance, p.facts, p.filler, p.distractors);
-            assert_eq!(got, (phase, pool, balance, facts, filler, distractors), "at {progress}");
+            let got = (p.phase, p.pool, p.balance, p.levels, p.mix);
+            assert_eq!(got, (phase, pool, balance, levels, mix), "at {progress}");
             assert_eq!(p.shares, SHARES, "all depths live from the first step");
         }
     }
@@ -293,6 +290,6 @@ mod tests {
     fn one_phase_uses_everything_from_the_start() {
         let s = Schedule { phases: one_phase(SHARES), ..schedule(Shape::Linear) };
         let p = s.at(0.0);
-        assert_eq!((p.phase, p.pool, p.facts), (0, 1.0, (3, 3)));
+        assert_eq!((p.phase, p.pool, p.levels, p.mix), (0, 1.0, (7, 7), 1.0));
     }
 }

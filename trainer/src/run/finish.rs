@@ -46,8 +46,8 @@ struct Results<'a> {
     held_out: Option<HeldOut>,
     /// Right answers among the last training steps, by the facts they need (1 to 4 or more) and depth; null for none.
     answers: [[Option<f64>; 3]; 4],
-    /// Facts that the hardest questions of reasoning stories needed at the end.
-    most_facts: u8,
+    /// Level of reasoning stories at the end, from 1.
+    level: usize,
     /// What the choice of depth was found to be worth; absent where it was not fitted.
     calibration: Option<Depths>,
     /// The evaluations on the way, on the first part of the held-out text.
@@ -145,7 +145,7 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         tokens_per_second: run.tokens as f64 / elapsed.max(1e-9),
         held_out: held_out.clone(),
         answers: run.answers.shares(),
-        most_facts: run.levels.open(),
+        level: run.levels.open(),
         calibration: calibration.map(Depths::of),
         curve: &run.curve,
         phases: &run.phases,

@@ -1,24 +1,49 @@
-//! How many facts the questions of reasoning stories may need: more once those of fewer are answered.
+//! How hard reasoning stories are: from the plainest sentences and one fact up, a level at a time, each opened once the
+//! one before is answered.
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::reasoning::{ALL_WORDINGS, Difficulty, OPEN};
 use crate::nn::Answers;
 
 /// Answers that a level is judged by, at least.
 pub const JUDGED: u32 = 500;
-/// The share of right ones at which the next level opens.
-pub const ENOUGH: f64 = 0.95;
 
-/// The levels that are open: questions that need 1 to so many facts are asked.
+/// One level: stories like these, and the share of right answers at which the next opens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    pub difficulty: Difficulty,
+    pub enough: f64,
+}
+
+const fn level(facts: u8, wordings: u8, filler: u16, distractors: u8, enough: f64) -> Level {
+    Level { difficulty: Difficulty { facts, filler, distractors, wordings, open: OPEN }, enough }
+}
+
+/// All levels, the easiest first. Recall forms on plain sentences without filler, and then carries over to the others;
+/// told everything at once it takes many times as long (docs/RESULTS.md).
+pub const LEVELS: [Level; 7] = [
+    level(1, 2, 0, 0, 0.85),
+    level(2, 2, 0, 0, 0.85),
+    level(3, 2, 0, 1, 0.8),
+    level(3, 4, 0, 1, 0.8),
+    level(3, 8, 2, 2, 0.7),
+    level(3, ALL_WORDINGS, 3, 2, 0.7),
+    level(3, ALL_WORDINGS, 8, 3, 1.0),
+];
+
+/// The level that is open.
 ///
-/// A level is judged by its own answers, the last [`JUDGED`] and a few more, in training, at the depths that can know
-/// them: one pass reads one fact, so answers that need more count only where more passes were taken.
+/// It is judged by the answers that need as many facts as it allows, the last [`JUDGED`] and a few more, in training, at
+/// the depths that can know them: one pass reads one fact, so answers that need more count only where more passes were
+/// taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FactLevels {
-    open: u8,
+pub struct Levels {
+    /// Index into [`LEVELS`].
+    open: usize,
     /// Right answers and all, of every step that counts, the oldest first; and their sums.
     recent: VecDeque<[u32; 2]>,
     sums: [u32; 2],
@@ -27,39 +52,45 @@ pub struct FactLevels {
 /// Why a level opened.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Opened {
-    /// Facts of the level.
-    pub facts: u8,
+    /// Number of the level, from 1.
+    pub level: usize,
     /// Share of right answers at the level below, if any were judged.
     pub below: Option<f64>,
     /// Whether those were enough; if not, it was the phase's turn.
     pub earned: bool,
 }
 
-impl FactLevels {
-    /// Questions of one fact only.
+impl Levels {
+    /// The easiest.
     pub fn new() -> Self {
-        Self { open: 1, recent: VecDeque::new(), sums: [0; 2] }
+        Self { open: 0, recent: VecDeque::new(), sums: [0; 2] }
     }
 
-    /// Facts that the hardest questions need.
-    pub fn open(&self) -> u8 {
-        self.open
+    /// Number of the open level, from 1.
+    pub fn open(&self) -> usize {
+        self.open + 1
     }
 
-    /// The share of right answers at the hardest level, once [`JUDGED`] are in.
+    /// What stories are told like.
+    pub fn difficulty(&self) -> Difficulty {
+        LEVELS[self.open].difficulty
+    }
+
+    /// The share of right answers at the open level, once [`JUDGED`] are in.
     pub fn accuracy(&self) -> Option<f64> {
         (self.sums[1] >= JUDGED).then(|| f64::from(self.sums[0]) / f64::from(self.sums[1]))
     }
 
-    /// Opens what a phase allows without proof.
-    pub fn enter(&mut self, facts: u8) -> Option<Opened> {
-        (facts > self.open).then(|| self.open_to(facts, false))
+    /// Opens level number `level`, what a phase begins with, without proof.
+    pub fn enter(&mut self, level: usize) -> Option<Opened> {
+        (level > self.open()).then(|| self.open_to(level, false))
     }
 
-    /// Counts a step's answers. Opens the next level, of at most `most` facts, where they were enough. With
+    /// Counts a step's answers. Opens the next level, level number `most` at most, where they were enough. With
     /// `any_depth` all count: where depths are not told apart.
-    pub fn count(&mut self, answers: &Answers, most: u8, any_depth: bool) -> Option<Opened> {
-        let facts = usize::from(self.open - 1).min(answers.total.len() - 1);
+    pub fn count(&mut self, answers: &Answers, most: usize, any_depth: bool) -> Option<Opened> {
+        let Level { difficulty, enough } = LEVELS[self.open];
+        let facts = usize::from(difficulty.facts - 1).min(answers.total.len() - 1);
         let able = if facts == 0 || any_depth { 0.. } else { 1.. };
         let sum = |counts: &[u32; 3]| counts[able.clone()].iter().sum::<u32>();
         let step = [sum(&answers.right[facts]), sum(&answers.total[facts])];
@@ -74,18 +105,19 @@ impl FactLevels {
             self.sums = [self.sums[0] - right, self.sums[1] - all];
             self.recent.pop_front();
         }
-        let earned = self.open < most && self.accuracy().is_some_and(|accuracy| accuracy >= ENOUGH);
-        earned.then(|| self.open_to(self.open + 1, true))
+        let earned = self.open() < most.min(LEVELS.len()) && self.accuracy().is_some_and(|accuracy| accuracy >= enough);
+        earned.then(|| self.open_to(self.open() + 1, true))
     }
 
-    fn open_to(&mut self, facts: u8, earned: bool) -> Opened {
-        let opened = Opened { facts, below: self.accuracy(), earned };
-        *self = Self { open: facts, recent: VecDeque::new(), sums: [0; 2] };
+    fn open_to(&mut self, level: usize, earned: bool) -> Opened {
+        let level = level.clamp(1, LEVELS.len());
+        let opened = Opened { level, below: self.accuracy(), earned };
+        *self = Self { open: level - 1, ..Self::new() };
         opened
     }
 }
 
-impl Default for FactLevels {
+impl Default for Levels {
     fn default() -> Self {
         Self::new()
     }
@@ -93,11 +125,21 @@ impl Default for FactLevels {
 
 impl fmt::Display for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "questions of {} facts from here on: ", self.facts)?;
+        let Difficulty { facts, filler, distractors, wordings, .. } = LEVELS[self.level - 1].difficulty;
+        write!(f, "level {} of {} from here on (up to {facts} facts, ", self.level, LEVELS.len())?;
+        match wordings {
+            ALL_WORDINGS => write!(f, "all wordings")?,
+            some => write!(f, "{some} wordings")?,
+        }
+        write!(f, ", up to {filler} sentences of filler, {distractors} distractors): ")?;
         match (self.below, self.earned) {
-            (Some(share), true) => write!(f, "{:.1} % of the answers with one less are right", 100.0 * share),
+            (Some(share), true) => write!(f, "{:.1} % of the hardest answers below are right", 100.0 * share),
             (Some(share), false) => {
-                write!(f, "it is the phase's turn, though {:.1} % with less are right", 100.0 * share)
+                write!(
+                    f,
+                    "it is the phase's turn, though {:.1} % of the hardest answers below are right",
+                    100.0 * share
+                )
             }
             (None, _) => write!(f, "it is the phase's turn"),
         }
@@ -116,57 +158,75 @@ mod tests {
     }
 
     #[test]
+    fn levels_get_harder_one_thing_after_another() {
+        assert_eq!(LEVELS[0].difficulty, Difficulty { facts: 1, filler: 0, distractors: 0, wordings: 2, open: OPEN });
+        for pair in LEVELS.windows(2) {
+            let [a, b] = [pair[0].difficulty, pair[1].difficulty];
+            assert!(a.facts <= b.facts && a.wordings <= b.wordings, "{a:?} {b:?}");
+            assert!(a.filler <= b.filler && a.distractors <= b.distractors && a != b, "{a:?} {b:?}");
+        }
+        assert_eq!(LEVELS[LEVELS.len() - 1].difficulty.wordings, ALL_WORDINGS);
+    }
+
+    #[test]
     fn a_level_opens_once_the_one_below_is_answered_and_not_before_there_is_proof() {
-        let mut levels = FactLevels::new();
+        let mut levels = Levels::new();
         for _ in 0..4 {
             assert_eq!(levels.count(&step(1, 0, 100, 100), 2, false), None, "{levels:?}");
         }
         assert_eq!(levels.accuracy(), None);
-        assert_eq!(levels.count(&step(1, 2, 74, 100), 2, false), None, "0.948 is not enough");
-        let opened = levels.count(&step(1, 1, 100, 100), 2, false);
-        // the first hundred have left the window
-        assert_eq!(opened, None);
-        assert_eq!(levels.accuracy(), Some(0.948));
-        for _ in 0..3 {
-            assert_eq!(levels.count(&step(1, 0, 100, 100), 2, false), None);
+        for _ in 0..4 {
+            let right = if levels.accuracy().is_none() { 0 } else { 100 };
+            assert_eq!(levels.count(&step(1, 1, right, 100), 2, false), None, "400 of 500 are not enough");
         }
-        let opened = levels.count(&step(1, 0, 100, 100), 2, false).unwrap();
-        assert_eq!((opened.facts, opened.below, opened.earned, levels.open()), (2, Some(1.0), true, 2));
+        assert_eq!(levels.count(&step(1, 1, 100, 100), 2, false), None);
+        // the wrong hundred have left the window
+        let opened = levels.count(&step(1, 1, 100, 100), 2, false).unwrap();
+        assert_eq!((opened.level, opened.below, opened.earned), (2, Some(1.0), true));
+    }
+
+    #[test]
+    fn enough_is_enough_and_the_next_level_starts_from_nothing() {
+        let mut levels = Levels::new();
+        let opened = levels.count(&step(1, 0, 500, 500), 2, false).unwrap();
+        assert_eq!((opened.level, opened.below, opened.earned, levels.open()), (2, Some(1.0), true, 2));
+        assert_eq!(levels.difficulty(), LEVELS[1].difficulty);
         assert_eq!(levels.accuracy(), None, "the next level is judged by its own answers");
     }
 
     #[test]
     fn only_depths_that_can_know_are_judged() {
-        let mut levels = FactLevels::new();
+        let mut levels = Levels::new();
         levels.enter(2);
         assert_eq!(levels.count(&step(2, 0, 0, 5000), 3, false), None);
         assert_eq!(levels.accuracy(), None, "one pass cannot know two facts");
         assert_eq!(levels.count(&step(1, 2, 0, 5000), 3, false), None, "nor do other levels count");
-        assert_eq!(levels.count(&step(2, 1, 480, 500), 3, false).unwrap().facts, 3);
-        let mut all = FactLevels::new();
+        assert_eq!(levels.count(&step(2, 1, 480, 500), 3, false).unwrap().level, 3);
+        let mut all = Levels::new();
         all.enter(2);
-        assert_eq!(all.count(&step(2, 0, 500, 500), 3, true).unwrap().facts, 3);
+        assert_eq!(all.count(&step(2, 0, 500, 500), 3, true).unwrap().level, 3);
     }
 
     #[test]
     fn no_phase_is_asked_more_than_it_allows_and_each_gets_what_is_due() {
-        let mut levels = FactLevels::new();
+        let mut levels = Levels::new();
         assert_eq!(levels.count(&step(1, 0, 900, 900), 1, false), None);
         assert_eq!(levels.enter(1), None);
         let opened = levels.enter(2).unwrap();
-        assert_eq!((opened.facts, opened.earned, opened.below), (2, false, Some(1.0)));
+        assert_eq!((opened.level, opened.earned, opened.below), (2, false, Some(1.0)));
         assert_eq!(levels.enter(2), None);
-        assert_eq!(levels.enter(3).unwrap().below, None);
+        assert_eq!(levels.enter(99).unwrap().level, LEVELS.len());
+        assert_eq!(levels.count(&step(3, 1, 900, 900), 99, false), None, "there is no harder one");
     }
 
     #[test]
     fn stored_levels_go_on_as_they_would_have() {
-        let mut levels = FactLevels::new();
+        let mut levels = Levels::new();
         for i in 0..30 {
-            levels.count(&step(1, 0, 20 + i % 3, 30), 2, false);
+            levels.count(&step(1, 0, 15 + i % 3, 30), 2, false);
         }
         let stored = serde_json::to_string(&levels).unwrap();
-        let mut restored: FactLevels = serde_json::from_str(&stored).unwrap();
+        let mut restored: Levels = serde_json::from_str(&stored).unwrap();
         assert_eq!(restored, levels);
         for i in 0..60 {
             let step = step(1, 0, 29 + i % 2, 30);

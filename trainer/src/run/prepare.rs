@@ -8,7 +8,6 @@ use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
 
-use crate::data::reasoning::Difficulty;
 use crate::data::{self, EvaluationSet, Prepared};
 use crate::export;
 use crate::kernels::Kernels;
@@ -18,7 +17,7 @@ use crate::run::answers::AnswerRates;
 use crate::run::args::{Resume, TrainArgs};
 use crate::run::checkpoint::{self, Checkpoint};
 use crate::run::clock::{self, Budget, Clock, DepthTraining, Point, Schedule};
-use crate::run::levels::{FactLevels, Opened};
+use crate::run::levels::{Levels, Opened};
 use crate::run::metrics::{EvalRecord, Metrics};
 use crate::run::packed::Blob;
 use crate::run::phases;
@@ -66,7 +65,7 @@ pub struct Run {
     /// Depth of inference for now.
     pub depth: Depth,
     /// Facts that reasoning stories' questions may need so far.
-    pub levels: FactLevels,
+    pub levels: Levels,
     /// Answers in training of late, for the display.
     pub answers: AnswerRates,
     pub metrics: Metrics,
@@ -170,11 +169,11 @@ impl Run {
     /// Makes `point`'s phase the current one and says what stories are read in it; returns what that opened.
     pub fn enter(&mut self, point: &Point) -> Option<Opened> {
         self.phase = point.phase;
-        let opened = self.levels.enter(point.facts.0);
-        let facts = self.levels.open();
+        let opened = self.levels.enter(point.levels.0);
         self.streams.choose(Choice {
             pool: point.pool,
-            difficulty: Difficulty { facts, filler: point.filler, distractors: point.distractors },
+            share: point.mix,
+            difficulty: self.levels.difficulty(),
             depths: self.config.rcsm.map_or([1; 3], |rcsm| rcsm.depths),
             shares: point.shares,
         });
@@ -251,7 +250,7 @@ struct Standing {
     step: u64,
     tokens: u64,
     elapsed: f64,
-    levels: FactLevels,
+    levels: Levels,
     answers: AnswerRates,
     phases: phases::Log,
 }
@@ -312,6 +311,7 @@ fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
             tau: (args.reasoning.tau, args.reasoning.tau_end),
         },
         answer_weight: args.reasoning.answer_weight,
+        answer_smoothing: args.reasoning.answer_smoothing,
         calibrate: !args.reasoning.no_calibrate,
         z_loss: args.z_loss,
         amplify: args.amplify.settings(),

@@ -52,6 +52,8 @@ pub struct Settings {
     pub z_loss: f32,
     /// How many times as much as any other token an answer's counts.
     pub answer_weight: f32,
+    /// Share of an answer's target that is spread evenly over the vocabulary.
+    pub answer_smoothing: f32,
     /// Whether the choice of depth is fitted at the end.
     pub calibrate: bool,
     /// Stories of the model's own in the phase that takes them; `None`: never.

@@ -4,10 +4,12 @@ use flashlm_core::Tokenizer;
 use flashlm_core::tokenizer::TokenizerError;
 use serde_json::Value;
 
+use crate::data::mix::MAX_SHARE;
 use crate::data::reasoning::{Difficulty, Family};
 use crate::data::{Chunk, Curriculum, DataError, Deal, DepthShares, Lane, Mix, Teller, TokenCache, lanes};
 use crate::nn::Rows;
 use crate::run::amplify::stories::Amplified;
+use crate::run::levels::LEVELS;
 
 /// All lanes and the stories they read.
 pub struct Streams {
@@ -44,7 +46,8 @@ pub struct Lanes {
 pub struct Choice {
     /// Share of the stories, easiest first.
     pub pool: f32,
-    /// Of reasoning stories.
+    /// Of reasoning stories: how many, in units of the share asked for, and how hard.
+    pub share: f32,
     pub difficulty: Difficulty,
     /// Passes of the three depths, and how often each is drawn.
     pub depths: [u8; 3],
@@ -63,7 +66,8 @@ impl Streams {
         Tokenizer::from_bytes(&table)?;
         let choice = Choice {
             pool: 1.0,
-            difficulty: Difficulty { facts: 1, filler: 0, distractors: 0 },
+            share: 1.0,
+            difficulty: LEVELS[0].difficulty,
             depths: [1; 3],
             shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
         };
@@ -145,7 +149,7 @@ impl Library {
         let teller = Teller::new(tokenizer, &self.families, self.seed);
         let deal = Deal {
             pool: self.stories.pool(self.curriculum.pool(self.choice.pool)),
-            share: self.share,
+            share: (self.share * self.choice.share).min(MAX_SHARE),
             difficulty: self.choice.difficulty,
             depths: self.choice.depths,
             shares: self.choice.shares,

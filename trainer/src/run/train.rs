@@ -65,7 +65,7 @@ fn train_prepared(args: &TrainArgs, run: &mut Run, progress: &mut Progress) -> a
                 run.answers.add(&stats.answers);
                 let blended = run.settings.schedule.depth_training == DepthTraining::Blend;
                 let any_depth = blended || run.config.rcsm.is_none();
-                let opened = run.levels.count(&stats.answers, point.facts.1, any_depth);
+                let opened = run.levels.count(&stats.answers, point.levels.1, any_depth);
                 report_opened(run, progress, opened);
             }
             None => {
@@ -114,8 +114,8 @@ fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
             TrainDepth::Blend { tau: point.tau, noise_seed: Some(noise_seed(run.settings.seed, run.step)) }
         }
     };
-    let Settings { answer_weight, z_loss, .. } = run.settings;
-    let options = StepOptions { depth, balance: point.balance, answer_weight, z_loss };
+    let Settings { answer_weight, answer_smoothing, z_loss, .. } = run.settings;
+    let options = StepOptions { depth, balance: point.balance, answer_weight, answer_smoothing, z_loss };
     let Run { engine, streams, optimiser, .. } = run;
     let stats = engine.step(|replica, rows| streams.fill(replica, rows), &options);
     let outcome = if stats.loss.is_finite() {

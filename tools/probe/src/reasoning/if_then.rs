@@ -48,7 +48,7 @@ fn fill(clause: &str, slots: &[(&str, &str)]) -> String {
 impl Deed {
     fn new(w: &mut Writer, who: Person, acts: &'static Acts) -> Self {
         let value = w.fresh((acts.list)(w.words));
-        Deed { who, acts, form: w.rng.pick(acts.forms), value }
+        Deed { who, acts, form: w.wording(acts.forms), value }
     }
     fn does(&self) -> String {
         fill(self.form.0, &[("v", self.value)])
@@ -58,7 +58,7 @@ impl Deed {
 /// Asks what came of a deed's condition.
 fn ask(w: &mut Writer, deed: &Deed, facts: u8, end: usize, near: &[&'static str]) {
     let wording = wording(w);
-    let template = w.rng.pick(wording.answer);
+    let template = w.wording(wording.answer);
     let name = deed.who.name;
     let wh = fill(deed.form.2, &[("a", name)]);
     let template = if template.contains("{did}") { template.replace("{did}", deed.form.1) } else { template.into() };
@@ -216,7 +216,7 @@ fn classes(w: &mut Writer, level: u8, used: &mut Vec<&'static str>) {
     let wording = wording(w);
     let count = (2 + w.rng.below(2) + w.difficulty.distractors as usize / 3).min(w.words.colours.len()).min(4);
     let acts = some_acts(w, 2 * count);
-    let form = w.rng.pick(acts.forms);
+    let form = w.wording(acts.forms);
     if level >= 3 && !w.has_left(w.words.colours, count) {
         return chains(w, level, used);
     }

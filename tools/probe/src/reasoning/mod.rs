@@ -16,6 +16,7 @@ mod in_context_words;
 mod items;
 mod lexicon;
 mod made_up;
+mod open;
 mod pattern;
 mod pattern_words;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod tests_tracking;
 mod tracking;
 mod tracking_questions;
 mod tracking_words;
+mod words_open;
 mod words_test;
 mod words_train;
 mod writer;
@@ -88,7 +90,27 @@ pub struct Difficulty {
     pub filler: u16,
     /// People, things or rules beyond those needed.
     pub distractors: u8,
+    /// Sentences to choose from for every thing that is said or asked, the plainest first; a story of few has nothing
+    /// else in it either. [`ALL_WORDINGS`] for all.
+    pub wordings: u8,
+    /// Percent of a training story's names and things that come from outside the word lists: see [`open`].
+    pub open: u8,
 }
+
+impl Difficulty {
+    /// Whether stories are told tersely, in a few plain sentences: most of them of who is where and has what.
+    pub fn plain(self) -> bool {
+        self.wordings <= TERSE_WORDINGS
+    }
+}
+
+/// What [`Difficulty::open`] usually is.
+pub const OPEN: u8 = 50;
+
+/// No limit to [`Difficulty::wordings`].
+pub const ALL_WORDINGS: u8 = u8::MAX;
+/// With so many wordings or fewer stories are told tersely: nothing but facts and questions.
+const TERSE_WORDINGS: u8 = 4;
 
 /// An answer within a story's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +139,12 @@ pub struct ReasoningStory {
 /// Story number `index` of `seed`: one of `families` (all four if none is named), told from `split`'s words.
 pub fn story(split: Split, families: &[Family], difficulty: Difficulty, seed: u64, index: u64) -> ReasoningStory {
     let mut rng = Rng::new(seed).fork(index);
-    let family = rng.pick(if families.is_empty() { &Family::ALL } else { families });
+    let families = if families.is_empty() { &Family::ALL } else { families };
+    let family = match rng.pick(families) {
+        // what recall and its chains are learnt from first
+        _ if difficulty.plain() && families.contains(&Family::Tracking) && rng.chance(60) => Family::Tracking,
+        family => family,
+    };
     let mut writer = Writer::new(split, family, difficulty, rng);
     writer.open();
     match family {

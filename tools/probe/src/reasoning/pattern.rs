@@ -109,7 +109,7 @@ fn begin(w: &mut Writer, theme: &Theme, mut sequence: Sequence, named: bool) -> 
     let steps: Vec<_> = theme.steps.iter().filter(|s| !named || s.1.contains("{n}")).copied().collect();
     let sentences = sequence.shape != Shape::Grow && count <= 8 && !steps.is_empty() && w.rng.chance(35);
     if sentences {
-        let (first, next) = w.rng.pick(&steps);
+        let (first, next) = w.wording(&steps);
         for i in 0..count {
             let template = if i == 0 { first } else { next };
             sequence.end = w.say(template, &[("n", n), ("e", sequence.at(i))]);
@@ -231,7 +231,7 @@ fn numbers(w: &mut Writer, level: u8) {
     let wrong = w.wrong(at(shown), &near, numbers);
     let slots = [("n", n), ("v", at(shown)), ("s", s), ("t", t), ("e", at(shown))];
     if w.rng.chance(35) {
-        let (first, next) = w.rng.pick(wording.count.steps);
+        let (first, next) = w.wording(wording.count.steps);
         for i in 0..shown {
             w.say(if i == 0 { first } else { next }, &[("n", n), ("e", at(i))]);
         }
@@ -266,7 +266,7 @@ fn examples(w: &mut Writer) {
         return sequences(w, 2);
     }
     let things = w.several(w.words.objects, 2);
-    let template = w.rng.pick(wording.both);
+    let template = w.wording(wording.both);
     let known = template.replace(['<', '>'], "");
     let count = colours.len().min(w.rng.between(3, 4));
     for (i, &g) in colours.iter().enumerate().take(count) {
@@ -296,7 +296,7 @@ fn pairs(w: &mut Writer) {
     let words = w.several(list, 2 * count);
     let count = words.len() / 2;
     let (n, m) = (w.person().name, w.person().name);
-    let template = w.rng.pick(wording.pair);
+    let template = w.wording(wording.pair);
     let known = template.replace(['<', '>'], "");
     let answers: Vec<_> = words[..count].to_vec();
     let mut ends = Vec::new();

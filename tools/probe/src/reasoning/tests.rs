@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use super::lexicon::Lexicon;
 use super::made_up::Kind;
+use super::words_open::{NAMES, NOUNS, WORDS};
 use super::words_test::TEST;
 use super::words_train::TRAIN;
 use super::*;
 
-const HARD: Difficulty = Difficulty { facts: 3, filler: 4, distractors: 2 };
+const HARD: Difficulty = Difficulty { facts: 3, filler: 4, distractors: 2, wordings: ALL_WORDINGS, open: OPEN };
 
 #[test]
 #[ignore = "prints stories to read"]
@@ -20,6 +21,8 @@ fn print_samples() {
                     facts: 1 + (index % 3) as u8,
                     filler: (index % 5) as u16,
                     distractors: (index % 3) as u8,
+                    wordings: [ALL_WORDINGS, 3, 9][index as usize % 3],
+                    open: OPEN,
                 };
                 let told = story(split, &[family], difficulty, 11, index);
                 let mut text = told.text.clone();
@@ -54,8 +57,13 @@ fn some(count: u64) -> impl Iterator<Item = (Split, Family, Difficulty, Reasonin
     let cases = [Split::Train, Split::Test].into_iter().flat_map(|s| Family::ALL.map(|f| (s, f)));
     cases.flat_map(move |(split, family)| {
         (0..count).map(move |i| {
-            let difficulty =
-                Difficulty { facts: 1 + (i % 3) as u8, filler: (i % 13) as u16, distractors: (i / 3 % 7) as u8 };
+            let difficulty = Difficulty {
+                facts: 1 + (i % 3) as u8,
+                filler: (i % 13) as u16,
+                distractors: (i / 3 % 7) as u8,
+                wordings: ALL_WORDINGS,
+                open: OPEN,
+            };
             (split, family, difficulty, story(split, &[family], difficulty, 5, i))
         })
     })
@@ -165,6 +173,39 @@ fn the_splits_share_no_content_word_and_no_story_uses_the_other_split_s() {
 }
 
 #[test]
+fn open_words_are_in_no_other_list_and_take_the_share_asked_for() {
+    let known: HashSet<String> = [&TRAIN, &TEST].iter().flat_map(|l| content(l)).map(str::to_lowercase).collect();
+    let open: Vec<String> = [NOUNS, NAMES, WORDS].concat().iter().map(|w| w.to_lowercase()).collect();
+    for word in &open {
+        assert!(!known.contains(word), "{word}");
+    }
+    assert!(NOUNS.iter().chain(WORDS).all(|w| !w.starts_with(['a', 'e', 'i', 'o', 'u'])));
+    let found = |open_percent| {
+        let difficulty = Difficulty { open: open_percent, ..HARD };
+        let answers: Vec<String> = (0..800)
+            .flat_map(|i| {
+                let told = story(Split::Train, &[Family::Tracking], difficulty, 11, i);
+                told.answers.iter().map(|a| told.text[a.span.clone()].to_lowercase()).collect::<Vec<_>>()
+            })
+            .collect();
+        answers.iter().filter(|a| !known.contains(*a)).count() as f64 / answers.len() as f64
+    };
+    assert_eq!(found(0), 0.0);
+    assert!((found(50) - 0.5).abs() < 0.05, "{}", found(50));
+}
+
+#[test]
+fn stories_of_few_wordings_are_terse_and_say_each_thing_in_as_many_ways() {
+    let easy = Difficulty { facts: 1, filler: 0, distractors: 0, wordings: 1, open: 0 };
+    for index in 0..400 {
+        let text = story(Split::Train, &[Family::Tracking], easy, 3, index).text;
+        // of the sentences that say where someone is, only the first is used
+        assert!(!text.contains("stayed in the") && !text.contains("You could see"), "{text}");
+        assert!(!text.contains("Once upon a time") && !text.contains("The end."), "{text}");
+    }
+}
+
+#[test]
 fn lists_are_as_long_as_promised_and_hold_nothing_twice() {
     for l in [&TRAIN, &TEST] {
         for list in [l.girls, l.boys, l.objects, l.foods, l.animals, l.places, l.containers, l.colours, l.sounds] {
@@ -248,7 +289,7 @@ fn items_end_right_before_the_answer() {
 #[test]
 fn filler_comes_between_facts_and_question_only_if_asked_for() {
     let mean = |filler| {
-        let difficulty = Difficulty { facts: 2, filler, distractors: 0 };
+        let difficulty = Difficulty { facts: 2, filler, distractors: 0, wordings: ALL_WORDINGS, open: OPEN };
         let all = items(Split::Train, Family::Tracking, difficulty, 4, 500);
         all.iter().map(|i| i.distance as usize).sum::<usize>() / all.len()
     };

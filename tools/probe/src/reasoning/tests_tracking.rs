@@ -181,7 +181,13 @@ fn a_reader_of_the_text_alone_finds_the_same_answers() {
     {
         let (mut answers, mut checked) = (0, 0);
         for index in 0..1_500 {
-            let difficulty = Difficulty { facts: 1 + (index % 3) as u8, filler: 0, distractors: (index % 5) as u8 };
+            let difficulty = Difficulty {
+                facts: 1 + (index % 3) as u8,
+                filler: 0,
+                distractors: (index % 5) as u8,
+                wordings: ALL_WORDINGS,
+                open: 0,
+            };
             let told = story(split, &[Family::Tracking], difficulty, 21, index);
             let (mut reader, mut at) = (Reader::default(), 0);
             answers += told.answers.len();

@@ -59,10 +59,13 @@ pub(super) struct World<'w> {
 pub fn tell(w: &mut Writer) {
     let mut world = World::new(w);
     world.setting();
-    let questions = world.w.rng.between(2, 6);
+    let plain = world.w.difficulty.plain();
+    let questions = if plain { 6 } else { world.w.rng.between(2, 6) };
     let mut asked = 0;
     for turn in 0..questions + 4 {
-        if turn > 0 || world.w.rng.chance(25) {
+        if plain && world.w.rng.chance(25) {
+            world.change();
+        } else if !plain && (turn > 0 || world.w.rng.chance(25)) {
             for _ in 0..world.w.rng.below(3) {
                 world.event();
             }
@@ -87,9 +90,11 @@ impl<'w> World<'w> {
         let wording = w.of(&TRAIN, &TEST);
         let more = w.difficulty.distractors as usize;
         let level = w.level();
-        let people = w.rng.between(2, 4) + more.div_ceil(2).min(3);
-        let things = w.rng.between(1, 3) + more.min(4) / 2;
+        let plain = w.difficulty.plain();
+        let people = if plain { 3 } else { w.rng.between(2, 4) } + more.div_ceil(2).min(3);
+        let things = if plain { 3 } else { w.rng.between(1, 3) } + more.min(4) / 2;
         let containers = match level {
+            1 | 2 if plain => 0,
             1 => w.rng.below(3) * w.rng.below(2),
             2 => w.rng.below(3),
             _ => w.rng.between(1, 2),
@@ -161,12 +166,13 @@ impl<'w> World<'w> {
     fn tell(&mut self, templates: &[&str], a: Option<usize>, slots: &[(&str, &str)]) -> usize {
         let mut all: Vec<(&str, &str)> = Vec::with_capacity(16);
         let person = a.map(|a| self.name(a));
-        let mut template = self.w.rng.pick(templates);
+        let mut template = self.w.wording(templates);
         let starts =
             template.starts_with("{a} ") && !template.starts_with("{a} {is}") && !template.starts_with("{a} {has}");
         if let (Some(a), Some(person)) = (a, person) {
             let follows = starts && self.subject == Some(a);
-            let pronoun = follows && template.matches("{b}").count() == 0 && self.w.rng.chance(60);
+            let pronoun =
+                follows && !self.w.difficulty.plain() && template.matches("{b}").count() == 0 && self.w.rng.chance(60);
             all.push(("a", if pronoun { person.he() } else { person.name }));
             all.extend(pronouns(person));
             self.subject = (!template.contains("{s}") && !slots.iter().any(|s| s.0 == "b")).then_some(a);
@@ -178,7 +184,7 @@ impl<'w> World<'w> {
         all.extend(self.tense());
         all.extend(slots);
         let mut then = String::new();
-        if starts && self.going && self.w.rng.chance(30) {
+        if starts && self.going && self.w.style != Style::Terse && self.w.rng.chance(30) {
             then.push_str(self.w.rng.pick(self.wording.then));
             then.push_str(template);
             template = "";
@@ -244,7 +250,7 @@ impl<'w> World<'w> {
         let word = self.entities[x].word;
         let into = match self.entities[x].kind {
             Kind::Thing if !self.containers().is_empty() && self.w.rng.chance(55) => self.containers(),
-            _ if self.w.rng.chance(70) => self.people(),
+            _ if self.w.rng.chance(if self.w.difficulty.plain() { 90 } else { 70 }) => self.people(),
             _ => Vec::new(),
         };
         if into.is_empty() {
@@ -257,7 +263,8 @@ impl<'w> World<'w> {
         if !self.is_person(whom) {
             let end = self.tell(self.wording.inside, None, &[("x", word), ("c", to)]);
             self.set(x, Place::With(whom), 1, end);
-        } else if self.entities[whom].now.place == Place::Unknown && self.w.rng.chance(50) {
+        } else if self.entities[whom].now.place == Place::Unknown && !self.w.difficulty.plain() && self.w.rng.chance(50)
+        {
             let place = self.some_place();
             let end = self.tell(self.wording.carry, Some(whom), &[("x", word), ("p", place)]);
             self.set(whom, Place::At(place), 1, end);
@@ -265,6 +272,15 @@ impl<'w> World<'w> {
         } else {
             let end = self.tell(self.wording.has, Some(whom), &[("x", word)]);
             self.set(x, Place::With(whom), 1, end);
+        }
+    }
+
+    /// Something is told anew, and perhaps otherwise: all that changes in a plain story.
+    fn change(&mut self) {
+        let i = self.w.rng.below(self.entities.len());
+        match self.is_person(i) {
+            true => self.person_goes(i),
+            false => self.put_somewhere(i),
         }
     }
 

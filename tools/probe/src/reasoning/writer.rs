@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::lexicon::Lexicon;
-use super::{Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, words_test, words_train};
+use super::{Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, open, words_test, words_train};
 
 /// What the slots of a template stand for.
 pub type Slots<'a> = [(&'a str, &'a str)];
@@ -78,7 +78,10 @@ impl Writer {
             Split::Train => &words_train::TRAIN,
             Split::Test => &words_test::TEST,
         };
-        let style = rng.pick(&[Style::Terse, Style::Plain, Style::Told]);
+        let style = match rng.pick(&[Style::Terse, Style::Plain, Style::Told]) {
+            _ if difficulty.plain() => Style::Terse,
+            style => style,
+        };
         let filler_left = (difficulty.filler as usize).max(if difficulty.filler > 0 { 12 } else { 0 });
         Self {
             rng,
@@ -113,10 +116,19 @@ impl Writer {
 
     // ------------------------------------------------------------ words
 
+    /// A word of `list`, or in training sometimes another.
+    fn draw(&mut self, list: &[&'static str]) -> &'static str {
+        if self.split == Split::Train && self.rng.chance(self.difficulty.open.into()) {
+            let name = list.first().is_some_and(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
+            return open::word(&mut self.rng, name, self.difficulty.plain());
+        }
+        self.rng.pick(list)
+    }
+
     /// A word of `list` that this story has not used.
     pub fn fresh(&mut self, list: &[&'static str]) -> &'static str {
         for _ in 0..64 {
-            let word = self.rng.pick(list);
+            let word = self.draw(list);
             if !self.used.contains(&word) {
                 self.used.push(word);
                 return word;
@@ -137,7 +149,13 @@ impl Writer {
             free.swap(i, j);
         }
         free.truncate(count);
-        self.used.extend(&free);
+        for word in &mut free {
+            let drawn = self.draw(&[*word]);
+            if !self.used.contains(&drawn) {
+                *word = drawn;
+            }
+            self.used.push(*word);
+        }
         free
     }
 
@@ -200,15 +218,21 @@ impl Writer {
         self.text.len()
     }
 
+    /// One of the wordings that this story may choose from.
+    pub fn wording<T: Copy>(&mut self, all: &[T]) -> T {
+        let some = all.len().min(self.difficulty.wordings.max(1) as usize);
+        self.rng.pick(&all[..some])
+    }
+
     /// Adds one of `templates`; returns where it ends.
     pub fn one(&mut self, templates: &[&str], slots: &Slots) -> usize {
-        let template = self.rng.pick(templates);
+        let template = self.wording(templates);
         self.say(template, slots)
     }
 
     /// Adds a question, or a sentence that only goes on rightly with the answer.
     pub fn ask(&mut self, templates: &[&str], slots: &Slots, needs: Needs) -> usize {
-        let template = self.rng.pick(templates);
+        let template = self.wording(templates);
         let start = self.text.len();
         self.gap(template);
         self.answer(template, slots, start, needs)

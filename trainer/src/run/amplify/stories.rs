@@ -106,6 +106,7 @@ mod tests {
     use crate::data::lanes::{Tell, Told};
     use crate::data::reasoning::Difficulty;
     use crate::data::{Chunk, Deal, DepthShares, lanes};
+    use crate::run::levels::LEVELS;
 
     /// Story i is three tokens, each 1 + i.
     struct Three(Vec<[u16; 3]>);
@@ -135,7 +136,7 @@ mod tests {
         let deal = Deal {
             pool: stories.pool(pool),
             share: 0.0,
-            difficulty: Difficulty { facts: 1, filler: 0, distractors: 0 },
+            difficulty: LEVELS[0].difficulty,
             depths: [1, 3, 8],
             shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
         };

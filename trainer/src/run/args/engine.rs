@@ -98,6 +98,10 @@ pub struct ReasoningArgs {
     /// How many times as much as any other token an answer's counts
     #[arg(long, default_value_t = 5.0, value_parser = real32("weight", 0.0, 100.0))]
     pub answer_weight: f32,
+    /// Share of an answer's target that is spread evenly over the vocabulary, so that words which are no answer in
+    /// training can still be one
+    #[arg(long, default_value_t = 0.3, value_parser = real32("share", 0.0, 0.9))]
+    pub answer_smoothing: f32,
     /// Do not fit the choice of depth: the model takes the most passes at every token
     #[arg(long)]
     pub no_calibrate: bool,

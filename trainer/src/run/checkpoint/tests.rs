@@ -38,6 +38,7 @@ pub(crate) fn settings() -> Settings {
         },
         z_loss: 1e-4,
         answer_weight: 5.0,
+        answer_smoothing: 0.1,
         calibrate: true,
         amplify: None,
         kernels: "scalar f32".into(),

@@ -79,8 +79,13 @@ impl Trained {
         let mut optimiser = Optimiser::new(kernels, &params.layout, settings);
         let mut engine = Engine::new(CONFIG, kernels, params, shape, EmbeddingMode::Int8);
         let mut lanes = Lanes::new(threads, sequences, RCSM.depths, seed);
-        let options =
-            StepOptions { depth: TrainDepth::Rows, balance: BALANCE, z_loss: 0.0, answer_weight: ANSWER_WEIGHT };
+        let options = StepOptions {
+            depth: TrainDepth::Rows,
+            balance: BALANCE,
+            z_loss: 0.0,
+            answer_weight: ANSWER_WEIGHT,
+            answer_smoothing: 0.0,
+        };
         let started = Instant::now();
         for step in 0..STEPS {
             let left = (STEPS - step) as f32 / (COOLDOWN * STEPS as f32);

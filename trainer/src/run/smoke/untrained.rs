@@ -45,7 +45,7 @@ fn step(context: &Context, engine: &mut Engine, depth: TrainDepth) {
         rows.targets.copy_from_slice(&random_tokens(&mut rng, rows.ids.len()));
         rows.facts.fill(0);
     };
-    engine.step(fill, &StepOptions { depth, balance: 0.01, z_loss: 0.0, answer_weight: 1.0 });
+    engine.step(fill, &StepOptions { depth, balance: 0.01, z_loss: 0.0, answer_weight: 1.0, answer_smoothing: 0.0 });
 }
 
 /// The norm of a tensor's gradient; not a number if a part of it is not finite.
@@ -240,8 +240,13 @@ pub(super) fn repeating_pattern(context: &mut Context) -> anyhow::Result<Vec<f64
     let mut engine = engine(context, CONFIG, batch());
     let settings = optim::Settings { kind: optim::Kind::Adamw, ..optim::Settings::default() };
     let mut optimiser = Optimiser::new(context.kernels, &engine.params().layout, settings);
-    let options =
-        StepOptions { depth: TrainDepth::Fixed(RCSM.depths[1]), balance: 0.01, z_loss: 0.0, answer_weight: 1.0 };
+    let options = StepOptions {
+        depth: TrainDepth::Fixed(RCSM.depths[1]),
+        balance: 0.01,
+        z_loss: 0.0,
+        answer_weight: 1.0,
+        answer_smoothing: 0.0,
+    };
     let mut losses = Vec::new();
     let mut at = 0;
     // one step more, to measure what the thirty left
