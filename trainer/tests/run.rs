@@ -119,7 +119,7 @@ fn reasoning_stories_and_marked_answers_are_counted_by_facts_and_depth() {
     let (mixed, results) = counted("mixed", "--data stories.txt --steps 40 --mix reasoning=0.5 --no-curriculum");
     assert!(mixed[..3].iter().all(|depths| depths.iter().any(|&answers| answers > 0)), "{mixed:?}");
     assert!((0..3).all(|depth| mixed.iter().any(|depths| depths[depth] > 0)), "{mixed:?}");
-    assert_eq!(results["level"], 7);
+    assert_eq!(results["level"], 8);
 }
 
 fn killed_and_resumed(arguments: &str) {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use flashlm_core::config::Depth;
 
 use crate::ask;
-use crate::reasoning::Family;
+use crate::reasoning::{ALL_WORDINGS, Family, Split};
 use crate::tasks::{babi, hops};
 
 /// What is asked.
@@ -66,6 +66,12 @@ pub struct Options {
     /// stories: persons and things that the question is not about
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub distractors: u8,
+    /// stories: whose words and sentences they are told in
+    #[arg(long, value_enum, default_value = "test")]
+    pub split: Split,
+    /// stories: sentences to choose from for every thing that is said or asked, the plainest first [default: all]
+    #[arg(long, value_name = "N", default_value_t = ALL_WORDINGS, hide_default_value = true, value_parser = clap::value_parser!(u8).range(1..))]
+    pub wordings: u8,
     /// hops: containers too, and questions that need up to three facts
     #[arg(long)]
     pub chains: bool,

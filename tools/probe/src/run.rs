@@ -13,7 +13,7 @@ use crate::item::{self, Item};
 use crate::marked::{self, Told};
 use crate::ngram::Ngram;
 use crate::options::{Options, Task};
-use crate::reasoning::{self, ALL_WORDINGS, Difficulty, Family, OPEN, Split};
+use crate::reasoning::{self, Difficulty, Family, OPEN, Split};
 use crate::report::Report;
 use crate::tasks::mqar::Words;
 use crate::tasks::{Part, babi, hops, mqar};
@@ -103,7 +103,7 @@ impl Options {
             facts,
             filler: self.filler.map_or(3, |(_, high)| high),
             distractors: self.distractors,
-            wordings: ALL_WORDINGS,
+            wordings: self.wordings,
             open: OPEN,
         }
     }
@@ -117,7 +117,7 @@ impl Options {
             let mut found = Vec::new();
             // not every question of a story needs as many facts as the hardest
             for tries in [2, 8, 32].map(|factor| wanted * factor) {
-                found = reasoning::items(Split::Test, family, self.difficulty(facts), self.seed, tries);
+                found = reasoning::items(self.split, family, self.difficulty(facts), self.seed, tries);
                 found.retain(|item| item.facts == facts);
                 if found.is_empty() || found.len() >= wanted {
                     break;

@@ -62,8 +62,9 @@ pub struct Deal<'a> {
     pub pool: &'a [u32],
     /// Share of all tokens in reasoning stories, 0 to 1.
     pub share: f32,
-    /// Of reasoning stories.
-    pub difficulty: Difficulty,
+    /// Of reasoning stories: half of them are as the last says, the others as one of those before, so that nothing learned is
+    /// forgotten. At least one.
+    pub difficulties: &'a [Difficulty],
     /// Passes of the three depths, and how often each is drawn.
     pub depths: [u8; 3],
     pub shares: DepthShares,
@@ -193,7 +194,7 @@ impl Lane {
         let (length, shares) = if share > 0 && self.owed > 0 {
             let index = self.told * u64::from(self.lanes) + u64::from(self.lane);
             self.told += 1;
-            self.reading = Reading::Told(index, deal.difficulty);
+            self.reading = Reading::Told(index, self.difficulty(index, deal.difficulties));
             self.tell(teller);
             let length = self.telling.tokens.len() as i64 + 1;
             self.owed -= ONE * length;
@@ -231,6 +232,17 @@ impl Lane {
             && self.telling.tokens.is_empty()
         {
             teller.tell(index, difficulty, &mut self.telling);
+        }
+    }
+
+    /// How hard reasoning story number `index` is.
+    fn difficulty(&self, index: u64, all: &[Difficulty]) -> Difficulty {
+        let [before @ .., last] = all else { panic!("a lane needs to know how hard stories are") };
+        let key = mix(self.seed ^ mix(index).rotate_left(3));
+        match before.len() {
+            0 => *last,
+            _ if key & 1 == 0 => *last,
+            count => before[(key >> 1) as usize % count],
         }
     }
 

@@ -12,28 +12,25 @@ use crate::nn::Answers;
 /// Answers that a level is judged by, at least.
 pub const JUDGED: u32 = 500;
 
-/// One level: stories like these, and the share of right answers at which the next opens.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Level {
-    pub difficulty: Difficulty,
-    pub enough: f64,
+const fn stories(facts: u8, wordings: u8, filler: u16, distractors: u8) -> Difficulty {
+    Difficulty { facts, filler, distractors, wordings, open: OPEN }
 }
 
-const fn level(facts: u8, wordings: u8, filler: u16, distractors: u8, enough: f64) -> Level {
-    Level { difficulty: Difficulty { facts, filler, distractors, wordings, open: OPEN }, enough }
-}
-
-/// All levels, the easiest first. Recall forms on plain sentences without filler, and then carries over to the others;
-/// told everything at once it takes many times as long (docs/RESULTS.md).
-pub const LEVELS: [Level; 7] = [
-    level(1, 2, 0, 0, 0.85),
-    level(2, 2, 0, 0, 0.85),
-    level(3, 2, 0, 1, 0.8),
-    level(3, 4, 0, 1, 0.8),
-    level(3, 8, 2, 2, 0.7),
-    level(3, ALL_WORDINGS, 3, 2, 0.7),
-    level(3, ALL_WORDINGS, 8, 3, 1.0),
+/// What the stories of each level are like, the easiest first. Recall, and chains of facts after it, form on plain sentences
+/// without filler and then carry over to others; told everything at once they take many times as long
+/// (docs/RESULTS.md).
+pub const DIFFICULTIES: [Difficulty; 8] = [
+    stories(1, 2, 0, 0),
+    stories(2, 2, 0, 0),
+    stories(3, 2, 0, 1),
+    stories(3, 4, 0, 1),
+    stories(3, 6, 1, 1),
+    stories(3, 10, 2, 2),
+    stories(3, ALL_WORDINGS, 3, 2),
+    stories(3, ALL_WORDINGS, 8, 3),
 ];
+/// The share of right answers at a level at which the next opens.
+const ENOUGH: [f64; DIFFICULTIES.len() - 1] = [0.85, 0.75, 0.65, 0.65, 0.6, 0.6, 0.6];
 
 /// The level that is open.
 ///
@@ -42,7 +39,7 @@ pub const LEVELS: [Level; 7] = [
 /// taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Levels {
-    /// Index into [`LEVELS`].
+    /// Index into [`DIFFICULTIES`].
     open: usize,
     /// Right answers and all, of every step that counts, the oldest first; and their sums.
     recent: VecDeque<[u32; 2]>,
@@ -71,9 +68,9 @@ impl Levels {
         self.open + 1
     }
 
-    /// What stories are told like.
-    pub fn difficulty(&self) -> Difficulty {
-        LEVELS[self.open].difficulty
+    /// What stories are told like: at the open level, which comes last, and at those below.
+    pub fn difficulties(&self) -> &'static [Difficulty] {
+        &DIFFICULTIES[..=self.open]
     }
 
     /// The share of right answers at the open level, once [`JUDGED`] are in.
@@ -89,8 +86,7 @@ impl Levels {
     /// Counts a step's answers. Opens the next level, level number `most` at most, where they were enough. With
     /// `any_depth` all count: where depths are not told apart.
     pub fn count(&mut self, answers: &Answers, most: usize, any_depth: bool) -> Option<Opened> {
-        let Level { difficulty, enough } = LEVELS[self.open];
-        let facts = usize::from(difficulty.facts - 1).min(answers.total.len() - 1);
+        let facts = usize::from(DIFFICULTIES[self.open].facts - 1).min(answers.total.len() - 1);
         let able = if facts == 0 || any_depth { 0.. } else { 1.. };
         let sum = |counts: &[u32; 3]| counts[able.clone()].iter().sum::<u32>();
         let step = [sum(&answers.right[facts]), sum(&answers.total[facts])];
@@ -105,12 +101,13 @@ impl Levels {
             self.sums = [self.sums[0] - right, self.sums[1] - all];
             self.recent.pop_front();
         }
-        let earned = self.open() < most.min(LEVELS.len()) && self.accuracy().is_some_and(|accuracy| accuracy >= enough);
+        let enough = ENOUGH.get(self.open).filter(|_| self.open() < most);
+        let earned = self.accuracy().zip(enough).is_some_and(|(accuracy, &enough)| accuracy >= enough);
         earned.then(|| self.open_to(self.open() + 1, true))
     }
 
     fn open_to(&mut self, level: usize, earned: bool) -> Opened {
-        let level = level.clamp(1, LEVELS.len());
+        let level = level.clamp(1, DIFFICULTIES.len());
         let opened = Opened { level, below: self.accuracy(), earned };
         *self = Self { open: level - 1, ..Self::new() };
         opened
@@ -125,8 +122,8 @@ impl Default for Levels {
 
 impl fmt::Display for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Difficulty { facts, filler, distractors, wordings, .. } = LEVELS[self.level - 1].difficulty;
-        write!(f, "level {} of {} from here on (up to {facts} facts, ", self.level, LEVELS.len())?;
+        let Difficulty { facts, filler, distractors, wordings, .. } = DIFFICULTIES[self.level - 1];
+        write!(f, "level {} of {} from here on (up to {facts} facts, ", self.level, DIFFICULTIES.len())?;
         match wordings {
             ALL_WORDINGS => write!(f, "all wordings")?,
             some => write!(f, "{some} wordings")?,
@@ -159,13 +156,13 @@ mod tests {
 
     #[test]
     fn levels_get_harder_one_thing_after_another() {
-        assert_eq!(LEVELS[0].difficulty, Difficulty { facts: 1, filler: 0, distractors: 0, wordings: 2, open: OPEN });
-        for pair in LEVELS.windows(2) {
-            let [a, b] = [pair[0].difficulty, pair[1].difficulty];
+        assert_eq!(DIFFICULTIES[0], Difficulty { facts: 1, filler: 0, distractors: 0, wordings: 2, open: OPEN });
+        for pair in DIFFICULTIES.windows(2) {
+            let [a, b] = [pair[0], pair[1]];
             assert!(a.facts <= b.facts && a.wordings <= b.wordings, "{a:?} {b:?}");
             assert!(a.filler <= b.filler && a.distractors <= b.distractors && a != b, "{a:?} {b:?}");
         }
-        assert_eq!(LEVELS[LEVELS.len() - 1].difficulty.wordings, ALL_WORDINGS);
+        assert_eq!(DIFFICULTIES[DIFFICULTIES.len() - 1].wordings, ALL_WORDINGS);
     }
 
     #[test]
@@ -190,7 +187,7 @@ mod tests {
         let mut levels = Levels::new();
         let opened = levels.count(&step(1, 0, 500, 500), 2, false).unwrap();
         assert_eq!((opened.level, opened.below, opened.earned, levels.open()), (2, Some(1.0), true, 2));
-        assert_eq!(levels.difficulty(), LEVELS[1].difficulty);
+        assert_eq!(levels.difficulties(), &DIFFICULTIES[..2]);
         assert_eq!(levels.accuracy(), None, "the next level is judged by its own answers");
     }
 
@@ -215,7 +212,7 @@ mod tests {
         let opened = levels.enter(2).unwrap();
         assert_eq!((opened.level, opened.earned, opened.below), (2, false, Some(1.0)));
         assert_eq!(levels.enter(2), None);
-        assert_eq!(levels.enter(99).unwrap().level, LEVELS.len());
+        assert_eq!(levels.enter(99).unwrap().level, DIFFICULTIES.len());
         assert_eq!(levels.count(&step(3, 1, 900, 900), 99, false), None, "there is no harder one");
     }
 

@@ -173,7 +173,7 @@ impl Run {
         self.streams.choose(Choice {
             pool: point.pool,
             share: point.mix,
-            difficulty: self.levels.difficulty(),
+            difficulties: self.levels.difficulties(),
             depths: self.config.rcsm.map_or([1; 3], |rcsm| rcsm.depths),
             shares: point.shares,
         });

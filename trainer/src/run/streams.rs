@@ -9,7 +9,7 @@ use crate::data::reasoning::{Difficulty, Family};
 use crate::data::{Chunk, Curriculum, DataError, Deal, DepthShares, Lane, Mix, Teller, TokenCache, lanes};
 use crate::nn::Rows;
 use crate::run::amplify::stories::Amplified;
-use crate::run::levels::LEVELS;
+use crate::run::levels::DIFFICULTIES;
 
 /// All lanes and the stories they read.
 pub struct Streams {
@@ -48,7 +48,7 @@ pub struct Choice {
     pub pool: f32,
     /// Of reasoning stories: how many, in units of the share asked for, and how hard.
     pub share: f32,
-    pub difficulty: Difficulty,
+    pub difficulties: &'static [Difficulty],
     /// Passes of the three depths, and how often each is drawn.
     pub depths: [u8; 3],
     pub shares: DepthShares,
@@ -67,7 +67,7 @@ impl Streams {
         let choice = Choice {
             pool: 1.0,
             share: 1.0,
-            difficulty: LEVELS[0].difficulty,
+            difficulties: &DIFFICULTIES[..1],
             depths: [1; 3],
             shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
         };
@@ -150,7 +150,7 @@ impl Library {
         let deal = Deal {
             pool: self.stories.pool(self.curriculum.pool(self.choice.pool)),
             share: (self.share * self.choice.share).min(MAX_SHARE),
-            difficulty: self.choice.difficulty,
+            difficulties: self.choice.difficulties,
             depths: self.choice.depths,
             shares: self.choice.shares,
         };

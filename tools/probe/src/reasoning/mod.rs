@@ -73,7 +73,7 @@ impl Family {
 }
 
 /// Which lists of names, objects, made-up words and sentence templates a story is told from. They are disjoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Split {
     /// For training.
     Train,

@@ -13,8 +13,6 @@ use super::{Rng, Split};
 const MADE_UP: usize = 1000;
 /// Percent of draws from each of three lists: nouns or names, any words, made-up words.
 const SHARES: [usize; 3] = [45, 30, 25];
-/// The same in plain stories: words of many tokens come later.
-const PLAIN_SHARES: [usize; 3] = [60, 40, 0];
 
 struct Open {
     nouns: Vec<&'static str>,
@@ -38,8 +36,8 @@ fn capital(word: &'static str) -> &'static str {
 }
 
 /// A word in place of a noun or, with `name`, of a name.
-pub fn word(rng: &mut Rng, name: bool, plain: bool) -> &'static str {
-    let [first, second, _] = if plain { PLAIN_SHARES } else { SHARES };
+pub fn word(rng: &mut Rng, name: bool) -> &'static str {
+    let [first, second, _] = SHARES;
     let draw = rng.below(100);
     let list: &[&str] = match (draw, name) {
         (x, false) if x < first => NOUNS,

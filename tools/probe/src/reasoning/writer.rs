@@ -120,7 +120,7 @@ impl Writer {
     fn draw(&mut self, list: &[&'static str]) -> &'static str {
         if self.split == Split::Train && self.rng.chance(self.difficulty.open.into()) {
             let name = list.first().is_some_and(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
-            return open::word(&mut self.rng, name, self.difficulty.plain());
+            return open::word(&mut self.rng, name);
         }
         self.rng.pick(list)
     }

@@ -37,7 +37,7 @@ fn numbered(count: u16) -> (Numbered, Vec<u32>) {
 }
 
 fn dealing(pool: &[u32], share: f32) -> Deal<'_> {
-    Deal { pool, share, difficulty: EASY, depths: [1, 3, 8], shares: SHARES }
+    Deal { pool, share, difficulties: &[EASY], depths: [1, 3, 8], shares: SHARES }
 }
 
 /// Columns of rows.
@@ -172,7 +172,7 @@ fn a_reasoning_story_is_read_to_its_end_as_it_was_begun() {
     let stored = serde_json::to_string(&lane).unwrap();
     let mut lane: Lane = serde_json::from_str(&stored).unwrap();
     let harder = Difficulty { facts: 3, filler: 40, distractors: 1, wordings: 2, open: 0 };
-    let rows = fill(&mut lane, &stories, &Deal { difficulty: harder, ..dealing(&pool, 0.9) }, 400);
+    let rows = fill(&mut lane, &stories, &Deal { difficulties: &[harder], ..dealing(&pool, 0.9) }, 400);
     let rest = rows.ids.iter().take_while(|&&id| id != EOT).count();
     assert!(rest <= 8, "the story grew under way");
     assert_eq!(rows.facts[rest - 2], 2);
@@ -329,4 +329,17 @@ fn a_share_of_nothing_is_never_drawn() {
     let shares = DepthShares { plain: [0.0, 2.0, 0.0], reasoning: [0.0, 0.0, 1.0] };
     let rows = fill(&mut Lane::new(0, 1, 1), &stories, &Deal { shares, ..dealing(&pool, 0.4) }, 2000);
     assert!(rows.depths.iter().all(|&depth| depth != 1));
+}
+
+#[test]
+fn half_of_the_reasoning_stories_are_as_hard_as_they_get_and_the_others_easier() {
+    let (stories, pool) = numbered(40);
+    let levels: [Difficulty; 4] = std::array::from_fn(|i| Difficulty { facts: 11 + i as u8, ..EASY });
+    let mut lane = Lane::new(1, 3, 8);
+    let rows = fill(&mut lane, &stories, &Deal { difficulties: &levels, ..dealing(&pool, 0.9) }, 60_000);
+    let counts: [usize; 4] = std::array::from_fn(|i| rows.facts.iter().filter(|&&f| f == 11 + i as u8).count());
+    let all: usize = counts.iter().sum();
+    for (count, share) in counts.iter().zip([1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0, 0.5]) {
+        assert!((*count as f64 / all as f64 - share).abs() < 0.02, "{counts:?}");
+    }
 }

@@ -106,7 +106,7 @@ mod tests {
     use crate::data::lanes::{Tell, Told};
     use crate::data::reasoning::Difficulty;
     use crate::data::{Chunk, Deal, DepthShares, lanes};
-    use crate::run::levels::LEVELS;
+    use crate::run::levels::DIFFICULTIES;
 
     /// Story i is three tokens, each 1 + i.
     struct Three(Vec<[u16; 3]>);
@@ -136,7 +136,7 @@ mod tests {
         let deal = Deal {
             pool: stories.pool(pool),
             share: 0.0,
-            difficulty: LEVELS[0].difficulty,
+            difficulties: &DIFFICULTIES[..1],
             depths: [1, 3, 8],
             shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
         };
