@@ -130,16 +130,11 @@ impl fmt::Display for Opened {
         }
         write!(f, ", up to {filler} sentences of filler, {distractors} distractors): ")?;
         match (self.below, self.earned) {
-            (Some(share), true) => write!(f, "{:.1} % of the hardest answers below are right", 100.0 * share),
-            (Some(share), false) => {
-                write!(
-                    f,
-                    "it is the phase's turn, though {:.1} % of the hardest answers below are right",
-                    100.0 * share
-                )
-            }
-            (None, _) => write!(f, "it is the phase's turn"),
+            (Some(_), true) => {}
+            (Some(_), false) => write!(f, "it is the phase's turn, though ")?,
+            (None, _) => return write!(f, "it is the phase's turn"),
         }
+        write!(f, "{:.1} % of the hardest answers below are right", 100.0 * self.below.unwrap_or_default())
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Run {
     pub phase: usize,
     /// Depth of inference for now.
     pub depth: Depth,
-    /// Facts that reasoning stories' questions may need so far.
+    /// How hard reasoning stories are so far.
     pub levels: Levels,
     /// Answers in training of late, for the display.
     pub answers: AnswerRates,

@@ -207,8 +207,7 @@ fn names(w: &mut Writer) {
     let count = how_many(w);
     let list = after_a(w.words.animals);
     let animals = w.several(&list, count);
-    let capital = |word: String| word[..1].to_ascii_uppercase() + &word[1..];
-    let made: Vec<String> = words(w, Kind::Noun, count).into_iter().map(capital).collect();
+    let made: Vec<String> = words(w, Kind::Noun, count).iter().map(|word| made_up::capital(word)).collect();
     let mut ends = Vec::with_capacity(count);
     for i in 0..count {
         let s = w.grown();
@@ -219,7 +218,7 @@ fn names(w: &mut Writer) {
         let a = w.person();
         let slots = [("n", animals[i]), ("w", &*made[i]), ("v", animals[i])];
         if w.rng.chance(50) {
-            let wrong = wrong_words(w, &made[i], &made).into_iter().map(capital).collect();
+            let wrong = wrong_words(w, &made[i], &made).iter().map(|word| made_up::capital(word)).collect();
             return ask(w, wording.what_called, a, &slots, Needs { facts: 1, end: ends[i], wrong });
         }
         let wrong = w.wrong(animals[i], &animals, &list);

@@ -70,6 +70,11 @@ fn side(sum: usize) -> Split {
     if sum % 3 == 2 { Split::Test } else { Split::Train }
 }
 
+/// `word` as a name.
+pub fn capital(word: &str) -> String {
+    word[..1].to_ascii_uppercase() + &word[1..]
+}
+
 /// More than one of `noun`.
 pub fn plural(noun: &str) -> String {
     let es = noun.ends_with(['x', 's', 'z']) || noun.ends_with("ch") || noun.ends_with("sh");

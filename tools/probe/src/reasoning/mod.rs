@@ -26,7 +26,6 @@ mod tests_tracking;
 mod tracking;
 mod tracking_questions;
 mod tracking_words;
-mod words_open;
 mod words_test;
 mod words_train;
 mod writer;
@@ -100,7 +99,7 @@ pub struct Difficulty {
 impl Difficulty {
     /// Whether stories are told tersely, in a few plain sentences: most of them of who is where and has what.
     pub fn plain(self) -> bool {
-        self.wordings <= TERSE_WORDINGS
+        self.wordings <= PLAIN_WORDINGS
     }
 }
 
@@ -109,8 +108,8 @@ pub const OPEN: u8 = 50;
 
 /// No limit to [`Difficulty::wordings`].
 pub const ALL_WORDINGS: u8 = u8::MAX;
-/// With so many wordings or fewer stories are told tersely: nothing but facts and questions.
-const TERSE_WORDINGS: u8 = 4;
+/// With so many wordings or fewer a story is plain.
+const PLAIN_WORDINGS: u8 = 4;
 
 /// An answer within a story's text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -47,6 +47,8 @@ pub(super) struct World<'w> {
     pub(super) entities: Vec<Entity>,
     pub(super) places: Vec<&'static str>,
     pub(super) past: bool,
+    /// Told in the plainest sentences, and nothing but who is where and has what.
+    pub(super) plain: bool,
     /// Whether the setting has been told.
     pub(super) going: bool,
     pub(super) level: u8,
@@ -59,13 +61,12 @@ pub(super) struct World<'w> {
 pub fn tell(w: &mut Writer) {
     let mut world = World::new(w);
     world.setting();
-    let plain = world.w.difficulty.plain();
-    let questions = if plain { 6 } else { world.w.rng.between(2, 6) };
+    let questions = if world.plain { 6 } else { world.w.rng.between(2, 6) };
     let mut asked = 0;
     for turn in 0..questions + 4 {
-        if plain && world.w.rng.chance(25) {
+        if world.plain && world.w.rng.chance(25) {
             world.change();
-        } else if !plain && (turn > 0 || world.w.rng.chance(25)) {
+        } else if !world.plain && (turn > 0 || world.w.rng.chance(25)) {
             for _ in 0..world.w.rng.below(3) {
                 world.event();
             }
@@ -114,7 +115,7 @@ impl<'w> World<'w> {
         let number = people.min(4) + w.rng.between(1, 2);
         let places = w.several(w.words.places, number);
         let past = w.rng.chance(if w.style == Style::Terse { 30 } else { 60 });
-        Self { w, wording, entities, places, past, going: false, level, subject: None, asked: Vec::new() }
+        Self { w, wording, entities, places, past, plain, going: false, level, subject: None, asked: Vec::new() }
     }
 
     /// Tells where everybody and everything is, in random order.
@@ -171,8 +172,7 @@ impl<'w> World<'w> {
             template.starts_with("{a} ") && !template.starts_with("{a} {is}") && !template.starts_with("{a} {has}");
         if let (Some(a), Some(person)) = (a, person) {
             let follows = starts && self.subject == Some(a);
-            let pronoun =
-                follows && !self.w.difficulty.plain() && template.matches("{b}").count() == 0 && self.w.rng.chance(60);
+            let pronoun = follows && !self.plain && template.matches("{b}").count() == 0 && self.w.rng.chance(60);
             all.push(("a", if pronoun { person.he() } else { person.name }));
             all.extend(pronouns(person));
             self.subject = (!template.contains("{s}") && !slots.iter().any(|s| s.0 == "b")).then_some(a);
@@ -250,7 +250,7 @@ impl<'w> World<'w> {
         let word = self.entities[x].word;
         let into = match self.entities[x].kind {
             Kind::Thing if !self.containers().is_empty() && self.w.rng.chance(55) => self.containers(),
-            _ if self.w.rng.chance(if self.w.difficulty.plain() { 90 } else { 70 }) => self.people(),
+            _ if self.w.rng.chance(if self.plain { 90 } else { 70 }) => self.people(),
             _ => Vec::new(),
         };
         if into.is_empty() {
@@ -263,8 +263,7 @@ impl<'w> World<'w> {
         if !self.is_person(whom) {
             let end = self.tell(self.wording.inside, None, &[("x", word), ("c", to)]);
             self.set(x, Place::With(whom), 1, end);
-        } else if self.entities[whom].now.place == Place::Unknown && !self.w.difficulty.plain() && self.w.rng.chance(50)
-        {
+        } else if self.entities[whom].now.place == Place::Unknown && !self.plain && self.w.rng.chance(50) {
             let place = self.some_place();
             let end = self.tell(self.wording.carry, Some(whom), &[("x", word), ("p", place)]);
             self.set(whom, Place::At(place), 1, end);

@@ -95,8 +95,9 @@ impl World<'_> {
             Before,
             Giver,
         ];
-        // plain stories ask what chains are made of
-        let kinds = if self.w.difficulty.plain() { &KINDS[3..8] } else { &KINDS[..] };
+        // what chains are made of
+        const PLAIN: [Question; 5] = [Where, Where, WhoHas, WhoHas, WhoHas];
+        let kinds = if self.plain { &PLAIN[..] } else { &KINDS };
         for facts in (1..=level).rev() {
             for _ in 0..16 {
                 let (kind, i) = (self.w.rng.pick(kinds), self.w.rng.below(self.entities.len()));

@@ -121,7 +121,7 @@ pub struct TrainArgs {
     /// Last learning rate over the highest [share]
     #[arg(long, help_heading = "Schedule", default_value_t = 0.0, value_parser = real32("share", 0.0, 1.0))]
     pub lr_floor: f32,
-    /// One phase from start to end: all stories, and reasoning stories of as many facts as there are
+    /// One phase from start to end: all stories, and reasoning stories of every level
     #[arg(long, help_heading = "Schedule")]
     pub no_curriculum: bool,
 
