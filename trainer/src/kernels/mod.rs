@@ -33,7 +33,7 @@ pub use isa::{Isa, Precision, Unavailable, UnknownName};
 pub use memory::zeros;
 pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace, ternarise};
 pub use peak::{Macs, Multiply};
-pub use small::{Rounding, SmallTernary, rows_times_matrix};
+pub use small::{Rounding, rows_times_matrix};
 pub use strided::Strided;
 
 /// What a product does to its destination.
