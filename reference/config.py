@@ -18,7 +18,7 @@ class Rcsm:
     top_k: int = 2  # operations applied at every pass
     slots: int = 32  # S, addresses of the memory
     depths: tuple[int, ...] = (1, 3, 8)  # passes a token can take, rising
-    taps: int = 4  # tokens that a context and a query are mixed from
+    taps: int = 8  # tokens that a context and a query are mixed from, beside the trace
     after: int = 5  # blocks before the engine
 
 

@@ -37,13 +37,13 @@ EDGE = 1e-4  # how far float64 may be from what is written
 SMALL = dict(vocab=96, d_model=64, d_ffn=96)
 # preset: (seed, what else is shrunken)
 MODELS = {
-    "supernova": (5, dict(layers=2, rcsm=Rcsm(width=32, ops=8, slots=16, taps=3, after=1))),
+    "supernova": (7, dict(layers=2, rcsm=Rcsm(width=32, ops=8, slots=16, taps=3, after=1))),
     "thunderbolt": (1, dict(layers=3, heads=4, d_head=16)),
     "nova-ignition": (2, dict(layers=4, heads=2, d_head=32, window=8)),
     "bolt": (3, dict(layers=2)),
     "transformer": (4, dict(layers=2, heads=2, d_head=32, window=8)),
 }
-NEUTRAL_MATRICES = ("taps", "gate.weight", "gates.weight", "deeper.weight")
+NEUTRAL_MATRICES = ("taps", "salience.weight", "gate.weight", "gates.weight", "deeper.weight")
 DEFAULT_OUT = Path(__file__).resolve().parent.parent / "tests" / "golden"
 
 

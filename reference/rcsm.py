@@ -12,6 +12,7 @@ from torch import nn
 from layers import RmsNorm, Ternary, delayed, int8, rms, ternary, unit
 
 BLEND = "blend"
+NEAR_TAPS = 4
 
 
 class Memory:
@@ -48,6 +49,13 @@ def read_in_order(key, value, strength, per_token, address):
     return torch.stack(out, 1)
 
 
+def fading(logit, x):
+    """h_t = (1 - sigmoid(logit_t)) h_{t-1} + x_t, zero at first. logit (B, T, 1), x (B, T, R) -> (B, T, R)."""
+    kept = F.logsigmoid(-logit).squeeze(-1).cumsum(1)
+    share = (kept[:, :, None] - kept[:, None, :]).tril().exp().tril()
+    return share @ x
+
+
 class Trace(NamedTuple):
     """What the engine did. `depths` (B, T): passes of every token, the expectation when blended. `usage` (O): the
     router's mean probabilities. `deeper` (B, T, n): logits of going on after each depth reached but the last."""
@@ -75,8 +83,11 @@ class RcsmEngine(nn.Module):
         with torch.no_grad():  # what is read leaves as what was written
             self.up.weight.copy_(0.5 * (d / r) ** 0.5 * self.down.weight.T)
         self.code = Ternary(r, c.slots)
-        self.context_taps = nn.Parameter(torch.full((c.taps, r), 0.5))
-        self.query_taps = nn.Parameter(torch.full((c.taps, r), 0.5))
+        # of the tokens looked back at, the nearest first, and of the trace: open to the nearest at first
+        taps = torch.zeros(c.taps + 1, r)
+        taps[: min(NEAR_TAPS, c.taps)] = 0.5
+        self.context_taps, self.query_taps = nn.Parameter(taps.clone()), nn.Parameter(taps)
+        self.salience = gate(r, -1.0)  # how much a token counts for those after it
         self.write_gates = gate(r, -1.0, 2)  # of context -> token and of token -> context
         self.hop_gate, self.hold_gate = gate(r, 2.0), gate(r, 2.0)
         self.router = Ternary(r, c.ops)
@@ -110,10 +121,13 @@ class RcsmEngine(nn.Module):
 
     def passes(self, u, count):
         """The state r (B, T, R) after each of `count` passes, and the usage of the operations (O)."""
-        taps = len(self.context_taps)
-        before = [delayed(u, age) for age in range(taps + 1)]
-        context = rms(sum(tap * x for tap, x in zip(self.context_taps, before[1:])))
-        query = self.address(sum(tap * x for tap, x in zip(self.query_taps, before)))
+        salience = self.salience(u)
+        salient = torch.sigmoid(salience) * u
+        trace = fading(salience, salient)  # what was salient, the latest most
+        taps = len(self.context_taps) - 1
+        window = [delayed(salient, age) for age in range(taps + 1)]
+        context = rms(sum(tap * x for tap, x in zip(self.context_taps, [*window[1:], delayed(trace, 1)])))
+        query = self.address(sum(tap * x for tap, x in zip(self.query_taps, [*window[:-1], trace])))
         memory = self.remember(u, context, self.address(context))
         r, y, states, usage = torch.zeros_like(u), torch.zeros_like(u), [], 0.0
         for n in range(count):

@@ -113,7 +113,7 @@ pub struct RcsmConfig {
     pub ops: u8,
     /// Addresses S of the memory, each R floats.
     pub slots: u8,
-    /// Tokens that a key and a query look back over.
+    /// Tokens that a key and a query look back over, besides the trace of all.
     pub taps: u8,
     /// The engine follows this many blocks.
     pub after: u16,
@@ -177,7 +177,7 @@ impl RcsmConfig {
         width: 96,
         ops: 16,
         slots: 32,
-        taps: 4,
+        taps: 8,
         after: 5,
         depths: [1, 3, 8],
         default_depth: Depth::Adaptive,

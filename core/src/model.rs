@@ -197,13 +197,15 @@ impl<'a> Model<'a> {
             config,
             mix: vectors.take(r * r),
             gain: vectors.take(d),
-            context_taps: vectors.take(taps * r),
-            query_taps: vectors.take(taps * r),
+            context_taps: vectors.take((taps + 1) * r),
+            query_taps: vectors.take((taps + 1) * r),
+            salience: vectors.take(r),
             out_gain: vectors.take(r),
             hop: vectors.take(r),
             hold: vectors.take(r),
             writes: vectors.take(2 * r),
             deeper: vectors.take(2 * r),
+            salience_bias: vectors.one(),
             hop_bias: vectors.one(),
             hold_bias: vectors.one(),
             write_biases: vectors.take(2),
@@ -380,16 +382,18 @@ pub(crate) struct Rcsm<'a> {
     pub mix: &'a [f32],
     /// D.
     pub gain: &'a [f32],
-    /// taps x R each, the nearest token first.
+    /// (taps + 1) x R each, the nearest token first, the trace last.
     pub context_taps: &'a [f32],
     pub query_taps: &'a [f32],
     /// R each.
+    pub salience: &'a [f32],
     pub out_gain: &'a [f32],
     pub hop: &'a [f32],
     pub hold: &'a [f32],
     /// 2 x R each.
     pub writes: &'a [f32],
     pub deeper: &'a [f32],
+    pub salience_bias: f32,
     pub hop_bias: f32,
     pub hold_bias: f32,
     /// 2 each.

@@ -63,6 +63,7 @@ pub fn params(config: &ModelConfig, seed: u64) -> Params {
             "rcsm.deeper",
             "rcsm.context_taps",
             "rcsm.query_taps",
+            "rcsm.salience",
         ];
         if t.shape.len() == 1 || neutral.iter().any(|name| t.name.starts_with(name)) {
             for v in &mut params.data[t.range()] {

@@ -58,9 +58,9 @@ pub enum Role {
     RcsmOps,
     /// The ternary matrix up, D x R.
     RcsmOut,
-    /// Floats: mix transposed (R x R), input gain (D), context taps, query taps (taps x R each), output gain, hop gate,
-    /// hold gate (R each), write gates, depth choice (2 x R each), the biases of hop, hold (1 each), writes and depth
-    /// choice (2 each), and a scale for every pass the deepest takes.
+    /// Floats: mix transposed (R x R), input gain (D), context taps, query taps ((taps + 1) x R each, the trace's last),
+    /// salience, output gain, hop gate, hold gate (R each), write gates, depth choice (2 x R each), the biases of salience,
+    /// hop, hold (1 each), writes and depth choice (2 each), and a scale for every pass the deepest takes.
     RcsmVectors,
     /// D floats: the gain before the head.
     Norm,

@@ -155,7 +155,7 @@ impl Contents {
         let vectors = config
             .rcsm
             .as_ref()
-            .map_or(0, |c| r * r + d + (2 * usize::from(c.taps) + 7) * r + 6 + usize::from(c.depths[2]));
+            .map_or(0, |c| r * r + d + (2 * usize::from(c.taps) + 10) * r + 7 + usize::from(c.depths[2]));
         let (mixer_rows, ffn_rows) = input_rows(config);
         let present = usize::from(config.rcsm.is_some());
         match role {

@@ -16,7 +16,7 @@ use core::ops::Range;
 /// The first four bytes of every blob.
 pub const MAGIC: [u8; 4] = *b"FLM1";
 /// The version this crate writes and reads.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Bytes of the prelude; the header starts here.
 pub(crate) const LEN: usize = 64;

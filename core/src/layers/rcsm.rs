@@ -1,5 +1,5 @@
-//! The reasoning loop (RCSM, DESIGN section 2). What does not depend on the memory runs for all tokens together; reads
-//! and writes are sequential in time by nature.
+//! The reasoning loop (RCSM, DESIGN section 2, and a salience and a trace of what it looks back at). What does not depend
+//! on the memory runs for all tokens together; reads and writes are sequential in time by nature.
 
 use super::Resets;
 use crate::arena::{MAX_CHUNK, Scratch, padded, rcsm_floats, rcsm_token_floats};
@@ -14,7 +14,7 @@ use crate::parts::{Parts, take};
 pub(crate) struct Store<'a> {
     /// S x R.
     memory: &'a mut [f32],
-    /// u of the tokens before, taps x R, the nearest first.
+    /// u of the tokens before, each times its salience, the nearest first, and their trace, (taps + 1) x R.
     past: &'a mut [f32],
 }
 
@@ -82,7 +82,8 @@ pub(crate) fn reason(
                 math::rms(normed, context);
                 math::rms(u, normed);
                 u.set(normed);
-                remember(past, u);
+                let salience = math::sigmoid(math::dot(w.salience, u) + w.salience_bias);
+                remember(past, u, salience);
                 blend(w.query_taps, past, query);
                 math::rms(query, normed);
                 let [a, b, c] = &mut scales;
@@ -147,12 +148,17 @@ fn blend(taps: &[f32], past: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Puts `u` before the tokens in `past`; the farthest goes.
+/// Puts `salience` u before the tokens in `past`, whose farthest goes, and blends it into the trace behind them.
 #[inline(always)]
-fn remember(past: &mut [f32], u: &[f32]) {
-    let kept = past.len().saturating_sub(u.len());
-    past.copy_within(..kept, u.len().min(past.len()));
-    past.front_mut(u.len()).set(u);
+fn remember(past: &mut [f32], u: &[f32], salience: f32) {
+    let r = u.len();
+    let (window, trace) = past.cut_mut(past.len().saturating_sub(r));
+    let kept = window.len().saturating_sub(r);
+    window.copy_within(..kept, r.min(window.len()));
+    for ((now, trace), &u) in window.front_mut(r).iter_mut().zip(trace).zip(u) {
+        *now = salience * u;
+        *trace = *now + (1.0 - salience) * *trace;
+    }
 }
 
 /// Working vectors of one token's passes.

@@ -202,13 +202,15 @@ impl<'t> Source<'_, 't> {
                 w.floats(get("in_norm.gain", 1, d)?);
                 let (taps, choices) = (usize::from(rcsm.taps), rcsm.depths.len() - 1);
                 for (name, rows, columns) in [
-                    ("context_taps", taps, r),
-                    ("query_taps", taps, r),
+                    ("context_taps", taps + 1, r),
+                    ("query_taps", taps + 1, r),
+                    ("salience.weight", 1, r),
                     ("out_gain", 1, r),
                     ("hop_gate.weight", 1, r),
                     ("hold_gate.weight", 1, r),
                     ("write_gates.weight", 2, r),
                     ("deeper.weight", choices, r),
+                    ("salience.bias", 1, 1),
                     ("hop_gate.bias", 1, 1),
                     ("hold_gate.bias", 1, 1),
                     ("write_gates.bias", 1, 2),

@@ -45,8 +45,10 @@ fn shapes(c: &ModelConfig) -> Vec<(String, usize, usize)> {
             ("down.weight", r, d),
             ("up.weight", d, r),
             ("code.weight", s, r),
-            ("context_taps", rcsm.taps.into(), r),
-            ("query_taps", rcsm.taps.into(), r),
+            ("context_taps", usize::from(rcsm.taps) + 1, r),
+            ("query_taps", usize::from(rcsm.taps) + 1, r),
+            ("salience.weight", 1, r),
+            ("salience.bias", 1, 1),
             ("write_gates.weight", 2, r),
             ("write_gates.bias", 1, 2),
             ("hop_gate.weight", 1, r),
@@ -235,14 +237,20 @@ mod reference {
             unit(&bit_linear(&self.get("code.weight"), &rms(z)))
         }
 
-        /// A mix of u at the tokens from `first` before the last on.
+        /// A mix of the salient u of the tokens from `first` before the last on, and of their trace.
         fn blend(&self, taps: &str, first: usize) -> V {
-            let n = self.u[0].len();
-            let mut out = vec![0.0; n];
-            for (j, tap) in self.get(taps).chunks_exact(n).enumerate() {
-                if let Some(u) = self.u.len().checked_sub(1 + first + j).map(|at| &self.u[at]) {
-                    (0..n).for_each(|k| out[k] += tap[k] * u[k]);
-                }
+            let (n, seen) = (self.u[0].len(), self.u.len() - first);
+            let (mut salient, mut trace) = (Vec::new(), vec![0.0; n]);
+            for u in &self.u[..seen] {
+                let s = sigmoid(self.gate("salience", 0, u));
+                (0..n).for_each(|k| trace[k] = (1.0 - s) * trace[k] + s * u[k]);
+                salient.push(u.iter().map(|v| s * v).collect::<V>());
+            }
+            let taps: Vec<V> = self.get(taps).chunks_exact(n).map(<[f64]>::to_vec).collect();
+            let (of_trace, window) = taps.split_last().unwrap();
+            let mut out: V = (0..n).map(|k| of_trace[k] * trace[k]).collect();
+            for (tap, u) in window.iter().zip(salient.iter().rev()) {
+                (0..n).for_each(|k| out[k] += tap[k] * u[k]);
             }
             out
         }

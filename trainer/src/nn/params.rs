@@ -119,8 +119,11 @@ impl Layout {
             layout.push("rcsm.down.weight", &[r, d], Ternary);
             layout.push("rcsm.up.weight", &[d, r], Ternary);
             layout.push("rcsm.code.weight", &[s, r], Ternary);
-            layout.push("rcsm.context_taps", &[n, r], Float);
-            layout.push("rcsm.query_taps", &[n, r], Float);
+            // of the tokens before, the nearest first, and of the trace
+            layout.push("rcsm.context_taps", &[n + 1, r], Float);
+            layout.push("rcsm.query_taps", &[n + 1, r], Float);
+            layout.push("rcsm.salience.weight", &[1, r], Float);
+            layout.push("rcsm.salience.bias", &[1], Float);
             layout.push("rcsm.write_gates.weight", &[2, r], Float);
             layout.push("rcsm.write_gates.bias", &[2], Float);
             layout.push("rcsm.hop_gate.weight", &[1, r], Float);
@@ -186,11 +189,19 @@ impl Params {
                 "embed" => out.fill_with(|| rng.normal() * 0.02),
                 "router" => out.fill_with(|| rng.normal() * 0.02),
                 _ if name.ends_with("gain") => out.fill(1.0),
-                "rcsm.write_gates.bias" => out.fill(-1.0),
+                "rcsm.salience.bias" | "rcsm.write_gates.bias" => out.fill(-1.0),
                 "rcsm.hop_gate.bias" | "rcsm.hold_gate.bias" => out.fill(2.0),
                 _ if name.ends_with("bias") => out.fill(0.0),
-                "rcsm.context_taps" | "rcsm.query_taps" => out.fill(0.5),
-                "rcsm.write_gates.weight" | "rcsm.hop_gate.weight" | "rcsm.hold_gate.weight" => out.fill(0.0),
+                // the nearest tokens; those farther and the trace come in as they prove useful
+                "rcsm.context_taps" | "rcsm.query_taps" => {
+                    let near = NEAR_TAPS.min(out.len() / fan_in as usize - 1) * fan_in as usize;
+                    out[..near].fill(0.5);
+                    out[near..].fill(0.0);
+                }
+                "rcsm.salience.weight"
+                | "rcsm.write_gates.weight"
+                | "rcsm.hop_gate.weight"
+                | "rcsm.hold_gate.weight" => out.fill(0.0),
                 // untrained, every token stops at the first depth
                 "rcsm.deeper.weight" => out.fill(0.0),
                 "rcsm.pass_scale" => {
@@ -234,6 +245,9 @@ impl Params {
     }
 }
 
+/// Tokens that contexts and queries look back over at first.
+const NEAR_TAPS: usize = 4;
+
 /// Where the RCSM engine's tensors lie.
 #[derive(Clone, Debug)]
 pub struct RcsmSpans {
@@ -243,6 +257,8 @@ pub struct RcsmSpans {
     pub code: Range<usize>,
     pub context_taps: Range<usize>,
     pub query_taps: Range<usize>,
+    pub salience: Range<usize>,
+    pub salience_bias: usize,
     pub write_gates: Range<usize>,
     pub write_biases: Range<usize>,
     pub hop: Range<usize>,
@@ -268,6 +284,8 @@ impl RcsmSpans {
             code: one("code.weight"),
             context_taps: one("context_taps"),
             query_taps: one("query_taps"),
+            salience: one("salience.weight"),
+            salience_bias: one("salience.bias").start,
             write_gates: one("write_gates.weight"),
             write_biases: one("write_gates.bias"),
             hop: one("hop_gate.weight"),

@@ -26,7 +26,7 @@ pub enum Size {
     Nano,
     /// 1.44 M parameters, 0.59 MB packed: chips with 1 MB of flash
     Micro,
-    /// 3.66 M parameters, 1.34 MB packed: chips with 2 MB of flash
+    /// 3.66 M parameters, 1.35 MB packed: chips with 2 MB of flash
     Mini,
     /// The preset's own dimensions; supernova's are 7.69 M parameters, 2.94 MB packed
     Full,

@@ -83,6 +83,7 @@ struct Oracle {
     gain: Vector,
     context_taps: Vec<Vector>,
     query_taps: Vec<Vector>,
+    salience: (Vector, f64),
     out_gain: Vector,
     hop: (Vector, f64),
     hold: (Vector, f64),
@@ -91,8 +92,9 @@ struct Oracle {
     pass_scale: Vector,
     /// S x R.
     memory: Vec<Vector>,
-    /// u of the tokens before, the nearest first.
+    /// Salient u of the tokens before, the nearest first.
     past: Vec<Vector>,
+    trace: Vector,
 }
 
 impl Oracle {
@@ -112,10 +114,12 @@ impl Oracle {
         };
         let mix = (0..r).map(|_| vector(r)).collect();
         let gain = vector(d);
-        let context_taps = (0..taps).map(|_| vector(r)).collect();
-        let query_taps = (0..taps).map(|_| vector(r)).collect();
+        let context_taps = (0..=taps).map(|_| vector(r)).collect();
+        let query_taps = (0..=taps).map(|_| vector(r)).collect();
+        let salience = vector(r);
         let (out_gain, hop, hold) = (vector(r), vector(r), vector(r));
         let (writes, deeper) = ([vector(r), vector(r)], [vector(r), vector(r)]);
+        let salience = (salience, vector(1)[0]);
         let (hop_bias, hold_bias) = (vector(1)[0], vector(1)[0]);
         let (write_biases, deeper_biases) = (vector(2), vector(2));
         let pass_scale = vector(rcsm.depths[2].into());
@@ -131,6 +135,7 @@ impl Oracle {
             gain,
             context_taps,
             query_taps,
+            salience,
             out_gain,
             hop: (hop, hop_bias),
             hold: (hold, hold_bias),
@@ -139,11 +144,12 @@ impl Oracle {
             pass_scale,
             memory: std::vec![std::vec![0.0; r]; s],
             past: std::vec![std::vec![0.0; r]; taps],
+            trace: std::vec![0.0; r],
         }
     }
 
     fn reset(&mut self) {
-        self.memory.iter_mut().chain(&mut self.past).for_each(|row| row.fill(0.0));
+        self.memory.iter_mut().chain(&mut self.past).chain([&mut self.trace]).for_each(|row| row.fill(0.0));
     }
 
     fn address(&self, x: &[f64]) -> Vector {
@@ -164,10 +170,14 @@ impl Oracle {
         let blend = |taps: &[Vector], tokens: &[Vector]| -> Vector {
             (0..r).map(|i| taps.iter().zip(tokens).map(|(tap, token)| tap[i] * token[i]).sum()).collect()
         };
-        let context = rms(&blend(&self.context_taps, &self.past));
+        let seen = |past: &[Vector], trace: &Vector| [past, std::slice::from_ref(trace)].concat();
+        let context = rms(&blend(&self.context_taps, &seen(&self.past, &self.trace)));
+        let salience = gate(&self.salience, &u);
+        let salient: Vector = u.iter().map(|v| salience * v).collect();
+        self.trace = sum(1.0 - salience, &self.trace, 1.0, &salient);
         self.past.pop();
-        self.past.insert(0, u.clone());
-        let query = self.address(&blend(&self.query_taps, &self.past));
+        self.past.insert(0, salient);
+        let query = self.address(&blend(&self.query_taps, &seen(&self.past, &self.trace)));
 
         let [first, second, deepest] = self.rcsm.depths;
         let mut passes = match depth {

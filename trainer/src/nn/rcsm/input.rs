@@ -1,6 +1,6 @@
 //! What every token brings: u, its context and its query, their addresses and the write gates, all tokens at once.
 
-use super::{CONTEXT, QUERY, Rcsm, TOKEN, Weights, rms_backward, unit_backward};
+use super::{CONTEXT, Gradients, QUERY, Rcsm, TOKEN, Weights, rms_backward, unit_backward};
 use crate::kernels::{Kernels, Write};
 use crate::nn::norm::rms_norm_backward;
 use crate::nn::params::RcsmSpans;
@@ -9,13 +9,21 @@ use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{add_scaled, row, row_mut};
 use flashlm_core::math::{dot, rms, rms_norm, sigmoid, unit};
 
-/// u of `j` tokens before row `i`: of the chunk (M, R), or carried from before it (taps, B, R).
+/// u times its salience of `j` tokens before row `i`: of the chunk (M, R), or carried from before it (taps + 1, B, R).
 #[inline(always)]
-fn earlier<'a>(u: &'a [f32], past: &'a [f32], i: usize, j: usize, b: usize, r: usize) -> &'a [f32] {
+fn earlier<'a>(salient: &'a [f32], past: &'a [f32], i: usize, j: usize, b: usize, r: usize) -> &'a [f32] {
     match i.checked_sub(j * b) {
-        Some(at) => row(u, at, r),
+        Some(at) => row(salient, at, r),
         // the first row of the chunk has past row 0 before it
         None => row(past, (j - i / b - 1) * b + i % b, r),
+    }
+}
+
+/// `sum += a * b`, channel by channel.
+#[inline(always)]
+fn add_product(sum: &mut [f32], a: &[f32], b: &[f32]) {
+    for ((sum, &a), &b) in sum.iter_mut().zip(a).zip(b) {
+        *sum += a * b;
     }
 }
 
@@ -92,10 +100,11 @@ impl Rcsm {
         }
     }
 
-    /// u, context and query of every row, quantised.
+    /// u, context and query of every row, quantised, and the trace.
     #[inline(always)]
     fn look_back(&mut self, params: &[f32], spans: &RcsmSpans, scratch: &mut [f32]) {
         let (b, m, r) = (self.shape.sequences, self.shape.rows(), self.config.width as usize);
+        let window = self.config.taps as usize;
         let (context_taps, query_taps) = (&params[spans.context_taps.clone()], &params[spans.query_taps.clone()]);
         let mixed = &mut scratch[..r];
         let [u, context, query] = &mut self.vectors;
@@ -105,16 +114,31 @@ impl Rcsm {
             mixed.copy_from_slice(own);
             self.vectors_r[TOKEN][i] = rms(mixed, own);
             self.q[TOKEN].quantise_row(i, own);
-            let age = self.age[i] as usize;
-            for (kind, taps, first, out) in
-                [(CONTEXT, context_taps, 1, &mut *context), (QUERY, query_taps, 0, &mut *query)]
+            let salience = sigmoid(dot(&params[spans.salience.clone()], own) + params[spans.salience_bias]);
+            self.salience[i] = salience;
+            let (earlier_traces, trace) = self.trace.split_at_mut(i * r);
+            let (trace, age) = (&mut trace[..r], self.age[i] as usize);
+            let before = (age > 0).then(|| match i.checked_sub(b) {
+                Some(at) => row(earlier_traces, at, r),
+                None => row(&self.past, window * b + i, r),
+            });
+            for ((salient, trace), &u) in row_mut(&mut self.salient, i, r).iter_mut().zip(&mut *trace).zip(&*own) {
+                *salient = salience * u;
+                *trace = *salient;
+            }
+            if let Some(before) = before {
+                add_scaled(trace, 1.0 - salience, before);
+            }
+            for (kind, taps, first, trace, out) in
+                [(CONTEXT, context_taps, 1, before, &mut *context), (QUERY, query_taps, 0, Some(&*trace), &mut *query)]
             {
                 mixed.fill(0.0);
+                let (taps, of_trace) = taps.split_at(window * r);
                 for (j, tap) in taps.chunks_exact(r).enumerate().take((age + 1).saturating_sub(first)) {
-                    let u = earlier(u, &self.past, i, first + j, b, r);
-                    for ((v, &w), &u) in mixed.iter_mut().zip(tap).zip(u) {
-                        *v += w * u;
-                    }
+                    add_product(mixed, tap, earlier(&self.salient, &self.past, i, first + j, b, r));
+                }
+                if let Some(trace) = trace {
+                    add_product(mixed, of_trace, trace);
                 }
                 let out = row_mut(out, i, r);
                 self.vectors_r[kind][i] = rms(mixed, out);
@@ -123,21 +147,24 @@ impl Rcsm {
         }
     }
 
-    /// Keeps the last u of every story for the next chunk; the backward still reads those from before this one.
+    /// Keeps what later tokens of every story see for the next chunk; the backward still reads that from before this
+    /// one.
     fn carry_past(&mut self) {
         let (b, t, r) = (self.shape.sequences, self.shape.tokens, self.config.width as usize);
+        let window = self.config.taps as usize;
         std::mem::swap(&mut self.past, &mut self.past_before);
-        for j in 0..self.config.taps as usize {
+        for j in 0..window {
             for lane in 0..b {
                 let last = (t - 1) * b + lane;
                 let out = row_mut(&mut self.past, j * b + lane, r);
                 if j <= self.age[last] as usize {
-                    out.copy_from_slice(earlier(&self.vectors[TOKEN], &self.past_before, last, j, b, r));
+                    out.copy_from_slice(earlier(&self.salient, &self.past_before, last, j, b, r));
                 } else {
                     out.fill(0.0);
                 }
             }
         }
+        self.past[window * b * r..].copy_from_slice(&self.trace[(t - 1) * b * r..]);
     }
 
     /// From the gradients of u, context and addresses to `dx` (M, D), to which it adds, and `grads`.
@@ -199,34 +226,64 @@ impl Rcsm {
     #[inline(always)]
     fn look_back_backward(&mut self, params: &[f32], spans: &RcsmSpans, grads: &mut [f32], scratch: &mut [f32]) {
         let (b, m, r) = (self.shape.sequences, self.shape.rows(), self.config.width as usize);
-        let Self { vectors, vectors_r, past_before, age, gradients, .. } = self;
-        let [du, dcontext, dquery] = &mut gradients.dvectors;
+        let window = self.config.taps as usize;
+        let Self { vectors, vectors_r, past_before, age, salience, salient, trace, gradients, .. } = self;
+        let Gradients { dvectors: [du, dcontext, dquery], dsalient, dtrace, dr, .. } = gradients;
+        dsalient.fill(0.0);
+        dtrace.fill(0.0);
+        // the row of the trace that a row's own began with, and the trace
+        let before = |i: usize| (age[i] > 0).then(|| i.checked_sub(b));
+        let trace_before = |i: usize| match before(i)? {
+            Some(at) => Some(row(trace, at, r)),
+            None => Some(row(past_before, window * b + i, r)),
+        };
         let dmixed = &mut scratch[..r];
         for (kind, span, first, dvector) in
             [(CONTEXT, &spans.context_taps, 1, &*dcontext), (QUERY, &spans.query_taps, 0, &*dquery)]
         {
-            let (taps, dtaps) = (&params[span.clone()], &mut grads[span.clone()]);
+            let (taps, of_trace) = params[span.clone()].split_at(window * r);
+            let (dtaps, dof_trace) = grads[span.clone()].split_at_mut(window * r);
             for i in 0..m {
                 dmixed.fill(0.0);
                 rms_backward(row(&vectors[kind], i, r), vectors_r[kind][i], row(dvector, i, r), dmixed);
                 let seen = (age[i] as usize + 1).saturating_sub(first);
                 for (j, (tap, dtap)) in taps.chunks_exact(r).zip(dtaps.chunks_exact_mut(r)).enumerate().take(seen) {
-                    let u = earlier(&vectors[TOKEN], past_before, i, first + j, b, r);
-                    for ((dtap, &d), &u) in dtap.iter_mut().zip(&*dmixed).zip(u) {
-                        *dtap += d * u;
-                    }
+                    add_product(dtap, dmixed, earlier(salient, past_before, i, first + j, b, r));
                     if let Some(at) = i.checked_sub((first + j) * b) {
-                        for ((du, &d), &w) in row_mut(du, at, r).iter_mut().zip(&*dmixed).zip(tap) {
-                            *du += d * w;
-                        }
+                        add_product(row_mut(dsalient, at, r), dmixed, tap);
                     }
+                }
+                let (trace, at) = match kind {
+                    QUERY => (Some(row(trace, i, r)), Some(i)),
+                    _ => (trace_before(i), before(i).flatten()),
+                };
+                if let Some(trace) = trace {
+                    add_product(dof_trace, dmixed, trace);
+                }
+                if let Some(at) = at {
+                    add_product(row_mut(dtrace, at, r), dmixed, of_trace);
                 }
             }
         }
-        for i in 0..m {
-            let dfirst = row_mut(&mut gradients.dr, i, r);
+        let (weights, dweights) = (&params[spans.salience.clone()], spans.salience.clone());
+        for i in (0..m).rev() {
+            let (u, salience) = (row(&vectors[TOKEN], i, r), salience[i]);
+            let (dearlier, dtrace) = dtrace.split_at_mut(i * r);
+            let (dtrace, dsalient) = (&dtrace[..r], row_mut(dsalient, i, r));
+            add_scaled(dsalient, 1.0, dtrace);
+            let kept = trace_before(i).map_or(0.0, |trace| dot(dtrace, trace));
+            let d = (dot(dsalient, u) - kept) * salience * (1.0 - salience);
+            let du = row_mut(du, i, r);
+            add_scaled(du, salience, dsalient);
+            add_scaled(du, d, weights);
+            add_scaled(&mut grads[dweights.clone()], d, u);
+            grads[spans.salience_bias] += d;
+            if let Some(at) = before(i).flatten() {
+                add_scaled(row_mut(dearlier, at, r), 1.0 - salience, dtrace);
+            }
+            let dfirst = row_mut(dr, i, r);
             dfirst.fill(0.0);
-            rms_backward(row(&vectors[TOKEN], i, r), vectors_r[TOKEN][i], row(du, i, r), dfirst);
+            rms_backward(u, vectors_r[TOKEN][i], du, dfirst);
         }
     }
 

@@ -4,6 +4,11 @@
 //! As the memory does not depend on the passes, only its sweep is sequential in time ([`memory`]); what leads to it
 //! ([`input`]) and every pass ([`passes`]) is done for all tokens at once, the operations gathered by route ([`route`]).
 //! Rows that a pass does not need are not in it: the rows of pass n + 1 are some of those of pass n.
+//!
+//! It looks farther back than DESIGN's, because a question may stand far from what it asks about: a gate of u, the
+//! *salience*, says how much a token counts for those after it. Contexts and queries are mixed of salience u of the
+//! nearest tokens, and of its *trace*, h = salience u + (1 - salience) h. With the first four taps open and the others and
+//! the trace's closed, as it starts, and salience the same for all, it is DESIGN's (docs/RESULTS.md has what it buys).
 
 mod backward;
 mod depth;
@@ -207,7 +212,13 @@ pub struct Rcsm {
     age: Vec<u8>,
     /// Write gates, (M).
     gates: Vec<[f32; 2]>,
-    /// u of the tokens before the chunk, (taps, B, R), the nearest first; zero where another story was.
+    /// How much every token counts for those after it, (M), and u times that, (M, R).
+    salience: Vec<f32>,
+    salient: Vec<f32>,
+    /// What was salient up to every token, the latest most, (M, R).
+    trace: Vec<f32>,
+    /// Of the tokens before the chunk, u times its salience, the nearest first, and the trace, (taps + 1, B, R); zero
+    /// where another story was.
     pub past: Vec<f32>,
     /// The same as the last forward found it, which its backward still needs.
     past_before: Vec<f32>,
@@ -245,6 +256,9 @@ struct Gradients {
     /// Of u, context and query, (M, R), and of their addresses, (M, S).
     dvectors: [Vec<f32>; 3],
     daddress: [Vec<f32>; 3],
+    /// Of u times its salience and of the trace, (M, R).
+    dsalient: Vec<f32>,
+    dtrace: Vec<f32>,
     /// Of the memory, (B, S, R).
     dmemory: Vec<f32>,
     /// By the rows of the pass at hand: of the product, the blended operations and v, (N, R), of router logits (N, O), of
@@ -280,8 +294,11 @@ impl Rcsm {
             length: std::array::from_fn(|_| floats(m)),
             age: vec![0; m],
             gates: vec![[0.0; 2]; m],
-            past: floats(config.taps as usize * b * r),
-            past_before: floats(config.taps as usize * b * r),
+            salience: floats(m),
+            salient: floats(m * r),
+            trace: floats(m * r),
+            past: floats((config.taps as usize + 1) * b * r),
+            past_before: floats((config.taps as usize + 1) * b * r),
             memory: floats((shape.tokens + 1) * b * s * r),
             memory_carry: floats(b * s * r),
             surprise: std::array::from_fn(|_| floats(m * r)),
@@ -302,6 +319,8 @@ impl Rcsm {
                 dheld_normed: floats(m * r),
                 dvectors: rows(),
                 daddress: std::array::from_fn(|_| floats(m * s)),
+                dsalient: floats(m * r),
+                dtrace: floats(m * r),
                 dmemory: floats(b * s * r),
                 dproduct: floats(m * r),
                 dmixed: floats(m * r),

@@ -172,10 +172,11 @@ pub(super) fn routing(context: &mut Context) -> anyhow::Result<Vec<f64>> {
 
 /// Kilobytes, the change of logits without writes, and the least gradient of what writes and reads.
 pub(super) fn memory(context: &mut Context) -> anyhow::Result<Vec<f64>> {
-    const PARTS: [&str; 7] = [
+    const PARTS: [&str; 8] = [
         "rcsm.code.weight",
         "rcsm.context_taps",
         "rcsm.query_taps",
+        "rcsm.salience.weight",
         "rcsm.write_gates.weight",
         "rcsm.write_gates.bias",
         "rcsm.hop_gate.weight",
