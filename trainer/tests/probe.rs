@@ -93,3 +93,23 @@ fn a_probe_needs_something_to_do() {
         assert!(output.status.code() == Some(1) && error.contains(want), "{args}: {error}");
     }
 }
+
+#[test]
+fn split_and_wordings_say_whose_words_and_how_many_sentences_are_asked_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let prompts = |args: &str| -> Vec<String> {
+        let plain = "probe --family tracking --facts 1 --filler 0 --distractors 0 --items 60 --tsv items.tsv";
+        stdout(folder.path(), &format!("{plain} {args}"));
+        let items = fs::read_to_string(folder.path().join("items.tsv")).unwrap();
+        items.lines().skip(1).map(|line| line.split('\t').nth(3).unwrap().to_owned()).collect()
+    };
+    let direct = |prompts: &[String]| prompts.iter().filter(|prompt| prompt.ends_with('?')).count();
+    let (plainest, all) = (prompts("--split train --wordings 1"), prompts("--split train"));
+    assert_eq!((plainest.len(), direct(&plainest)), (60, 60), "the plainest questions are answered at once");
+    assert!(direct(&all) < 50, "{} of 60", direct(&all));
+    // what the test asks with never asks in training
+    let asks = |prompts: &[String]| prompts.iter().filter(|p| p.contains("Where can ")).count();
+    assert_eq!(asks(&plainest), 0);
+    assert!(asks(&prompts("--split test --wordings 1")) > 5);
+    assert_eq!(prompts("--split test"), prompts(""), "the test's is the default");
+}

@@ -116,10 +116,10 @@ fn reasoning_stories_and_marked_answers_are_counted_by_facts_and_depth() {
     assert!(marked[2][1] > 100 && marked.iter().flatten().sum::<u64>() == marked[2][1], "{marked:?}");
     assert!(results["calibration"]["tokens"].as_u64().unwrap() > 1000);
     assert_eq!(results["settings"]["answer_weight"], 10.0);
-    let (mixed, results) = counted("mixed", "--data stories.txt --steps 40 --mix reasoning=0.5 --no-curriculum");
+    let (mixed, results) = counted("mixed", "--data stories.txt --steps 120 --mix reasoning=0.5 --no-curriculum");
     assert!(mixed[..3].iter().all(|depths| depths.iter().any(|&answers| answers > 0)), "{mixed:?}");
     assert!((0..3).all(|depth| mixed.iter().any(|depths| depths[depth] > 0)), "{mixed:?}");
-    assert_eq!(results["level"], 8);
+    assert_eq!(results["level"], 10);
 }
 
 fn killed_and_resumed(arguments: &str) {

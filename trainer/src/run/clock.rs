@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::levels::DIFFICULTIES;
 use crate::data::DepthShares;
 
 /// When a run ends.
@@ -114,17 +115,18 @@ pub fn four_phases(shares: DepthShares) -> Vec<Phase> {
         shares,
     };
     vec![
-        phase("foundation", 0.15, 0.3, false, false, (1, 6), 3.0),
-        phase("operations", 0.50, 0.75, true, false, (3, 8), 1.0),
-        phase("reasoning", 0.85, 1.0, true, false, (7, 8), 0.6),
-        phase("amplification", 1.0, 1.0, true, true, (8, 8), 0.6),
+        phase("foundation", 0.15, 0.3, false, false, (1, 8), 3.0),
+        phase("operations", 0.50, 0.75, true, false, (3, 10), 1.0),
+        phase("reasoning", 0.85, 1.0, true, false, (7, 10), 0.6),
+        phase("amplification", 1.0, 1.0, true, true, (9, 10), 0.6),
     ]
 }
 
 /// One phase: all stories from the first step, whatever facts they need (`--no-curriculum`).
 pub fn one_phase(shares: DepthShares) -> Vec<Phase> {
     let last = four_phases(shares).pop().expect("four phases");
-    vec![Phase { name: "everything".into(), amplify: false, mix: 1.0, ..last }]
+    let levels = (DIFFICULTIES.len(), DIFFICULTIES.len());
+    vec![Phase { name: "everything".into(), amplify: false, levels, mix: 1.0, ..last }]
 }
 
 impl Schedule {
@@ -232,14 +234,14 @@ mod tests {
     fn phases_follow_the_design_table() {
         let s = schedule(Shape::Cosine);
         let rows = [
-            (0.0, 0, 0.3, 0.0, (1, 6), 3.0),
-            (0.149, 0, 0.3, 0.0, (1, 6), 3.0),
-            (0.15, 1, 0.75, 0.01, (3, 8), 1.0),
-            (0.499, 1, 0.75, 0.01, (3, 8), 1.0),
-            (0.5, 2, 1.0, 0.01, (7, 8), 0.6),
-            (0.85, 3, 1.0, 0.01, (8, 8), 0.6),
-            (1.0, 3, 1.0, 0.01, (8, 8), 0.6),
-            (7.0, 3, 1.0, 0.01, (8, 8), 0.6),
+            (0.0, 0, 0.3, 0.0, (1, 8), 3.0),
+            (0.149, 0, 0.3, 0.0, (1, 8), 3.0),
+            (0.15, 1, 0.75, 0.01, (3, 10), 1.0),
+            (0.499, 1, 0.75, 0.01, (3, 10), 1.0),
+            (0.5, 2, 1.0, 0.01, (7, 10), 0.6),
+            (0.85, 3, 1.0, 0.01, (9, 10), 0.6),
+            (1.0, 3, 1.0, 0.01, (9, 10), 0.6),
+            (7.0, 3, 1.0, 0.01, (9, 10), 0.6),
         ];
         for (progress, phase, pool, balance, levels, mix) in rows {
             let p = s.at(progress);
@@ -290,6 +292,6 @@ mod tests {
     fn one_phase_uses_everything_from_the_start() {
         let s = Schedule { phases: one_phase(SHARES), ..schedule(Shape::Linear) };
         let p = s.at(0.0);
-        assert_eq!((p.phase, p.pool, p.levels, p.mix), (0, 1.0, (8, 8), 1.0));
+        assert_eq!((p.phase, p.pool, p.levels, p.mix), (0, 1.0, (10, 10), 1.0));
     }
 }

@@ -20,7 +20,7 @@ pub fn tell(w: &mut Writer) {
     for _ in 0..scenes {
         let level = w.level();
         match (level, w.rng.below(10)) {
-            (1, 0..4) => otherwise(w, &mut used),
+            (1, 0..4) if !w.difficulty.plain() => otherwise(w, &mut used),
             (2.., 0..=3) => classes(w, level, &mut used),
             (_, 4..6) => keys(w, level, &mut used),
             _ => chains(w, level, &mut used),

@@ -11,6 +11,7 @@ pub fn tell(w: &mut Writer) {
     for _ in 0..scenes {
         let level = w.level();
         match (level, w.rng.below(10)) {
+            _ if w.difficulty.plain() => nouns(w, level),
             (1, 0..2) => names(w),
             (1, 2..4) => codes(w),
             (1 | 2, 4..6) => verbs(w, level),
@@ -73,7 +74,7 @@ fn nouns(w: &mut Writer, level: u8) {
     let list = w.rng.pick(&[w.words.objects, w.words.animals, w.words.objects]);
     let list = &*after_a(list);
     let mut meanings: Vec<String> = w.several(list, count).iter().map(|m| m.to_string()).collect();
-    if w.rng.chance(25) {
+    if !w.difficulty.plain() && w.rng.chance(25) {
         let colours = w.words.colours;
         meanings.iter_mut().for_each(|m| *m = format!("{} {m}", w.rng.pick(colours)));
     }
@@ -139,7 +140,7 @@ fn homes(w: &mut Writer, level: u8) {
         let (many, s) = (made_up::plural(&made[i]), w.grown());
         let end = match kind {
             0 => w.one(wording.live, &[("w", &made[i]), ("ws", &many), ("v", places[i])]),
-            1 => w.one(w.of(PET_TRAIN, PET_TEST), &[("a", people[i].name), ("w", top), ("s", s)]),
+            1 => w.one(wording.pet, &[("a", people[i].name), ("w", top), ("s", s)]),
             _ => w.one(wording.same, &[("y", &made[count + i]), ("w", &made[i]), ("s", s)]),
         };
         ends[i] = ends[i].max(end);
@@ -154,22 +155,6 @@ fn homes(w: &mut Writer, level: u8) {
         ask(w, wording.where_pet, people[i], &[("v", places[i])], needs);
     });
 }
-
-const PET_TRAIN: &[&str] = &[
-    "The pet of {a} is a {w}.",
-    "{a} has a {w} as a pet.",
-    "{a} has a pet. It is a {w}.",
-    "{s} gave {a} a {w} as a pet.",
-    "A {w} is the pet of {a}.",
-    "For a pet, {a} picked a {w}.",
-];
-
-const PET_TEST: &[&str] = &[
-    "As for pets, {a} owns a {w}.",
-    "{a} keeps a {w} as a pet.",
-    "One {w} belongs to {a} and is a good pet.",
-    "A pet {w} belongs to {a}.",
-];
 
 /// "To wug means to jump. Tom wugged: he" jumped.
 fn verbs(w: &mut Writer, level: u8) {

@@ -19,6 +19,7 @@ mod made_up;
 mod open;
 mod pattern;
 mod pattern_words;
+mod phrases;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -97,7 +98,7 @@ pub struct Difficulty {
 }
 
 impl Difficulty {
-    /// Whether stories are told tersely, in a few plain sentences: most of them of who is where and has what.
+    /// Whether stories are told tersely, in a few plain sentences, and of what chains of facts are made of only.
     pub fn plain(self) -> bool {
         self.wordings <= PLAIN_WORDINGS
     }
@@ -108,8 +109,13 @@ pub const OPEN: u8 = 50;
 
 /// No limit to [`Difficulty::wordings`].
 pub const ALL_WORDINGS: u8 = u8::MAX;
+/// The families of plain stories: chains of facts most of all.
+const PLAIN_FAMILIES: [Family; 10] = {
+    use Family::{IfThen, InContext, Pattern, Tracking};
+    [Tracking, Tracking, Tracking, Tracking, Tracking, Tracking, InContext, InContext, IfThen, Pattern]
+};
 /// With so many wordings or fewer a story is plain.
-const PLAIN_WORDINGS: u8 = 4;
+const PLAIN_WORDINGS: u8 = 12;
 
 /// An answer within a story's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +147,7 @@ pub fn story(split: Split, families: &[Family], difficulty: Difficulty, seed: u6
     let families = if families.is_empty() { &Family::ALL } else { families };
     let family = match rng.pick(families) {
         // what recall and its chains are learnt from first
-        _ if difficulty.plain() && families.contains(&Family::Tracking) && rng.chance(60) => Family::Tracking,
+        _ if difficulty.plain() && families == Family::ALL => rng.pick(&PLAIN_FAMILIES),
         family => family,
     };
     let mut writer = Writer::new(split, family, difficulty, rng);

@@ -115,7 +115,8 @@ fn templates_are_expanded_into_sentences() {
         for (i, _) in text.match_indices(". ").chain(text.match_indices(".\" ")) {
             let next = text[i + 2..].trim_start_matches([' ', '"']).chars().next().unwrap();
             // a short answer stands alone in its own case
-            let answer = told.answers.iter().any(|a| a.span.start == i + 2);
+            let start = i + text[i..].find(next).unwrap_or_default();
+            let answer = told.answers.iter().any(|a| a.span.start == start);
             assert!(answer || !next.is_ascii_lowercase(), "{:?}: {text}", &text[i..]);
         }
     }
@@ -337,6 +338,83 @@ fn the_splits_share_no_sentence() {
     assert_eq!(train.intersection(&test).collect::<Vec<_>>(), Vec::<&String>::new());
     let (train, test): (HashSet<_>, HashSet<_>) = (filler::TRAIN.iter().collect(), filler::TEST.iter().collect());
     assert!(train.is_disjoint(&test));
+}
+
+/// Whether `text` begins with what `template` may say, a slot being any one to three words.
+fn says(template: &str, text: &str) -> bool {
+    let Some(at) = template.find(['{', '<', '>', '(']) else { return text.starts_with(template) };
+    if !text.starts_with(&template[..at]) {
+        return false;
+    }
+    let (rest, text) = (&template[at + 1..], &text[at..]);
+    match template.as_bytes()[at] {
+        b'{' => {
+            let rest = rest.split_once('}').expect("a slot").1;
+            let mut end = 0;
+            (0..3).any(|word| {
+                if word > 0 {
+                    end += text[end..].starts_with(' ') as usize;
+                }
+                let letters = text[end..].find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len() - end);
+                end += letters;
+                letters > 0 && says(rest, &text[end..])
+            })
+        }
+        b'(' => says(&rest[2..], text) || (text.starts_with('n') && says(&rest[2..], &text[1..])),
+        _ => says(rest, text),
+    }
+}
+
+#[test]
+fn no_training_story_says_a_sentence_of_the_test() {
+    assert!(
+        says("{a} {is} in the <{p}>. A(n) {x}", "Tom was in the old barn. An egg") && !says("{a} sat.", "Tom ran.")
+    );
+    let sources = [
+        include_str!("pattern_words.rs"),
+        include_str!("if_then_words.rs"),
+        include_str!("tracking_words.rs"),
+        include_str!("in_context_words.rs"),
+    ];
+    // clauses that make no sentence by themselves are put into others
+    let test = sources
+        .map(|s| literals(s, Split::Test).into_iter().filter(|t| t.contains('{') && t.ends_with(['.', '!', '"'])));
+    let test = test.map(|templates| templates.collect::<Vec<String>>());
+    assert!(test.iter().all(|templates| templates.len() > 40));
+    for (split, family, _, told) in some(400).filter(|case| case.0 == Split::Train) {
+        let text = &told.text;
+        let starts = text.match_indices(['.', '!', '?', '"', ',']).filter(|m| m.0 + 2 < text.len()).map(|m| m.0 + 1);
+        for at in std::iter::once(0).chain(starts) {
+            let sentence = text[at..].trim_start_matches([' ', '"', '\n']);
+            for template in &test[family as usize] {
+                assert!(!says(template, sentence), "{split:?} says {template:?}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_phrase_that_a_template_names_is_there_and_no_list_has_two_meanings() {
+    let mut names = HashSet::new();
+    let lists = phrases::ALL.iter().copied().flatten();
+    for (name, list) in lists.clone() {
+        assert!(names.insert(*name) && list.len() > 1, "{name}");
+    }
+    for phrase in lists.flat_map(|list| list.1) {
+        for name in phrase.split('%').skip(1).step_by(2) {
+            assert!(names.contains(name), "%{name}% in {phrase:?}");
+        }
+        assert_eq!(phrase.matches('%').count() % 2, 0, "{phrase:?}");
+    }
+}
+
+#[test]
+fn test_stories_are_told_without_the_phrases_of_training() {
+    let parts = [include_str!("tracking_words.rs"), include_str!("if_then_words.rs"), include_str!("pattern_words.rs")];
+    for source in parts.into_iter().chain([include_str!("in_context_words.rs")]) {
+        assert!(literals(source, Split::Test).iter().all(|t| !t.contains('%')));
+        assert!(literals(source, Split::Train).iter().any(|t| t.contains('%')));
+    }
 }
 
 #[test]

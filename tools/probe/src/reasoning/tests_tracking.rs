@@ -10,48 +10,107 @@ use super::*;
 
 type Slots = HashMap<String, String>;
 
-/// Matches a template at the beginning of `text`; returns what the slots stand for and the bytes it took.
-fn fit(template: &str, text: &str, lexicon: &Lexicon) -> Option<(Slots, usize)> {
-    let (mut slots, mut at, mut rest) = (Slots::new(), 0, template);
-    while let Some(next) = rest.chars().next() {
-        let left = &text[at..];
-        if next == '<' || next == '>' {
-            rest = &rest[1..];
-        } else if let Some(tail) = rest.strip_prefix("(n)") {
-            at += left.starts_with('n') as usize;
-            rest = tail;
-        } else if next == '{' {
-            let end = rest.find('}')?;
-            let key = &rest[1..end];
-            let word: String = left.chars().take_while(char::is_ascii_alphabetic).collect();
-            let mut value = word.clone();
-            if matches!(key, "s" | "t") && word.eq_ignore_ascii_case("the") {
-                value = left[..4].to_lowercase() + left[4..].split(|c: char| !c.is_ascii_alphabetic()).next()?;
-            }
-            let known = match key {
-                "a" => is_name(lexicon, &value) || ["he", "He", "she", "She"].contains(&&*value),
-                "b" => is_name(lexicon, &value),
-                "x" => lexicon.objects.contains(&&*value) || lexicon.containers.contains(&&*value),
-                "c" => lexicon.containers.contains(&&*value),
-                "p" | "q" => lexicon.places.contains(&&*value) || lexicon.containers.contains(&&*value),
-                "s" | "t" => lexicon.grown.contains(&&*value),
-                "is" => ["is", "was"].contains(&&*value),
-                "has" => ["has", "had"].contains(&&*value),
-                "does" => ["does", "did"].contains(&&*value),
-                _ => ["he", "she", "him", "her", "his"].contains(&&*value.to_lowercase()),
-            };
-            if !known || slots.get(key).is_some_and(|v| *v != value) {
-                return None;
-            }
-            at += value.len();
-            slots.insert(key.into(), value);
-            rest = &rest[end + 1..];
-        } else {
-            at += left.starts_with(next).then_some(1)?;
-            rest = &rest[1..];
+/// What is left of a template: a piece of it and what follows.
+#[derive(Clone, Copy)]
+struct Rest<'r> {
+    piece: &'static str,
+    then: Option<&'r Rest<'r>>,
+}
+
+impl Rest<'_> {
+    /// Without pieces that are done.
+    fn skip(mut self) -> Self {
+        while let (true, Some(then)) = (self.piece.is_empty(), self.then) {
+            self = *then;
         }
+        self
     }
-    Some((slots, at))
+}
+
+/// Matches templates at the beginning of `text`.
+struct Fit<'f> {
+    text: &'f str,
+    lexicon: &'f Lexicon,
+    /// What the slots so far stand for.
+    slots: Vec<(&'static str, String)>,
+    /// The longest match yet: its slots and the bytes it took.
+    best: Option<(Slots, usize)>,
+}
+
+fn fit(template: &'static str, text: &str, lexicon: &Lexicon) -> Option<(Slots, usize)> {
+    let mut fit = Fit { text, lexicon, slots: Vec::new(), best: None };
+    fit.go_on(Rest { piece: template, then: None }, 0);
+    fit.best
+}
+
+impl Fit<'_> {
+    fn go_on(&mut self, mut rest: Rest, mut at: usize) {
+        let known = self.slots.len();
+        rest = rest.skip();
+        while let Some(next) = rest.piece.chars().next() {
+            let left = &self.text[at..];
+            let tail = &rest.piece[1..];
+            match next {
+                '<' | '>' => rest.piece = tail,
+                '(' => {
+                    at += left.starts_with('n') as usize;
+                    rest.piece = tail.strip_prefix("n)").expect("an article");
+                }
+                '{' => {
+                    let (key, tail) = tail.split_once('}').expect("a slot");
+                    let Some(value) = self.value(key, left) else { break };
+                    at += value.len();
+                    self.slots.push((key, value));
+                    rest.piece = tail;
+                }
+                '%' | '[' => {
+                    let (inner, tail) = tail.split_once(if next == '%' { '%' } else { ']' }).expect("an end");
+                    let after = Rest { piece: tail, then: rest.then };
+                    let mut one = |piece| self.go_on(Rest { piece, then: Some(&after) }, at);
+                    match next {
+                        '%' => phrases::find(inner).expect("phrases").iter().copied().for_each(&mut one),
+                        _ => inner.split('|').for_each(&mut one),
+                    }
+                    break;
+                }
+                // a phrase may have got a capital
+                _ if left.starts_with(|c: char| c.eq_ignore_ascii_case(&next)) => {
+                    at += 1;
+                    rest.piece = tail;
+                }
+                _ => break,
+            }
+            rest = rest.skip();
+            if rest.piece.is_empty() && self.best.as_ref().is_none_or(|b| b.1 < at) {
+                self.best = Some((self.slots.iter().map(|(k, v)| (k.to_string(), v.clone())).collect(), at));
+            }
+        }
+        self.slots.truncate(known);
+    }
+
+    /// What slot `key` stands for at the beginning of `left`.
+    fn value(&self, key: &str, left: &str) -> Option<String> {
+        let lexicon = self.lexicon;
+        let word: String = left.chars().take_while(char::is_ascii_alphabetic).collect();
+        let mut value = word.clone();
+        if matches!(key, "s" | "t") && word.eq_ignore_ascii_case("the") && left.len() > 4 {
+            value = left[..4].to_lowercase() + left[4..].split(|c: char| !c.is_ascii_alphabetic()).next()?;
+        }
+        let known = match key {
+            "a" => is_name(lexicon, &value) || ["he", "He", "she", "She"].contains(&&*value),
+            "b" => is_name(lexicon, &value),
+            "x" => lexicon.objects.contains(&&*value) || lexicon.containers.contains(&&*value),
+            "c" => lexicon.containers.contains(&&*value),
+            "p" | "q" => lexicon.places.contains(&&*value) || lexicon.containers.contains(&&*value),
+            "s" | "t" => lexicon.grown.contains(&&*value),
+            "is" => ["is", "was"].contains(&&*value),
+            "has" => ["has", "had"].contains(&&*value),
+            "does" => ["does", "did"].contains(&&*value),
+            _ => ["he", "she", "him", "her", "his"].contains(&&*value.to_lowercase()),
+        };
+        let told = self.slots.iter().find(|slot| slot.0 == key);
+        (known && told.is_none_or(|slot| slot.1.eq_ignore_ascii_case(&value))).then_some(value)
+    }
 }
 
 fn is_name(lexicon: &Lexicon, word: &str) -> bool {
@@ -127,8 +186,11 @@ impl Reader {
             }
             "inside" => self.put(&x, &c),
             "where_person" => assert_eq!(self.end_of(&a), p, "where is {a}: {text}"),
+            // some sentences ask for what a thing is in, wherever that is
+            "where_thing" | "where_inside" | "which_container" if lexicon.containers.contains(&&*(p.clone() + &c)) => {
+                assert_eq!(self.at[&x], p + &c, "what is {x} in: {text}")
+            }
             "where_thing" | "where_inside" => assert_eq!(self.end_of(&x), p, "where is {x}: {text}"),
-            "which_container" => assert_eq!(self.at[&x], c, "what is {x} in: {text}"),
             "who_has" => assert_eq!(self.holder(&x, lexicon), a, "who has {x}: {text}"),
             "what_has" => assert_eq!(held(self, &a), [x], "what has {a}: {text}"),
             "what_inside" => assert_eq!(held(self, &c), [x], "what is in {c}: {text}"),
@@ -180,7 +242,7 @@ fn a_reader_of_the_text_alone_finds_the_same_answers() {
         [(Split::Train, &tracking_words::TRAIN, &TRAIN), (Split::Test, &tracking_words::TEST, &TEST)]
     {
         let (mut answers, mut checked) = (0, 0);
-        for index in 0..1_500 {
+        for index in 0..1_000 {
             let difficulty = Difficulty {
                 facts: 1 + (index % 3) as u8,
                 filler: 0,

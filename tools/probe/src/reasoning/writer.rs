@@ -1,12 +1,12 @@
 //! Puts words into sentences and keeps account of the answers.
 //!
-//! A template is a sentence with slots `{a}`, choices `[one|other]` (not nested), articles `a(n)` and, in a question,
-//! the answer between `<` and `>`. A slot at the start of a sentence gets its capital, an answer keeps its case.
+//! A template is a sentence with slots `{a}`, choices `[one|other]` (not nested), [`phrases`] `%name%`, articles `a(n)`
+//! and, in a question, the answer between `<` and `>`. A slot at the start of a sentence gets its capital, an answer keeps its case.
 
 use std::ops::Range;
 
 use super::lexicon::Lexicon;
-use super::{Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, open, words_test, words_train};
+use super::{Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, open, phrases, words_test, words_train};
 
 /// What the slots of a template stand for.
 pub type Slots<'a> = [(&'a str, &'a str)];
@@ -328,8 +328,8 @@ impl Writer {
 
     fn put(&mut self, template: &str, slots: &Slots) {
         let mut rest = template;
-        while let Some(at) = rest.find(['{', '[', '<', '>', '(']) {
-            self.push(&rest[..at]);
+        while let Some(at) = rest.find(['{', '[', '%', '<', '>', '(']) {
+            self.literal(&rest[..at]);
             let tail = &rest[at + 1..];
             let close = |c| tail.find(c).unwrap_or_else(|| panic!("unbalanced template {template:?}"));
             rest = match rest.as_bytes()[at] {
@@ -347,6 +347,13 @@ impl Writer {
                     self.put(inner.split('|').nth(choice).unwrap_or_default(), slots);
                     &tail[end + 1..]
                 }
+                b'%' => {
+                    let end = close('%');
+                    let list = phrases::find(&tail[..end]);
+                    let phrase = self.rng.pick(list.unwrap_or_else(|| panic!("no phrases {:?}", &tail[..end])));
+                    self.put(phrase, slots);
+                    &tail[end + 1..]
+                }
                 b'<' => {
                     self.span = Some(self.text.len());
                     tail
@@ -361,7 +368,16 @@ impl Writer {
                 }
             };
         }
-        self.push(rest);
+        self.literal(rest);
+    }
+
+    /// Text of a template or phrase: a phrase may begin a sentence.
+    fn literal(&mut self, text: &str) {
+        if text.starts_with(|c: char| c.is_ascii_lowercase()) && self.span.is_none() && self.at_start() {
+            self.push(&text[..1].to_ascii_uppercase());
+            return self.push(&text[1..]);
+        }
+        self.push(text);
     }
 
     fn slot(&mut self, value: &str) {
