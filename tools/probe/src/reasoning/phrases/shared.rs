@@ -1,24 +1,8 @@
-//! Parts of sentences that the stories of every family share, and where `%name%` in a template is looked up.
-//!
-//! Training stories are told and asked in sentences composed of parts, tens of thousands of them: a model that is told
-//! the same few hundred again and again learns them by heart, and then knows no question that is put otherwise. What the
-//! test asks with stands in no list here.
+//! Parts of sentences for every family. `{s}` is a grown-up.
 
-use super::{if_then_words, in_context_words, pattern_words, tracking_words};
+use super::Phrases;
 
-/// Lists of phrases by name. A phrase is a piece of a template and may hold slots, choices and other phrases.
-pub type Phrases = &'static [(&'static str, &'static [&'static str])];
-
-pub const ALL: [Phrases; 5] =
-    [SHARED, tracking_words::PHRASES, if_then_words::PHRASES, in_context_words::PHRASES, pattern_words::PHRASES];
-
-/// The phrases called `name`.
-pub fn find(name: &str) -> Option<&'static [&'static str]> {
-    ALL.into_iter().flatten().find(|list| list.0 == name).map(|list| list.1)
-}
-
-/// `{s}` is a grown-up.
-const SHARED: Phrases = &[
+pub const PHRASES: Phrases = &[
     // before an indirect question that ends with a full stop
     (
         "ask",
