@@ -105,6 +105,7 @@ impl Options {
             distractors: self.distractors,
             wordings: self.wordings,
             open: OPEN,
+            loose: false,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::nn::Answers;
 pub const JUDGED: u32 = 2000;
 
 const fn stories(facts: u8, wordings: u8, filler: u16, distractors: u8) -> Difficulty {
-    Difficulty { facts, filler, distractors, wordings, open: OPEN }
+    Difficulty { facts, filler, distractors, wordings, open: OPEN, loose: wordings > 2 }
 }
 
 /// What the stories of each level are like, the easiest first. Recall, and chains of facts after it, form on plain sentences
@@ -153,7 +153,10 @@ mod tests {
 
     #[test]
     fn levels_get_harder_one_thing_after_another() {
-        assert_eq!(DIFFICULTIES[0], Difficulty { facts: 1, filler: 0, distractors: 0, wordings: 2, open: OPEN });
+        assert_eq!(
+            DIFFICULTIES[0],
+            Difficulty { facts: 1, filler: 0, distractors: 0, wordings: 2, open: OPEN, loose: false }
+        );
         for pair in DIFFICULTIES.windows(2) {
             let [a, b] = [pair[0], pair[1]];
             assert!(a.facts <= b.facts && a.wordings <= b.wordings, "{a:?} {b:?}");

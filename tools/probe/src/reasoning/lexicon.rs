@@ -33,3 +33,13 @@ pub struct Lexicon {
     /// Grown-ups, who ask and answer and are nowhere in particular.
     pub grown: &'static [&'static str],
 }
+
+impl Lexicon {
+    /// Every word of every list but that of the grown-ups.
+    pub fn words(&self) -> impl Iterator<Item = &'static str> {
+        let (people, things) = ([self.girls, self.boys], [self.objects, self.clothes, self.foods, self.animals]);
+        let (where_, like) = ([self.places, self.containers], [self.colours, self.materials, self.sounds, self.shapes]);
+        let lists = people.into_iter().chain(things).chain(where_).chain(like).chain([self.steps]);
+        lists.flatten().copied().chain(self.actions.iter().flat_map(|a| [a.0, a.1]))
+    }
+}

@@ -9,6 +9,7 @@
 //! seen none of the words or wordings that [`Split::Test`] asks with. All is a function of the arguments.
 
 mod filler;
+mod hearsay;
 mod if_then;
 mod if_then_words;
 mod in_context;
@@ -20,6 +21,7 @@ mod open;
 mod pattern;
 mod pattern_words;
 mod phrases;
+mod slips;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -95,6 +97,8 @@ pub struct Difficulty {
     pub wordings: u8,
     /// Percent of a training story's names and things that come from outside the word lists: see [`open`].
     pub open: u8,
+    /// Whether some training stories have sentences that nobody would say, with [`slips`] or all [`hearsay`].
+    pub loose: bool,
 }
 
 impl Difficulty {
@@ -155,6 +159,7 @@ pub fn story(split: Split, families: &[Family], difficulty: Difficulty, seed: u6
     match family {
         Family::Pattern => pattern::tell(&mut writer),
         Family::IfThen => if_then::tell(&mut writer),
+        Family::Tracking if writer.hears() => hearsay::tell(&mut writer),
         Family::Tracking => tracking::tell(&mut writer),
         Family::InContext => in_context::tell(&mut writer),
     }

@@ -249,6 +249,7 @@ fn a_reader_of_the_text_alone_finds_the_same_answers() {
                 distractors: (index % 5) as u8,
                 wordings: ALL_WORDINGS,
                 open: 0,
+                loose: false,
             };
             let told = story(split, &[Family::Tracking], difficulty, 21, index);
             let (mut reader, mut at) = (Reader::default(), 0);

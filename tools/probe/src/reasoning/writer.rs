@@ -6,7 +6,17 @@
 use std::ops::Range;
 
 use super::lexicon::Lexicon;
-use super::{Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, open, phrases, words_test, words_train};
+use super::{
+    Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, open, phrases, slips, words_test, words_train,
+};
+
+/// Percent of the questions that nothing comes between and their answers, of those where something may.
+const BARE: usize = 30;
+
+/// Of loose training stories, percent of the tracking ones that are hearsay, once stories are not plain any more.
+const HEARSAY: usize = 50;
+/// Percent of the words between names and things that slip, in half of the loose stories.
+const SLIPS: usize = 15;
 
 /// What the slots of a template stand for.
 pub type Slots<'a> = [(&'a str, &'a str)];
@@ -54,6 +64,11 @@ pub struct Needs {
     pub wrong: Vec<String>,
 }
 
+/// Of a template that goes on with `rest` after the phrase `name`, the answer alone, if this is how answers begin.
+fn bare<'t>(name: &str, rest: &'t str) -> Option<&'t str> {
+    (name == phrases::SURE).then(|| rest.find('<').map(|at| &rest[at..]))?
+}
+
 pub struct Writer {
     pub rng: Rng,
     pub split: Split,
@@ -70,6 +85,8 @@ pub struct Writer {
     article: Option<usize>,
     span: Option<usize>,
     found: Option<Range<usize>>,
+    /// Percent of words that slip in this story.
+    slips: usize,
 }
 
 impl Writer {
@@ -81,6 +98,10 @@ impl Writer {
         let style = match rng.pick(&[Style::Terse, Style::Plain, Style::Told]) {
             _ if difficulty.plain() => Style::Terse,
             style => style,
+        };
+        let slips = match split {
+            Split::Train if difficulty.loose && rng.chance(50) => SLIPS,
+            _ => 0,
         };
         let filler_left = (difficulty.filler as usize).max(if difficulty.filler > 0 { 12 } else { 0 });
         Self {
@@ -99,6 +120,7 @@ impl Writer {
             article: None,
             span: None,
             found: None,
+            slips,
         }
     }
 
@@ -112,6 +134,11 @@ impl Writer {
 
     pub fn finish(self) -> ReasoningStory {
         ReasoningStory { text: self.text, answers: self.answers }
+    }
+
+    /// Whether the story is [`hearsay`](super::hearsay).
+    pub fn hears(&mut self) -> bool {
+        self.split == Split::Train && self.difficulty.loose && !self.difficulty.plain() && self.rng.chance(HEARSAY)
     }
 
     // ------------------------------------------------------------ words
@@ -349,6 +376,12 @@ impl Writer {
                 }
                 b'%' => {
                     let end = close('%');
+                    if let Some(answer) = bare(&tail[..end], &tail[end + 1..])
+                        && self.rng.chance(BARE)
+                    {
+                        rest = answer;
+                        continue;
+                    }
                     let list = phrases::find(&tail[..end]);
                     let phrase = self.rng.pick(list.unwrap_or_else(|| panic!("no phrases {:?}", &tail[..end])));
                     self.put(phrase, slots);
@@ -373,6 +406,10 @@ impl Writer {
 
     /// Text of a template or phrase: a phrase may begin a sentence.
     fn literal(&mut self, text: &str) {
+        let text = match self.slips {
+            percent @ 1.. if self.span.is_none() => &slips::slip(&mut self.rng, percent, text, &self.text),
+            _ => text,
+        };
         if text.starts_with(|c: char| c.is_ascii_lowercase()) && self.span.is_none() && self.at_start() {
             self.push(&text[..1].to_ascii_uppercase());
             return self.push(&text[1..]);

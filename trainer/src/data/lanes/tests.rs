@@ -28,7 +28,7 @@ impl Tell for Numbered {
 }
 
 const TOLD: u16 = 20_000;
-const EASY: Difficulty = Difficulty { facts: 2, filler: 0, distractors: 0, wordings: 2, open: 0 };
+const EASY: Difficulty = Difficulty { facts: 2, filler: 0, distractors: 0, wordings: 2, open: 0, loose: false };
 const SHARES: DepthShares = DepthShares { plain: [0.7, 0.2, 0.1], reasoning: [0.2, 0.4, 0.4] };
 
 fn numbered(count: u16) -> (Numbered, Vec<u32>) {
@@ -171,7 +171,7 @@ fn a_reasoning_story_is_read_to_its_end_as_it_was_begun() {
     }
     let stored = serde_json::to_string(&lane).unwrap();
     let mut lane: Lane = serde_json::from_str(&stored).unwrap();
-    let harder = Difficulty { facts: 3, filler: 40, distractors: 1, wordings: 2, open: 0 };
+    let harder = Difficulty { facts: 3, filler: 40, distractors: 1, wordings: 2, open: 0, loose: false };
     let rows = fill(&mut lane, &stories, &Deal { difficulties: &[harder], ..dealing(&pool, 0.9) }, 400);
     let rest = rows.ids.iter().take_while(|&&id| id != EOT).count();
     assert!(rest <= 8, "the story grew under way");
