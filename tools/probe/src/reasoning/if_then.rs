@@ -96,7 +96,7 @@ fn some_acts(w: &mut Writer, needed: usize) -> &'static Acts {
 }
 
 /// A condition that this story has not used, with its people and colours filled in.
-fn condition(w: &mut Writer, used: &mut Vec<&'static str>) -> [String; 3] {
+pub(super) fn condition(w: &mut Writer, used: &mut Vec<&'static str>) -> [String; 3] {
     let wording = wording(w);
     let mut form: Condition = w.rng.pick(wording.conditions);
     let colourless = !w.has_left(w.words.colours, 1);

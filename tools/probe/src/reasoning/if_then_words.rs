@@ -235,11 +235,10 @@ pub const TRAIN: Wording = Wording {
     ],
     rule: &[
         "If {c}, {r}.",
-        "If {c}, {r}.",
-        "When {c}, {r}.",
-        "Whenever {c}, {r}.",
         "{r} if {c}.",
+        "When {c}, {r}.",
         "{r} when {c}.",
+        "Whenever {c}, {r}.",
         "{r} whenever {c}.",
         "Every time {c}, {r}.",
         "Each time {c}, {r}.",

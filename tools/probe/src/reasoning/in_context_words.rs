@@ -47,7 +47,7 @@ pub struct Wording {
 pub const TRAIN: Wording = Wording {
     means: &[
         "A {w} is a(n) {n}.",
-        "A {w} is a(n) {n}.",
+        "The word for {n} is {w}.",
         "A {w} is a kind of {n}.",
         "The word {w} means {n}.",
         "In their secret language, {w} means {n}.",
@@ -98,6 +98,7 @@ pub const TRAIN: Wording = Wording {
     ],
     same: &[
         "A {y} is the same as a {w}.",
+        "Another word for {w} is {y}.",
         "A {y} is a {w}.",
         "{y} is another word for {w}.",
         "The word {y} means the same as {w}.",
@@ -125,6 +126,7 @@ pub const TRAIN: Wording = Wording {
     ],
     has: &[
         "{a} has a {w}.",
+        "There is a {w} with {a}.",
         "{a} got a {w}.",
         "{a} found a {w}.",
         "{s} gave {a} a {w}.",
@@ -292,6 +294,7 @@ pub const TRAIN: Wording = Wording {
     ],
     live: &[
         "A {w} lives in the {v}.",
+        "In the {v} lives a {w}.",
         "Every {w} lives in the {v}.",
         "All {ws} live in the {v}.",
         "{ws} live in the {v}.",
@@ -517,8 +520,8 @@ pub const TRAIN: Wording = Wording {
     ],
     called: &[
         "The {n} is called {w}.",
-        "The {n} has the name {w}.",
         "{w} is the {n}.",
+        "The {n} has the name {w}.",
         "{s} named the {n} {w}.",
         "There is a(n) {n} called {w}.",
         "The name of the {n} is {w}.",
@@ -602,8 +605,8 @@ pub const TRAIN: Wording = Wording {
     ],
     code: &[
         "If someone says {w}, go to the {v}.",
-        "{w} means: go to the {v}.",
         "The secret word for the {v} is {w}.",
+        "{w} means: go to the {v}.",
         "When {s} says {w}, all run to the {v}.",
         "In the code, {w} means the {v}.",
         "\"{w}\" is the sign to go to the {v}.",

@@ -159,7 +159,7 @@ pub fn story(split: Split, families: &[Family], difficulty: Difficulty, seed: u6
     match family {
         Family::Pattern => pattern::tell(&mut writer),
         Family::IfThen => if_then::tell(&mut writer),
-        Family::Tracking if writer.hears() => hearsay::tell(&mut writer),
+        family if writer.hears() => hearsay::tell(&mut writer, family),
         Family::Tracking => tracking::tell(&mut writer),
         Family::InContext => in_context::tell(&mut writer),
     }

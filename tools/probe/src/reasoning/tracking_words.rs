@@ -47,12 +47,12 @@ pub struct Wording {
 pub const TRAIN: Wording = Wording {
     is_at: &[
         "{a} {is} in the {p}.",
-        "{a} {is} in the {p}.",
+        "In the {p} {is} {a}.",
         "{a} {is} inside the {p}.",
+        "The one in the {p} {is} {a}.",
         "{a} stayed in the {p}.",
         "{a} played in the {p}.",
         "{a} {is} playing in the {p}.",
-        "In the {p} {is} {a}.",
         "You could see {a} in the {p}.",
         "{a} liked the {p}, so {he} stayed there.",
         "{a} {is} resting in the {p}.",
@@ -80,7 +80,9 @@ pub const TRAIN: Wording = Wording {
     ],
     go: &[
         "{a} went to the {p}.",
+        "To the {p} went {a}.",
         "{a} ran to the {p}.",
+        "To the {p} ran {a}.",
         "{a} walked to the {p}.",
         "{a} moved to the {p}.",
         "{a} hurried to the {p}.",
@@ -140,7 +142,7 @@ pub const TRAIN: Wording = Wording {
     ],
     lies: &[
         "The {x} {is} in the {p}.",
-        "The {x} {is} in the {p}.",
+        "In the {p} {is} the {x}.",
         "There {is} a(n) {x} in the {p}.",
         "In the {p} there {is} a(n) {x}.",
         "{s} left the {x} in the {p}.",
@@ -289,7 +291,7 @@ pub const TRAIN: Wording = Wording {
     ],
     inside: &[
         "The {x} {is} in the {c}.",
-        "The {x} {is} in the {c}.",
+        "In the {c} {is} the {x}.",
         "The {x} {is} inside the {c}.",
         "{s} put the {x} in the {c}.",
         "{s} hid the {x} in the {c}.",

@@ -13,8 +13,8 @@ use super::{
 /// Percent of the questions that nothing comes between and their answers, of those where something may.
 const BARE: usize = 30;
 
-/// Of loose training stories, percent of the tracking ones that are hearsay, once stories are not plain any more.
-const HEARSAY: usize = 50;
+/// Percent of loose training stories that are hearsay, once stories are not plain any more.
+const HEARSAY: usize = 40;
 /// Percent of the words between names and things that slip, in half of the loose stories.
 const SLIPS: usize = 15;
 
