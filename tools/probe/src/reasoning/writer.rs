@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Percent of the questions that nothing comes between and their answers, of those where something may.
-const BARE: usize = 30;
+const BARE: usize = 50;
 
 /// Percent of loose training stories that are hearsay, once stories are not plain any more.
 const HEARSAY: usize = 40;
