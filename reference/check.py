@@ -23,8 +23,8 @@ INPUTS = ("ids", "targets", "depths", "pays")
 
 
 def as_designed(tensors):
-    """Gives an engine that has no salience and no trace, that of DESIGN section 2, ours that do nothing: every token
-    is as salient as another, and nothing is made of the trace."""
+    """Gives an engine that has no salience and no trace, the one before ours, some that do nothing: every token is as
+    salient as another, and nothing is made of the trace."""
     taps = {f"param.rcsm.{name}_taps" for name in ("context", "query")}
     if "param.rcsm.salience.weight" in tensors or not taps <= tensors.keys():
         return {}

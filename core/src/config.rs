@@ -186,7 +186,7 @@ impl RcsmConfig {
 }
 
 impl ModelConfig {
-    /// 7.71 M parameters, 86 % ternary: gated recurrence, GLU and the RCSM engine.
+    /// 7.69 M parameters, 86 % ternary: gated recurrence, GLU and the RCSM engine.
     pub const SUPERNOVA: Self = Self {
         vocab: 4096,
         d_model: 256,
@@ -240,7 +240,7 @@ impl ModelConfig {
         rcsm: None,
         ..Self::SUPERNOVA
     };
-    /// `supernova` for chips of 2 MB of flash: 3.67 M parameters, 1.36 MB packed.
+    /// `supernova` for chips of 2 MB of flash: 3.66 M parameters, 1.35 MB packed.
     pub const SUPERNOVA_MINI: Self = Self {
         vocab: 2048,
         d_model: 192,
@@ -249,7 +249,7 @@ impl ModelConfig {
         rcsm: Some(RcsmConfig { width: 64, after: 4, ..RcsmConfig::DEFAULT }),
         ..Self::SUPERNOVA
     };
-    /// `supernova` for chips of 1 MB of flash: 1.44 M parameters, 0.60 MB packed.
+    /// `supernova` for chips of 1 MB of flash: 1.44 M parameters, 0.59 MB packed.
     pub const SUPERNOVA_MICRO: Self = Self {
         vocab: 1536,
         d_model: 128,

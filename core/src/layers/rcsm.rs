@@ -1,5 +1,5 @@
-//! The reasoning loop (RCSM, DESIGN section 2, and a salience and a trace of what it looks back at). What does not depend
-//! on the memory runs for all tokens together; reads and writes are sequential in time by nature.
+//! The reasoning loop (RCSM, DESIGN section 2). What does not depend on the memory runs for all tokens together; reads
+//! and writes are sequential in time by nature.
 
 use super::Resets;
 use crate::arena::{MAX_CHUNK, Scratch, padded, rcsm_floats, rcsm_token_floats};

@@ -1,9 +1,10 @@
-//! What someone has to do with something, told and asked in words that mean nothing to the question: "Mia waved at the lamp. Then Tom was
-//! proud of the barn. … They all saw that Mia liked to draw the lamp."
+//! What someone has to do with something, told and asked in words that mean nothing to the question: "Mia waved at the
+//! lamp. Then Tom was proud of the barn. ... They all saw that Mia liked to draw the lamp."
 //!
-//! The other stories ask in some thousands of ways, all of which are told in training again and again. Who has only met those takes a
-//! question in other words for one more sentence of a story. Here what stands between the words that count is any of what stands there in
-//! TinyStories (Eldan and Li, 2023; the lists in `open/`), so only the words that count can be gone by. Training only.
+//! The other stories ask in some thousands of ways, all of which are told in training again and again. Who has only met
+//! those takes a question in other words for one more sentence of a story. Here what stands between the words that
+//! count is any of what stands there in TinyStories (Eldan and Li, 2023; the lists in `open/`), so only the words that
+//! count can be gone by. Training only.
 
 use std::sync::LazyLock;
 
@@ -208,7 +209,7 @@ fn with_words(w: &mut Writer, key: &Key, what: &str, put: impl FnOnce(&mut Write
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ALL_WORDINGS, Difficulty, Family, OPEN, Rng, Split, words_test};
+    use super::super::{ALL_WORDINGS, Difficulty, Family, OPEN, Rng, Split, story, words_test};
     use super::*;
 
     const HARD: Difficulty =
@@ -239,6 +240,36 @@ mod tests {
         let from = text[..at].rmatch_indices(['.', '?']).nth(2).map_or(0, |(stop, _)| stop + 1);
         let to = text[at..].find('.').map_or(text.len(), |stop| at + stop);
         &text[from..to]
+    }
+
+    #[test]
+    fn loose_stories_of_every_family_are_hearsay_at_times() {
+        let long: Vec<&str> = LINKS.lines().filter(|line| line.split(' ').count() > 4).collect();
+        for family in Family::ALL {
+            let heard = |loose| {
+                let text = |index| story(Split::Train, &[family], Difficulty { loose, ..HARD }, 5, index).text;
+                (0..400).map(text).filter(|text| long.iter().any(|link| text.contains(link))).count()
+            };
+            // two fifths of them, of which some have a long link; other stories may say the same by chance
+            let (strict, loose) = (heard(false), heard(true));
+            assert!(strict <= 20 && loose > strict + 40, "{family:?}: {strict} and {loose} of 400");
+        }
+    }
+
+    #[test]
+    fn a_sequence_goes_on_with_what_it_has_said_twice() {
+        for index in 0..1000 {
+            let mut w = Writer::new(Split::Train, Family::Pattern, HARD, Rng::new(5).fork(index));
+            sequence(&mut w);
+            let told = w.finish();
+            assert!(!told.answers.is_empty(), "{}", told.text);
+            for answer in &told.answers {
+                let earlier = told.text[..answer.span.start].to_lowercase();
+                let right = told.text[answer.span.clone()].to_lowercase();
+                assert!(earlier.matches(&right).count() >= 2, "{right}: {}", told.text);
+                assert!(!answer.wrong.iter().any(|wrong| *wrong == told.text[answer.span.clone()]));
+            }
+        }
     }
 
     #[test]

@@ -157,9 +157,9 @@ pub fn story(split: Split, families: &[Family], difficulty: Difficulty, seed: u6
     let mut writer = Writer::new(split, family, difficulty, rng);
     writer.open();
     match family {
+        family if writer.hears() => hearsay::tell(&mut writer, family),
         Family::Pattern => pattern::tell(&mut writer),
         Family::IfThen => if_then::tell(&mut writer),
-        family if writer.hears() => hearsay::tell(&mut writer, family),
         Family::Tracking => tracking::tell(&mut writer),
         Family::InContext => in_context::tell(&mut writer),
     }

@@ -21,8 +21,8 @@ pub const WORDS: &str = include_str!("open/words.txt");
 
 /// Made-up words in either list: they are cut into several tokens, as a rare word is.
 const MADE_UP: usize = 1000;
-/// Blends of two words in either list, "ham" and "gazelle" as "hazelle": they are cut into the tokens that any rare word is
-/// cut into, which the few syllables of made-up words are not.
+/// Blends of two words in either list, "ham" and "gazelle" as "hazelle": they are cut into the tokens that any rare word
+/// is cut into, which the few syllables of made-up words are not.
 const BLENDS: usize = 6000;
 /// Percent of draws from nouns or names, from any words, and of blends; the others are made up.
 const SHARES: [usize; 3] = [35, 25, 30];

@@ -1,5 +1,5 @@
-//! Slips of the tongue in training stories: now and then a word that is nobody's and nothing's name is another, is missing, or has
-//! company. Who listens for certain words only is misled by them, and so is not when a question comes in words never heard.
+//! Slips of the tongue in training stories: now and then a word that is nobody's and nothing's name is another, is
+//! missing, or has company. Who listens for certain words only is misled by them, so that one learns to do without.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -24,8 +24,8 @@ fn is_plain(word: &str) -> bool {
     word.bytes().all(|c| c.is_ascii_lowercase())
 }
 
-/// `text`, part of a sentence, with a slip at so many percent of its whole words. A word at its edge counts as whole where a
-/// space stands beside it, on the left in what was said `before`.
+/// `text`, part of a sentence, with a slip at so many percent of its whole words. A word at its edge counts as whole
+/// where a space stands beside it, on the left in what was said `before`.
 pub fn slip<'t>(rng: &mut Rng, percent: usize, text: &'t str, before: &str) -> Cow<'t, str> {
     let free = before.is_empty() || before.ends_with([' ', '\n']);
     let mut out = String::new();

@@ -1,7 +1,8 @@
 //! Puts words into sentences and keeps account of the answers.
 //!
 //! A template is a sentence with slots `{a}`, choices `[one|other]` (not nested), [`phrases`] `%name%`, articles `a(n)`
-//! and, in a question, the answer between `<` and `>`. A slot at the start of a sentence gets its capital, an answer keeps its case.
+//! and, in a question, the answer between `<` and `>`. A slot at the start of a sentence gets its capital, an answer
+//! keeps its case.
 
 use std::ops::Range;
 

@@ -5,10 +5,9 @@
 //! ([`input`]) and every pass ([`passes`]) is done for all tokens at once, the operations gathered by route ([`route`]).
 //! Rows that a pass does not need are not in it: the rows of pass n + 1 are some of those of pass n.
 //!
-//! It looks farther back than DESIGN's, because a question may stand far from what it asks about: a gate of u, the
-//! *salience*, says how much a token counts for those after it. Contexts and queries are mixed of salience u of the
-//! nearest tokens, and of its *trace*, h = salience u + (1 - salience) h. With the first four taps open and the others and
-//! the trace's closed, as it starts, and salience the same for all, it is DESIGN's (docs/RESULTS.md has what it buys).
+//! A question may stand far from what it asks about: a gate of u, the *salience*, says how much a token counts for those
+//! after it. Contexts and queries are mixed of salience u of the nearest tokens, and of its *trace*,
+//! h = salience u + (1 - salience) h (docs/RESULTS.md has what it buys).
 
 mod backward;
 mod depth;
