@@ -7,6 +7,7 @@
 use crate::blob::layout::input_rows;
 use crate::config::{AttentionConfig, ChannelMixer, Mixer, ModelConfig, RcsmConfig};
 use crate::parts::Parts;
+use crate::schema::padded;
 use bytemuck::{Pod, Zeroable};
 
 /// The most tokens a session prefills together.
@@ -24,11 +25,6 @@ impl Line {
 
 const fn lines(bytes: usize) -> usize {
     bytes.div_ceil(64)
-}
-
-/// Rows of a ternary matrix as stored: padded to whole tiles.
-pub(crate) const fn padded(rows: usize) -> usize {
-    rows.next_multiple_of(16)
 }
 
 /// Sizes of an arena's regions, in lines.

@@ -71,6 +71,7 @@ mod parts;
 #[cfg(any(test, feature = "std"))]
 pub mod products;
 pub mod sampler;
+pub mod schema;
 pub mod score;
 mod session;
 #[cfg(any(test, feature = "testing"))]

@@ -1,11 +1,21 @@
 //! A model: a checked blob, and views of what lies in it.
 
-use crate::arena::padded;
 use crate::blob::layout::{Contents, EmbeddingShape, TernaryShape, floats_before};
 use crate::blob::{BlobError, Facts, Role, check};
-use crate::config::{AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, ModelConfig, RcsmConfig};
+use crate::config::{AttentionConfig, ChannelMixer, Depth, Heads, Mixer, ModelConfig, RcsmConfig};
 use crate::parts::Parts;
+use crate::schema::{self, Form, Place, Tensor, padded};
 use crate::tokenizer::Tokenizer;
+
+/// The floats of a tensor that a table of the [`schema`] names; that it does is checked at compile time.
+macro_rules! floats_of {
+    ($vectors:expr, $table:ident, $name:literal) => {
+        floats_of!($vectors, $table, $name, AsIs)
+    };
+    ($vectors:expr, $table:ident, $name:literal, $form:ident) => {
+        $vectors.at(const { Place::of(schema::$table, $name, Form::$form) })
+    };
+}
 
 /// A model that lies in a blob: flash, a mapped file or a static. Nothing is copied; views are built as needed.
 #[derive(Clone, Copy, Debug)]
@@ -109,8 +119,8 @@ impl<'a> Model<'a> {
         self.words[role as usize]
     }
 
-    fn floats(&self, role: Role) -> Floats<'a> {
-        Floats(bytemuck::must_cast_slice(self.words(role)))
+    fn floats(&self, role: Role) -> &'a [f32] {
+        bytemuck::must_cast_slice(self.words(role))
     }
 
     /// The `index`th matrix of a section.
@@ -130,55 +140,60 @@ impl<'a> Model<'a> {
     /// The views of block `index`, which must be less than the configuration's layers.
     pub(crate) fn block(&self, index: usize) -> Block<'a> {
         let c = &self.config;
-        let d: usize = c.d_model.into();
-        let mut vectors = Floats(self.floats(Role::BlockVectors).0.cut(floats_before(c, index)).1);
+        let floats = self.floats(Role::BlockVectors).cut(floats_before(c, index)).1;
+        let (of_mixer, floats) = Vectors::cut(floats, c.mixer.tensors(), c);
+        let (of_ffn, floats) = Vectors::cut(floats, c.ffn.tensors(), c);
         let (input, output) = (self.ternary(Role::MixerIn, index), self.ternary(Role::MixerOut, index));
         let mixer = match c.mixer {
             Mixer::GatedRecurrence => BlockMixer::Gated(GatedRecurrence {
-                gain: vectors.take(d),
-                shift: vectors.take(d),
-                decay: vectors.take(d),
-                drive: vectors.take(d),
-                state_gain: vectors.take(d),
+                gain: floats_of!(of_mixer, GATED, "mixer.norm.gain"),
+                shift: floats_of!(of_mixer, GATED, "mixer.shift", Sigmoid),
+                decay: floats_of!(of_mixer, GATED, "mixer.decay", Sigmoid),
+                drive: floats_of!(of_mixer, GATED, "mixer.decay", Drive),
+                state_gain: floats_of!(of_mixer, GATED, "mixer.state_norm.gain"),
                 input,
                 output,
             }),
             Mixer::ParallelRecurrence(heads) => BlockMixer::Parallel(ParallelRecurrence {
                 heads,
                 floor: c.forget_floor(index),
-                gain: vectors.take(d),
-                shift: vectors.take(d),
-                forget_bias: vectors.take(heads.inner()),
-                group_gain: vectors.take(heads.inner()),
-                group_bias: vectors.take(heads.inner()),
+                gain: floats_of!(of_mixer, PARALLEL, "mixer.norm.gain"),
+                shift: floats_of!(of_mixer, PARALLEL, "mixer.shift", Sigmoid),
+                forget_bias: floats_of!(of_mixer, PARALLEL, "mixer.forget_bias"),
+                group_gain: floats_of!(of_mixer, PARALLEL, "mixer.group_gain"),
+                group_bias: floats_of!(of_mixer, PARALLEL, "mixer.group_bias"),
                 input,
                 output,
             }),
-            Mixer::Attention(config) => {
-                let width = config.heads.width.into();
-                BlockMixer::Attention(Attention {
-                    config,
-                    gain: vectors.take(d),
-                    q_gain: vectors.take(width),
-                    k_gain: vectors.take(width),
-                    head_gain: vectors.take(width),
-                    lambda: match config.map {
-                        AttentionMap::Softmax => &[],
-                        AttentionMap::Difference => vectors.take(config.heads.count.into()),
-                    },
-                    input,
-                    output,
-                })
-            }
+            Mixer::Attention(config) => BlockMixer::Attention(Attention {
+                config,
+                gain: floats_of!(of_mixer, ATTENTION, "mixer.norm.gain"),
+                q_gain: floats_of!(of_mixer, ATTENTION, "mixer.q_norm.gain"),
+                k_gain: floats_of!(of_mixer, ATTENTION, "mixer.k_norm.gain"),
+                head_gain: floats_of!(of_mixer, ATTENTION, "mixer.head_norm.gain"),
+                lambda: floats_of!(of_mixer, ATTENTION, "mixer.lam", Sigmoid),
+                input,
+                output,
+            }),
         };
         let (input, output) = (self.ternary(Role::FfnIn, index), self.ternary(Role::FfnOut, index));
-        let gain = vectors.take(d);
         let ffn = match c.ffn {
-            ChannelMixer::Glu => BlockFfn::Glu(Glu { gain, input, output }),
-            ChannelMixer::Relu2 => BlockFfn::Relu2(Relu2 { gain, shift: None, input, output }),
-            ChannelMixer::ShiftedRelu2 => BlockFfn::Relu2(Relu2 { gain, shift: Some(vectors.take(d)), input, output }),
+            ChannelMixer::Glu => BlockFfn::Glu(Glu { gain: floats_of!(of_ffn, GLU, "ffn.norm.gain"), input, output }),
+            ChannelMixer::Relu2 => {
+                let gain = floats_of!(of_ffn, RELU2, "ffn.norm.gain");
+                BlockFfn::Relu2(Relu2 { gain, shift: None, input, output })
+            }
+            ChannelMixer::ShiftedRelu2 => {
+                let gain = floats_of!(of_ffn, SHIFTED_RELU2, "ffn.norm.gain");
+                let shift = Some(floats_of!(of_ffn, SHIFTED_RELU2, "ffn.shift", Sigmoid));
+                BlockFfn::Relu2(Relu2 { gain, shift, input, output })
+            }
         };
-        Block { mixer, ffn, router: c.routed(index).then(|| vectors.take(d)) }
+        let router = c.routed(index).then(|| {
+            let (of_router, _) = Vectors::cut(floats, schema::ROUTER, c);
+            floats_of!(of_router, ROUTER, "router")
+        });
+        Block { mixer, ffn, router }
     }
 
     /// The ternary matrices of block `index`, in the order they are multiplied by.
@@ -189,28 +204,28 @@ impl<'a> Model<'a> {
 
     pub(crate) fn rcsm(&self) -> Option<Rcsm<'a>> {
         let config = self.config.rcsm?;
-        let (d, r, taps) = (self.config.d_model.into(), usize::from(config.width), usize::from(config.taps));
-        let mut vectors = self.floats(Role::RcsmVectors);
+        let (vectors, _) = Vectors::cut(self.floats(Role::RcsmVectors), schema::RCSM, &self.config);
+        let one = |floats: &[f32]| floats.first().copied().unwrap_or_default();
         let pass = self.ternary(Role::RcsmPass, 0);
         let router_rows = padded(config.ops.into());
         Some(Rcsm {
             config,
-            mix: vectors.take(r * r),
-            gain: vectors.take(d),
-            context_taps: vectors.take((taps + 1) * r),
-            query_taps: vectors.take((taps + 1) * r),
-            salience: vectors.take(r),
-            out_gain: vectors.take(r),
-            hop: vectors.take(r),
-            hold: vectors.take(r),
-            writes: vectors.take(2 * r),
-            deeper: vectors.take(2 * r),
-            salience_bias: vectors.one(),
-            hop_bias: vectors.one(),
-            hold_bias: vectors.one(),
-            write_biases: vectors.take(2),
-            deeper_biases: vectors.take(2),
-            pass_scales: vectors.take(config.depths[2].into()),
+            mix: floats_of!(vectors, RCSM, "rcsm.mix.weight", Transposed),
+            gain: floats_of!(vectors, RCSM, "rcsm.in_norm.gain"),
+            context_taps: floats_of!(vectors, RCSM, "rcsm.context_taps"),
+            query_taps: floats_of!(vectors, RCSM, "rcsm.query_taps"),
+            salience: floats_of!(vectors, RCSM, "rcsm.salience.weight"),
+            out_gain: floats_of!(vectors, RCSM, "rcsm.out_gain"),
+            hop: floats_of!(vectors, RCSM, "rcsm.hop_gate.weight"),
+            hold: floats_of!(vectors, RCSM, "rcsm.hold_gate.weight"),
+            writes: floats_of!(vectors, RCSM, "rcsm.write_gates.weight"),
+            deeper: floats_of!(vectors, RCSM, "rcsm.deeper.weight"),
+            salience_bias: one(floats_of!(vectors, RCSM, "rcsm.salience.bias")),
+            hop_bias: one(floats_of!(vectors, RCSM, "rcsm.hop_gate.bias")),
+            hold_bias: one(floats_of!(vectors, RCSM, "rcsm.hold_gate.bias")),
+            write_biases: floats_of!(vectors, RCSM, "rcsm.write_gates.bias"),
+            deeper_biases: floats_of!(vectors, RCSM, "rcsm.deeper.bias"),
+            pass_scales: floats_of!(vectors, RCSM, "rcsm.pass_scale"),
             input: self.ternary(Role::RcsmIn, 0),
             pass,
             code: pass.row_range(router_rows, pass.rows() - router_rows),
@@ -220,22 +235,27 @@ impl<'a> Model<'a> {
     }
 
     pub(crate) fn norm_gain(&self) -> &'a [f32] {
-        self.floats(Role::Norm).0
+        self.floats(Role::Norm)
     }
 }
 
-/// Floats still to be handed out.
-struct Floats<'a>(&'a [f32]);
+/// The floats of the tensors of one table of the [`schema`].
+struct Vectors<'a, 'c> {
+    floats: &'a [f32],
+    tensors: &'static [Tensor],
+    config: &'c ModelConfig,
+}
 
-impl<'a> Floats<'a> {
-    fn take(&mut self, n: usize) -> &'a [f32] {
-        let (head, tail) = self.0.cut(n);
-        self.0 = tail;
-        head
+impl<'a, 'c> Vectors<'a, 'c> {
+    /// Those of `tensors`, which `floats` begin with, and the floats behind them.
+    fn cut(floats: &'a [f32], tensors: &'static [Tensor], config: &'c ModelConfig) -> (Self, &'a [f32]) {
+        let (floats, rest) = floats.cut(config.floats(tensors));
+        (Self { floats, tensors, config }, rest)
     }
 
-    fn one(&mut self) -> f32 {
-        self.take(1).first().copied().unwrap_or_default()
+    fn at(&self, place: Place) -> &'a [f32] {
+        let (start, len) = place.range(self.tensors, self.config);
+        self.floats.part(start, len)
     }
 }
 

@@ -25,7 +25,8 @@ pub struct Facts<'a> {
 /// The longest text in [`Facts`], bytes.
 pub const MAX_TEXT: usize = 64;
 
-/// What a section holds. All layers' parts of one role lie in one section at a fixed stride, so the table is short.
+/// What a section holds. All blocks' parts of one role lie in one section, so the table is short. Which tensors these
+/// are, in which order and in which form, the [`schema`](crate::schema) says; docs/FORMAT.md writes it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Role {
@@ -33,22 +34,15 @@ pub enum Role {
     Tokenizer,
     /// int8 rows in tiles, then a f32 scale a row. Both the input embedding and the output head.
     Embedding,
-    /// Per layer the ternary matrix that reads the mixer's input, W the channels of all heads: gated recurrence
-    /// [gate; value; out_gate], 3D x D; parallel recurrence [forget; value; out_gate], 3W x D; attention [q; k; v],
-    /// 3W x D, or where there are two softmaxes [q1; q2; k1; k2; v], 5W x D.
+    /// Per block the ternary matrix that reads the mixer's input: gates and values, or queries, keys and values.
     MixerIn,
-    /// Per layer the ternary matrix proj, D x W.
+    /// Per block the ternary matrix that writes the mixer's output.
     MixerOut,
-    /// Per layer the ternary matrix [gate; up], 2F x D, or up alone, F x D.
+    /// Per block the ternary matrix that reads the channel mixer's input.
     FfnIn,
-    /// Per layer the ternary matrix down, D x F.
+    /// Per block the ternary matrix that writes the channel mixer's output.
     FfnOut,
-    /// Per layer the mixer's floats, the channel mixer's and the router's (D, in blocks that have one).
-    ///
-    /// Gated recurrence: gain, shift, decay, drive, state gain (D each). Parallel recurrence: gain, shift (D each),
-    /// forget bias, group gain, group bias (W each). Attention: gain (D), query gain, key gain, head gain (a head's
-    /// width each), lambda (H, where there are two softmaxes). Channel mixers: gain, and where it is shifted the
-    /// shift (D each). Shifts, decays and lambdas are sigmoids of the trained values.
+    /// Per block the floats of the mixer, of the channel mixer and, where there is one, of the router.
     BlockVectors,
     /// The ternary matrix down, R x D.
     RcsmIn,
@@ -58,9 +52,7 @@ pub enum Role {
     RcsmOps,
     /// The ternary matrix up, D x R.
     RcsmOut,
-    /// Floats: mix transposed (R x R), input gain (D), context taps, query taps ((taps + 1) x R each, the trace's last),
-    /// salience, output gain, hop gate, hold gate (R each), write gates, depth choice (2 x R each), the biases of salience,
-    /// hop, hold (1 each), writes and depth choice (2 each), and a scale for every pass the deepest takes.
+    /// The engine's floats.
     RcsmVectors,
     /// D floats: the gain before the head.
     Norm,

@@ -1,8 +1,8 @@
 //! Sizes and addresses inside the sections: the one place that knows them, for the reader and the writer.
 
 use super::header::Role;
-use crate::arena::padded;
-use crate::config::{AttentionMap, ChannelMixer, Mixer, ModelConfig};
+use crate::config::ModelConfig;
+use crate::schema::{self, padded};
 
 /// Shape of a ternary matrix as stored.
 ///
@@ -100,78 +100,42 @@ pub enum Contents {
     Floats(usize),
 }
 
-/// Floats that block `layer` has in [`Role::BlockVectors`], in the order that [`Role::BlockVectors`] tells.
-pub(crate) const fn block_floats(config: &ModelConfig, layer: usize) -> usize {
-    let (d, w) = (config.d_model as usize, config.inner());
-    let mixer = match config.mixer {
-        Mixer::GatedRecurrence => 5 * d,
-        Mixer::ParallelRecurrence(_) => 2 * d + 3 * w,
-        Mixer::Attention(a) => {
-            let lambdas = match a.map {
-                AttentionMap::Softmax => 0,
-                AttentionMap::Difference => a.heads.count as usize,
-            };
-            d + 3 * a.heads.width as usize + lambdas
-        }
-    };
-    let ffn = match config.ffn {
-        ChannelMixer::Glu | ChannelMixer::Relu2 => d,
-        ChannelMixer::ShiftedRelu2 => 2 * d,
-    };
-    mixer + ffn + if config.routed(layer) { d } else { 0 }
-}
-
 /// Floats of all blocks before `layer` in [`Role::BlockVectors`].
 pub(crate) const fn floats_before(config: &ModelConfig, layer: usize) -> usize {
-    let Some(m) = config.mixture_of_depths else { return layer * block_floats(config, 0) };
-    let (d, routed) = (config.d_model as usize, layer.saturating_sub(m.from as usize));
-    let without = block_floats(config, layer) - if config.routed(layer) { d } else { 0 };
-    layer * without + routed * d
+    let without = config.floats(config.mixer.tensors()) + config.floats(config.ffn.tensors());
+    let routed = match config.mixture_of_depths {
+        Some(m) => layer.saturating_sub(m.from as usize),
+        None => 0,
+    };
+    layer * without + routed * config.floats(schema::ROUTER)
 }
 
 /// Rows of a block's first mixer and channel mixer matrices.
 pub(crate) const fn input_rows(config: &ModelConfig) -> (usize, usize) {
-    let (w, f) = (config.inner(), config.d_ffn as usize);
-    let mixer = match config.mixer {
-        Mixer::GatedRecurrence | Mixer::ParallelRecurrence(_) => 3 * w,
-        Mixer::Attention(a) => (2 * a.map.softmaxes() + 1) * w,
-    };
-    let ffn = match config.ffn {
-        ChannelMixer::Glu => 2 * f,
-        ChannelMixer::Relu2 | ChannelMixer::ShiftedRelu2 => f,
-    };
+    let (mixer, _) = config.stacked(config.mixer.tensors(), Role::MixerIn);
+    let (ffn, _) = config.stacked(config.ffn.tensors(), Role::FfnIn);
     (mixer, ffn)
 }
 
 impl Contents {
     /// What the section of `role` holds in a model of `config`.
     pub fn of(role: Role, config: &ModelConfig) -> Self {
-        let (d, f, layers) = (config.d_model.into(), config.d_ffn.into(), config.layers.into());
-        let ternary = |rows, columns, count| Self::Ternary(TernaryShape { rows, columns }, count);
-        let (r, o, s) = match &config.rcsm {
-            Some(r) => (r.width.into(), r.ops.into(), r.slots.into()),
-            None => (0, 0, 0),
+        let d = config.d_model.into();
+        let layers = config.layers.into();
+        let ternary = |tensors, count| {
+            let (rows, columns) = config.stacked(tensors, role);
+            Self::Ternary(TernaryShape { rows, columns }, count)
         };
-        let vectors = config
-            .rcsm
-            .as_ref()
-            .map_or(0, |c| r * r + d + (2 * usize::from(c.taps) + 10) * r + 7 + usize::from(c.depths[2]));
-        let (mixer_rows, ffn_rows) = input_rows(config);
-        let present = usize::from(config.rcsm.is_some());
+        let rcsm = usize::from(config.rcsm.is_some());
         match role {
             Role::Tokenizer => Self::Bytes,
             Role::Embedding => Self::Embedding(EmbeddingShape { rows: padded(config.vocab as usize), columns: d }),
-            Role::MixerIn => ternary(mixer_rows, d, layers),
-            Role::MixerOut => ternary(d, config.inner(), layers),
-            Role::FfnIn => ternary(ffn_rows, d, layers),
-            Role::FfnOut => ternary(d, f, layers),
+            Role::MixerIn | Role::MixerOut => ternary(config.mixer.tensors(), layers),
+            Role::FfnIn | Role::FfnOut => ternary(config.ffn.tensors(), layers),
             Role::BlockVectors => Self::Floats(floats_before(config, layers)),
-            Role::RcsmIn => ternary(r, d, present),
-            Role::RcsmPass => ternary(padded(o) + padded(s), r, present),
-            Role::RcsmOps => ternary(o * r, r, present),
-            Role::RcsmOut => ternary(d, r, present),
-            Role::RcsmVectors => Self::Floats(vectors),
-            Role::Norm => Self::Floats(d),
+            Role::RcsmIn | Role::RcsmPass | Role::RcsmOps | Role::RcsmOut => ternary(schema::RCSM, rcsm),
+            Role::RcsmVectors => Self::Floats(rcsm * config.floats(schema::RCSM)),
+            Role::Norm => Self::Floats(config.floats(schema::NORM)),
         }
     }
 

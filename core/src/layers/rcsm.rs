@@ -2,13 +2,14 @@
 //! and writes are sequential in time by nature.
 
 use super::Resets;
-use crate::arena::{MAX_CHUNK, Scratch, padded, rcsm_floats, rcsm_token_floats};
+use crate::arena::{MAX_CHUNK, Scratch, rcsm_floats, rcsm_token_floats};
 use crate::config::{Depth, Writes};
 use crate::kernels::Kernels;
 use crate::math;
 use crate::model::Rcsm;
 use crate::observer::{MemoryWrite, Observer, Pass};
 use crate::parts::{Parts, take};
+use crate::schema::padded;
 
 /// What the engine carries from token to token.
 pub(crate) struct Store<'a> {

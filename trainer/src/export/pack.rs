@@ -1,7 +1,8 @@
 //! Quantising rows and putting them into tiles.
 
-use flashlm_core::blob::layout::{Contents, EmbeddingShape, TernaryShape, ZERO_CODES};
+use flashlm_core::blob::layout::{Contents, TernaryShape, ZERO_CODES};
 use flashlm_core::math;
+use flashlm_core::schema::Form;
 
 /// The least scale of a ternary row.
 const MIN_SCALE: f32 = 1e-5;
@@ -21,8 +22,35 @@ impl SectionWriter {
         self.bytes
     }
 
-    pub(super) fn floats(&mut self, values: &[f32]) {
-        self.bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    pub(super) fn floats(&mut self, values: &[f32], form: Form) {
+        let side = values.len().isqrt();
+        for (i, &v) in values.iter().enumerate() {
+            let v = match form {
+                Form::AsIs => v,
+                Form::Transposed => values[(i % side) * side + i / side],
+                Form::Sigmoid => math::sigmoid(v),
+                Form::Drive => {
+                    let keep = math::sigmoid(v);
+                    math::sqrt(1.0 - keep * keep)
+                }
+            };
+            self.bytes.extend(v.to_le_bytes());
+        }
+    }
+
+    /// The embedding: int8 rows by their absmax, padded to 16 rows of zeros, then the scales.
+    pub(super) fn int8(&mut self, embed: &[f32]) {
+        let Contents::Embedding(shape) = self.contents else { return };
+        self.bytes.resize(shape.bytes(), 0);
+        let (values, scales) = self.bytes.split_at_mut(shape.value_bytes());
+        let mut q = vec![0i8; shape.columns];
+        for (row, weights) in embed.chunks_exact(shape.columns).enumerate() {
+            let scale = math::quantise_int8(weights, &mut q);
+            for (column, &q) in q.iter().enumerate() {
+                values[shape.value_at(row, column)] = q as u8;
+            }
+            scales[row * 4..][..4].copy_from_slice(&scale.to_le_bytes());
+        }
     }
 
     /// One matrix of `parts` (rows x K latent weights each) below each other, each padded to 16 rows of zeros.
@@ -53,21 +81,4 @@ fn ternary_row(weights: &[f32], row: usize, shape: TernaryShape, codes: &mut [u8
         codes[at] = codes[at] & !(3 << shift) | code << shift;
     }
     scale
-}
-
-/// The embedding section: int8 rows by their absmax, padded to 16 rows of zeros, then the scales.
-pub(super) fn int8_rows(embed: &[f32], columns: usize) -> Vec<u8> {
-    let rows = embed.len() / columns;
-    let shape = EmbeddingShape { rows: rows.next_multiple_of(16), columns };
-    let mut bytes = vec![0; shape.bytes()];
-    let (values, scales) = bytes.split_at_mut(shape.value_bytes());
-    let mut q = vec![0i8; columns];
-    for (row, weights) in embed.chunks_exact(columns).enumerate() {
-        let scale = math::quantise_int8(weights, &mut q);
-        for (column, &q) in q.iter().enumerate() {
-            values[shape.value_at(row, column)] = q as u8;
-        }
-        scales[row * 4..][..4].copy_from_slice(&scale.to_le_bytes());
-    }
-    bytes
 }

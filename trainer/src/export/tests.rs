@@ -2,7 +2,7 @@
 
 use super::*;
 use flashlm_core::config::{ChannelMixer, Mixer};
-use flashlm_core::{Depth, Kernels, Line, RcsmConfig, Session};
+use flashlm_core::{Depth, Kernels, Line, RcsmConfig, Session, math};
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -10,6 +10,7 @@ use super::relu2::{Relu2, TokenShift};
 use super::routing::{Router, Routing};
 use super::shape::Shape;
 use crate::kernels::{Kernels, TernaryMatrix};
+use flashlm_core::blob::Role;
 use flashlm_core::config::{self, ChannelMixer, ModelConfig};
 use std::ops::Range;
 
@@ -22,9 +23,9 @@ pub struct Projections {
 }
 
 impl Projections {
-    /// Of the tensors `first` to `last`, stacked (N, D), and `output`, (D, K).
-    fn new(kernels: Kernels, layout: &Layout, d: usize, [first, last, output]: [String; 3]) -> Self {
-        let (input_span, output_span) = (layout.span(&first, &last), layout.span(&output, &output));
+    /// Of what lies below each other in two sections of a block, (N, D) and (D, K).
+    fn new(kernels: Kernels, layout: &Layout, layer: usize, d: usize, [input, output]: [Role; 2]) -> Self {
+        let (input_span, output_span) = (layout.stacked(layer, input), layout.stacked(layer, output));
         Self {
             input: TernaryMatrix::new(kernels, input_span.len() / d, d),
             output: TernaryMatrix::new(kernels, d, output_span.len() / d),
@@ -47,20 +48,8 @@ pub struct Weights {
 
 impl Weights {
     pub fn new(kernels: Kernels, config: &ModelConfig, layout: &Layout, layer: usize) -> Self {
-        let (first, last) = match config.mixer {
-            config::Mixer::GatedRecurrence => ("gate", "out_gate"),
-            config::Mixer::ParallelRecurrence(_) => ("forget", "out_gate"),
-            config::Mixer::Attention(_) => ("q", "v"),
-        };
-        let up = match config.ffn {
-            ChannelMixer::Glu => "gate",
-            _ => "up",
-        };
-        let name = |part: &str| format!("blocks.{layer}.{part}.weight");
-        let d = config.d_model as usize;
-        let mixer = [name(&format!("mixer.{first}")), name(&format!("mixer.{last}")), name("mixer.proj")];
-        let ffn = [name(&format!("ffn.{up}")), name("ffn.up"), name("ffn.down")];
-        Self { mixer: Projections::new(kernels, layout, d, mixer), ffn: Projections::new(kernels, layout, d, ffn) }
+        let of = |roles| Projections::new(kernels, layout, layer, config.d_model.into(), roles);
+        Self { mixer: of([Role::MixerIn, Role::MixerOut]), ffn: of([Role::FfnIn, Role::FfnOut]) }
     }
 
     /// Quantises the latent weights.

@@ -7,6 +7,7 @@ use super::profile::Part;
 use super::recurrence::Scratch;
 use super::shape::{Activations, Shape, add, blocks, row, row_mut};
 use crate::kernels::{Kernels, QuantisedRows, Write};
+use flashlm_core::blob::Role;
 use flashlm_core::math::{rms_norm, sigmoid};
 use std::ops::Range;
 
@@ -21,11 +22,8 @@ pub struct Spans {
 
 impl Spans {
     pub fn new(layout: &Layout, layer: usize) -> Self {
-        let span = |first: &str, last: &str| {
-            layout.span(&format!("blocks.{layer}.ffn.{first}"), &format!("blocks.{layer}.ffn.{last}"))
-        };
-        let one = |name: &str| span(name, name);
-        Self { norm: one("norm.gain"), input: span("gate.weight", "up.weight"), down: one("down.weight") }
+        let one = |name: &str| layout.one(layer, name);
+        Self { norm: one("ffn.norm.gain"), input: layout.stacked(layer, Role::FfnIn), down: one("ffn.down.weight") }
     }
 }
 

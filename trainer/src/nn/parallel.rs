@@ -9,6 +9,7 @@ use super::profile::Part;
 use super::recurrence::Scratch;
 use super::shape::{Activations, Shape, add, blocks, row, row_mut};
 use crate::kernels::{Kernels, QuantisedRows, Write, zeros};
+use flashlm_core::blob::Role;
 use flashlm_core::config::Heads;
 use flashlm_core::math::{layer_norm, sigmoid};
 use std::ops::Range;
@@ -56,23 +57,20 @@ impl ParallelRecurrence {
         shape: Shape,
     ) -> Self {
         let (m, w) = (shape.rows(), heads.inner());
-        let span = |first: &str, last: &str| {
-            layout.span(&format!("blocks.{layer}.mixer.{first}"), &format!("blocks.{layer}.mixer.{last}"))
-        };
-        let one = |name: &str| span(name, name);
+        let one = |name: &str| layout.one(layer, name);
         Self {
             spans: Spans {
-                input: span("forget.weight", "out_gate.weight"),
-                proj: one("proj.weight"),
-                forget_bias: one("forget_bias"),
-                group_gain: one("group_gain"),
-                group_bias: one("group_bias"),
+                input: layout.stacked(layer, Role::MixerIn),
+                proj: one("mixer.proj.weight"),
+                forget_bias: one("mixer.forget_bias"),
+                group_gain: one("mixer.group_gain"),
+                group_bias: one("mixer.group_bias"),
             },
             d,
             heads,
             floor,
             shape,
-            input: Input::new(one("norm.gain"), Some(one("shift")), d, shape),
+            input: Input::new(one("mixer.norm.gain"), Some(one("mixer.shift")), d, shape),
             gates: Activations::new(kernels, m, 3 * w),
             h: zeros(m * w),
             group: vec![(0.0, 0.0); m * heads.count as usize],

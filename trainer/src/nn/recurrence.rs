@@ -8,6 +8,7 @@ use super::params::Layout;
 use super::profile::{Part, Profile};
 use super::shape::{Activations, Shape, add, blocks, row, row_mut};
 use crate::kernels::{Kernels, QuantisedRows, Workspace, Write, zeros};
+use flashlm_core::blob::Role;
 use flashlm_core::math::{rms_norm, sigmoid, sqrt};
 use std::ops::Range;
 
@@ -25,17 +26,14 @@ pub struct Spans {
 
 impl Spans {
     pub fn new(layout: &Layout, layer: usize) -> Self {
-        let span = |first: &str, last: &str| {
-            layout.span(&format!("blocks.{layer}.mixer.{first}"), &format!("blocks.{layer}.mixer.{last}"))
-        };
-        let one = |name: &str| span(name, name);
+        let one = |name: &str| layout.one(layer, name);
         Self {
-            norm: one("norm.gain"),
-            shift: one("shift"),
-            gates: span("gate.weight", "out_gate.weight"),
-            proj: one("proj.weight"),
-            state_norm: one("state_norm.gain"),
-            decay: one("decay"),
+            norm: one("mixer.norm.gain"),
+            shift: one("mixer.shift"),
+            gates: layout.stacked(layer, Role::MixerIn),
+            proj: one("mixer.proj.weight"),
+            state_norm: one("mixer.state_norm.gain"),
+            decay: one("mixer.decay"),
         }
     }
 }

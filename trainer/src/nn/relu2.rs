@@ -40,18 +40,15 @@ impl Relu2 {
         shape: Shape,
     ) -> Self {
         let m = shape.rows();
-        let one = |name: &str| {
-            let name = format!("blocks.{layer}.ffn.{name}");
-            layout.span(&name, &name)
-        };
-        let shift = (shift == TokenShift::Yes).then(|| one("shift"));
+        let one = |name: &str| layout.one(layer, name);
+        let shift = (shift == TokenShift::Yes).then(|| one("ffn.shift"));
         Self {
             d,
             f,
             shape,
-            up: one("up.weight"),
-            down: one("down.weight"),
-            input: Input::new(one("norm.gain"), shift, d, shape),
+            up: one("ffn.up.weight"),
+            down: one("ffn.down.weight"),
+            input: Input::new(one("ffn.norm.gain"), shift, d, shape),
             hidden: Activations::new(kernels, m, f),
             q_hidden: blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), f)).collect(),
         }

@@ -31,7 +31,6 @@ impl PackedModel {
     pub fn new(config: ModelConfig, kernels: Kernels, layout: &Layout, mode: EmbeddingMode) -> Self {
         let d = config.d_model as usize;
         let layers = 0..config.layers as usize;
-        let range = |name: &str| layout.get(name).map_or(0..0, |t| t.range());
         Self {
             kernels,
             config,
@@ -39,8 +38,8 @@ impl PackedModel {
             blocks: layers.map(|i| block::Weights::new(kernels, &config, layout, i)).collect(),
             rcsm: config.rcsm.map(|c| rcsm::Weights::new(kernels, &c, d)),
             rcsm_spans: config.rcsm.map(|_| RcsmSpans::new(layout)),
-            embed_span: range("embed"),
-            norm_span: range("norm.gain"),
+            embed_span: layout.one(None, "embed"),
+            norm_span: layout.one(None, "norm.gain"),
         }
     }
 

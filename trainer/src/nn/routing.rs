@@ -38,9 +38,8 @@ pub struct Router {
 
 impl Router {
     pub fn new(layout: &Layout, layer: usize, mixture: MixtureOfDepths, d: usize, shape: Shape) -> Self {
-        let name = format!("blocks.{layer}.router");
         Self {
-            span: layout.span(&name, &name),
+            span: layout.one(layer, "router"),
             mixture,
             d,
             shape,

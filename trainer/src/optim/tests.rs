@@ -3,6 +3,7 @@
 use super::*;
 use crate::kernels::{self, Isa};
 use crate::nn::{Layout, ParamKind, TensorSpec};
+use flashlm_core::blob::Role;
 
 /// Numbers in (-1, 1) that look random.
 fn numbers(n: usize, seed: u32) -> Vec<f32> {
@@ -12,7 +13,15 @@ fn numbers(n: usize, seed: u32) -> Vec<f32> {
 fn layout(tensors: &[(&[usize], ParamKind)]) -> Layout {
     let mut layout = Layout { tensors: Vec::new(), len: 0 };
     for (i, (shape, kind)) in tensors.iter().enumerate() {
-        let spec = TensorSpec { name: format!("t{i}"), shape: shape.to_vec(), offset: layout.len, kind: *kind };
+        let spec = TensorSpec {
+            name: format!("t{i}"),
+            base: "t",
+            block: None,
+            role: Role::Norm,
+            shape: shape.to_vec(),
+            offset: layout.len,
+            kind: *kind,
+        };
         layout.len += spec.shape.iter().product::<usize>();
         layout.tensors.push(spec);
     }

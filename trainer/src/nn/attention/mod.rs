@@ -23,6 +23,7 @@ use super::profile::Part;
 use super::recurrence::Scratch;
 use super::shape::{Activations, Shape, add, blocks, row};
 use crate::kernels::{Kernels, QuantisedRows, zeros};
+use flashlm_core::blob::Role;
 use flashlm_core::config::{AttentionConfig, MAX_HEADS};
 use flashlm_core::math::{rms_norm, rotate, sigmoid};
 use std::ops::Range;
@@ -79,22 +80,19 @@ impl Attention {
     ) -> Self {
         let heads = Heads::new(config, shape);
         let (m, w, maps, h) = (shape.rows(), heads.inner(), heads.maps, heads.count);
-        let span = |first: &str, last: &str| {
-            layout.span(&format!("blocks.{layer}.mixer.{first}"), &format!("blocks.{layer}.mixer.{last}"))
-        };
-        let one = |name: &str| span(name, name);
+        let one = |name: &str| layout.one(layer, name);
         Self {
             spans: Spans {
-                input: span("q.weight", "v.weight"),
-                proj: one("proj.weight"),
-                q_norm: one("q_norm.gain"),
-                k_norm: one("k_norm.gain"),
-                head_norm: one("head_norm.gain"),
-                lambda: (maps > 1).then(|| one("lam")),
+                input: layout.stacked(layer, Role::MixerIn),
+                proj: one("mixer.proj.weight"),
+                q_norm: one("mixer.q_norm.gain"),
+                k_norm: one("mixer.k_norm.gain"),
+                head_norm: one("mixer.head_norm.gain"),
+                lambda: (maps > 1).then(|| one("mixer.lam")),
             },
             d,
             shape,
-            input: Input::new(one("norm.gain"), None, d, shape),
+            input: Input::new(one("mixer.norm.gain"), None, d, shape),
             projected: Activations::new(kernels, m, (2 * maps + 1) * w),
             q: zeros(m * maps * w),
             k: zeros(shape.sequences * heads.seen() * maps * w),
