@@ -2,7 +2,8 @@
 
 use crate::blob::layout::TernaryShape;
 use crate::kernels::Kernels;
-use crate::model::{Embedding, Model, TernaryMatrix};
+use crate::model::Model;
+use crate::views::{Embedding, TernaryMatrix};
 
 /// A ternary matrix as it lies in a blob.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! One number that two targets share only if they compute the same model in every bit.
 
-use crate::arena::Line;
+use crate::memory::Line;
 use crate::sampler::Sampler;
 use crate::session::{Session, SessionError};
 

@@ -65,6 +65,7 @@ mod fingerprint;
 mod kernels;
 mod layers;
 pub mod math;
+mod memory;
 mod model;
 mod observer;
 mod parts;
@@ -78,14 +79,15 @@ mod session;
 pub mod testing;
 pub mod text;
 pub mod tokenizer;
+mod views;
 
-pub use arena::{Line, MAX_CHUNK};
 pub use blob::{BlobError, Facts, arena_lines};
 pub use config::{
     AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
 };
 pub use fingerprint::fingerprint;
 pub use kernels::{Kernels, Level};
+pub use memory::{Line, MAX_CHUNK};
 pub use model::{Aligned, Model, Section};
 pub use observer::{MemoryWrite, Observer, Pass};
 pub use sampler::{Sampler, SamplerConfig, SamplerError};

@@ -1,8 +1,9 @@
 //! The products of a step by themselves: what a benchmark compares a whole step with.
 
-use crate::arena::MAX_CHUNK;
 use crate::kernels::Kernels;
-use crate::model::{Embedding, Model, TernaryMatrix};
+use crate::memory::MAX_CHUNK;
+use crate::model::Model;
+use crate::views::{Embedding, TernaryMatrix};
 use std::vec::Vec;
 
 /// Rows of the head computed at a time, as a session does.

@@ -1,7 +1,7 @@
 //! Choosing the next token, the same for the same seed on every target.
 
-use crate::arena::Line;
 use crate::math;
+use crate::memory::Line;
 use crate::score::LogSumExp;
 use crate::session::{Session, SessionError};
 use heapless::Vec;

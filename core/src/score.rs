@@ -2,9 +2,9 @@
 //!
 //! All sums run in one fixed order and the logarithm is software, so a score is the same number on every target.
 
-use crate::arena::{Line, MAX_CHUNK};
 use crate::kernels::Kernels;
 use crate::math;
+use crate::memory::{Line, MAX_CHUNK};
 use crate::session::{Session, SessionError};
 
 /// `ln(sum(exp(x)))` over values that come in pieces, each piece in f32 relative to its largest value, all pieces in

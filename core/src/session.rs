@@ -1,10 +1,11 @@
 //! Running a model: tokens in, logits out, in a fixed piece of memory.
 
-use crate::arena::{Layout, Line, MAX_CHUNK, Scratch, State, StateHeader};
+use crate::arena::Layout;
 use crate::config::Depth;
 use crate::kernels::Kernels;
-use crate::layers::{self, Positions, Resets};
+use crate::layers::{self, Chunk, Positions, Resets};
 use crate::math;
+use crate::memory::{Line, MAX_CHUNK, Scratch, State, StateHeader};
 use crate::model::Model;
 use crate::observer::Observer;
 use crate::parts::{Parts, take};
@@ -284,7 +285,7 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let (model, kernels, depth) = (self.model, self.kernels, self.depth);
         let d: usize = model.config().d_model.into();
         let resets = Resets::new(tokens, model.config().eot);
-        let (state, mut s) = self.carve()?;
+        let (state, s) = self.carve()?;
         let n = tokens.len();
 
         layers::embed(model.embedding(), tokens, s.x.front_mut(n * d));
@@ -296,14 +297,16 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let (mixer, ffn) = (per_layer(state.mixers.len()), per_layer(state.ffns.len()));
         let (mut mixers, mut ffns) = (state.mixers, state.ffns);
         let rcsm = model.rcsm();
+        let mut chunk = Chunk { kernels, tokens: n, resets, positions, scales: [0.0; MAX_CHUNK], s };
         for i in 0..layers {
             let (mixer, ffn) = (take(&mut mixers, mixer), take(&mut ffns, ffn));
-            layers::block(&model.block(i), kernels, n, resets, &positions, mixer, ffn, &mut s);
+            layers::block(&model.block(i), &mut chunk, mixer, ffn);
             if let Some(rcsm) = rcsm.as_ref().filter(|rcsm| usize::from(rcsm.config.after) == i + 1) {
                 let store = layers::Store::new(rcsm, state.memory, state.past);
-                layers::reason(rcsm, kernels, n, resets, depth, store, &mut s, observer);
+                layers::reason(rcsm, &mut chunk, depth, store, observer);
             }
         }
+        let s = chunk.s;
         let (x, norm) = (s.x.part(n.saturating_sub(1) * d, d), s.n.front_mut(d));
         let head_scale = layers::final_norm(model.norm_gain(), kernels, x, norm, state.head.front_mut(d)).to_bits();
         let position = before.position.saturating_add(n as u64);

@@ -20,9 +20,9 @@ mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use crate::arena::MAX_CHUNK;
-use crate::model::{Embedding, TernaryMatrix};
+use crate::memory::MAX_CHUNK;
 use crate::parts::Parts;
+use crate::views::{Embedding, TernaryMatrix};
 
 /// An instruction set there are kernels for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

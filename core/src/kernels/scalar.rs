@@ -1,8 +1,8 @@
 //! The specification: what every other level must equal, bit for bit.
 
 use super::Backend;
-use crate::model::{Embedding, TernaryMatrix};
 use crate::parts::Parts;
+use crate::views::{Embedding, TernaryMatrix};
 
 /// Plain Rust.
 pub(super) struct Scalar;

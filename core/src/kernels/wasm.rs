@@ -7,7 +7,7 @@
 
 use super::{Backend, by_tokens};
 use crate::config::MAX_D_FFN;
-use crate::model::{Embedding, TernaryMatrix};
+use crate::views::{Embedding, TernaryMatrix};
 use core::arch::wasm32::*;
 use core::mem::MaybeUninit;
 

@@ -2,12 +2,12 @@
 //! and keys normalised, rotary positions counted from the story's start, keys and values kept in a ring as int8 with a
 //! scale for every head.
 
-use super::{Positions, Reach};
-use crate::arena::{MAX_CHUNK, Scratch, slot_channels, slot_heads};
-use crate::kernels::Kernels;
+use super::{Chunk, Reach};
+use crate::config::AttentionConfig;
 use crate::math::{self, LANES};
-use crate::model::Attention;
+use crate::memory::lines;
 use crate::parts::Parts;
+use crate::views::Attention;
 
 /// Keys and values of the last tokens: window slots, each the keys, W for every softmax, and W values.
 pub(crate) struct Ring<'a> {
@@ -16,51 +16,48 @@ pub(crate) struct Ring<'a> {
     pub scales: &'a mut [f32],
 }
 
-/// Adds the mixer's output to the residual stream `s.x` (T x D) and puts the tokens' keys and values into `ring`.
-pub(crate) fn attention(
-    m: &Attention<'_>,
-    kernels: Kernels,
-    tokens: usize,
-    positions: &Positions,
-    reach: Reach,
-    ring: Ring<'_>,
-    s: &mut Scratch<'_>,
-) {
+/// Bytes a block carries: a ring of `window` slots, each the keys of every softmax (W each) and the values (W) as int8;
+/// then, for each slot, the scales of its heads, f32.
+pub(super) const fn state_bytes(a: &AttentionConfig) -> usize {
+    64 * ring_lines(a) + a.window as usize * slot_heads(a) * size_of::<f32>()
+}
+
+/// Lines of the ring without its scales.
+pub(super) const fn ring_lines(a: &AttentionConfig) -> usize {
+    lines(a.window as usize * slot_channels(a))
+}
+
+/// Channels of one slot of the ring.
+const fn slot_channels(a: &AttentionConfig) -> usize {
+    slot_heads(a) * a.heads.width as usize
+}
+
+/// Heads of one slot, each with a scale of its own: the keys' of every softmax, then the values'.
+const fn slot_heads(a: &AttentionConfig) -> usize {
+    (a.map.softmaxes() + 1) * a.heads.count as usize
+}
+
+/// Adds the mixer's output to the residual stream and puts the tokens' keys and values into `ring`.
+pub(crate) fn attention(m: &Attention<'_>, chunk: &mut Chunk<'_>, reach: Reach, ring: Ring<'_>) {
     let (d, w, window) = (m.gain.len(), m.config.heads.inner(), usize::from(m.config.window));
     let (maps, count) = (m.config.map.softmaxes(), usize::from(m.config.heads.count));
     let (width, slot, heads) = (usize::from(m.config.heads.width), slot_channels(&m.config), slot_heads(&m.config));
     let rows = maps * w + slot;
-    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && w.is_multiple_of(width));
+    debug_assert!(w.is_multiple_of(width));
     debug_assert!(ring.codes.len() >= window * slot && ring.scales.len() >= window * heads);
     debug_assert!([m.q_gain, m.k_gain, m.head_gain].iter().all(|v| v.len() == width));
-    debug_assert!([m.input.rows(), m.output.rows()] == [rows, d] && [m.input.columns, m.output.columns] == [d, w]);
+    debug_assert!([m.input.rows(), m.output.rows(), m.output.columns] == [rows, d, w]);
     let (codes, scales) = (ring.codes.front_mut(window * slot), ring.scales.front_mut(window * heads));
-    let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
-    let wide = s.wide.front_mut(tokens * rows);
-    let mut scale = [0.0; MAX_CHUNK];
-    let scale = scale.front_mut(tokens);
-
-    kernels.prefetch(m.input);
-    let q = s.q.front_mut(tokens * d);
-    kernels.vectorise(
-        #[inline(always)]
-        || {
-            for (((x, u), q), scale) in x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scale.iter_mut()) {
-                math::rms_norm(x, m.gain, u);
-                *scale = math::quantise_int8(u, q);
-            }
-        },
-    );
-    kernels.ternary(m.input, q, scale, wide);
-    kernels.prefetch(m.output);
-    let q = s.q.front_mut(tokens * w);
+    chunk.project(m.gain, None, m.input, m.output);
+    let Chunk { kernels, tokens, positions, scales: own_scales, s, .. } = chunk;
+    let (wide, q) = (s.wide.front_mut(*tokens * rows), s.q.front_mut(*tokens * w));
     let (first, second) = s.scores.cut_mut(window);
     // a power of two where heads are 16, 64 or 256 wide
     let temperature = 1.0 / math::sqrt(width as f32);
     kernels.vectorise(
         #[inline(always)]
         || {
-            let rows = wide.rows_mut(rows).zip(s.rotation.rows(width)).zip(q.rows_mut(w)).zip(scale.iter_mut());
+            let rows = wide.rows_mut(rows).zip(s.rotation.rows(width)).zip(q.rows_mut(w)).zip(own_scales.iter_mut());
             for (t, (((wide, rotation), q), scale)) in rows.enumerate() {
                 let (queries, rest) = wide.cut_mut(maps * w);
                 let (keys, values) = rest.cut_mut(maps * w);
@@ -118,12 +115,8 @@ pub(crate) fn attention(
             }
         },
     );
-    if reach == Reach::State {
-        return;
-    }
-    kernels.ternary(m.output, q, scale, n);
-    for (x, &y) in x.iter_mut().zip(n.iter()) {
-        *x += y;
+    if reach == Reach::Output {
+        chunk.residual(m.output);
     }
 }
 

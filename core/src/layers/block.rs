@@ -1,12 +1,16 @@
 //! A block: mixer, channel mixer, and where the model has one the router that lets tokens pass it by (mixture of depths,
 //! Raposo et al., 2024).
 
-use super::{Positions, Resets, Ring, attention, gated_recurrence, glu, parallel_recurrence, relu2};
-use crate::arena::{Line, MAX_CHUNK, Scratch, ring_lines};
-use crate::kernels::Kernels;
+use super::Chunk;
+use super::attention::{Ring, attention, ring_lines};
+use super::gated::gated_recurrence;
+use super::glu::glu;
+use super::parallel::parallel_recurrence;
+use super::relu2::relu2;
 use crate::math;
-use crate::model::{Block, BlockFfn, BlockMixer};
+use crate::memory::{Line, MAX_CHUNK};
 use crate::parts::Parts;
+use crate::views::{Block, BlockFfn, BlockMixer};
 
 /// How far a mixer must go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,26 +21,18 @@ pub(crate) enum Reach {
     State,
 }
 
-/// Takes the residual stream `s.x` (T x D) through a block and advances its state.
-pub(crate) fn block(
-    b: &Block<'_>,
-    kernels: Kernels,
-    tokens: usize,
-    resets: Resets,
-    positions: &Positions,
-    mixer: &mut [Line],
-    before: &mut [f32],
-    s: &mut Scratch<'_>,
-) {
+/// Takes the residual stream through a block and advances its state.
+pub(crate) fn block(b: &Block<'_>, chunk: &mut Chunk<'_>, mixer: &mut [Line], before: &mut [f32]) {
     let Some(router) = b.router else {
-        mix(b, kernels, tokens, resets, positions, Reach::Output, mixer, s);
-        mix_channels(b, kernels, tokens, resets, before, s);
+        mix(b, chunk, Reach::Output, mixer);
+        mix_channels(b, chunk, before);
         return;
     };
     let d = router.len();
     let mut gates = [0.0; MAX_CHUNK];
-    let gates = gates.front_mut(tokens);
-    kernels.vectorise(
+    let gates = gates.front_mut(chunk.tokens);
+    let s = &mut chunk.s;
+    chunk.kernels.vectorise(
         #[inline(always)]
         || {
             for (gate, x) in gates.iter_mut().zip(s.x.rows(d)) {
@@ -45,14 +41,15 @@ pub(crate) fn block(
             }
         },
     );
-    s.kept.front_mut(tokens * d).set(s.x.front(tokens * d));
+    s.kept.front_mut(chunk.tokens * d).set(s.x.front(chunk.tokens * d));
     // a shifted channel mixer carries what the mixer made of a token, picked or not
     let stateful = matches!(&b.ffn, BlockFfn::Relu2(relu2) if relu2.shift.is_some());
     let reach = if stateful || gates.iter().any(|&gate| gate > 0.0) { Reach::Output } else { Reach::State };
-    mix(b, kernels, tokens, resets, positions, reach, mixer, s);
+    mix(b, chunk, reach, mixer);
     if reach == Reach::Output {
-        mix_channels(b, kernels, tokens, resets, before, s);
+        mix_channels(b, chunk, before);
     }
+    let s = &mut chunk.s;
     for ((&gate, x), kept) in gates.iter().zip(s.x.rows_mut(d)).zip(s.kept.rows(d)) {
         if gate > 0.0 {
             for (x, &kept) in x.iter_mut().zip(kept) {
@@ -64,44 +61,25 @@ pub(crate) fn block(
     }
 }
 
-fn mix(
-    b: &Block<'_>,
-    kernels: Kernels,
-    tokens: usize,
-    resets: Resets,
-    positions: &Positions,
-    reach: Reach,
-    state: &mut [Line],
-    s: &mut Scratch<'_>,
-) {
+fn mix(b: &Block<'_>, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [Line]) {
     match &b.mixer {
         BlockMixer::Gated(m) => {
             let state = bytemuck::must_cast_slice_mut::<_, f32>(state).front_mut(2 * m.gain.len());
-            gated_recurrence(m, kernels, tokens, resets, reach, state, s);
+            gated_recurrence(m, chunk, reach, state);
         }
-        BlockMixer::Parallel(m) => {
-            let state = bytemuck::must_cast_slice_mut(state);
-            parallel_recurrence(m, kernels, tokens, resets, reach, state, s);
-        }
+        BlockMixer::Parallel(m) => parallel_recurrence(m, chunk, reach, bytemuck::must_cast_slice_mut(state)),
         BlockMixer::Attention(m) => {
             let (codes, scales) = state.cut_mut(ring_lines(&m.config));
             let ring =
                 Ring { codes: bytemuck::must_cast_slice_mut(codes), scales: bytemuck::must_cast_slice_mut(scales) };
-            attention(m, kernels, tokens, positions, reach, ring, s);
+            attention(m, chunk, reach, ring);
         }
     }
 }
 
-fn mix_channels(
-    b: &Block<'_>,
-    kernels: Kernels,
-    tokens: usize,
-    resets: Resets,
-    before: &mut [f32],
-    s: &mut Scratch<'_>,
-) {
+fn mix_channels(b: &Block<'_>, chunk: &mut Chunk<'_>, before: &mut [f32]) {
     match &b.ffn {
-        BlockFfn::Glu(w) => glu(w, kernels, tokens, s),
-        BlockFfn::Relu2(w) => relu2(w, kernels, tokens, resets, before, s),
+        BlockFfn::Glu(w) => glu(w, chunk),
+        BlockFfn::Relu2(w) => relu2(w, chunk, before),
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::kernels::Kernels;
 use crate::math;
-use crate::model::Embedding;
 use crate::parts::Parts;
+use crate::views::Embedding;
 
 /// `x[t] = embedding[tokens[t]] * sqrt(D)`, T x D.
 pub(crate) fn embed(e: Embedding<'_>, tokens: &[u16], x: &mut [f32]) {

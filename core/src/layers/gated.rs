@@ -1,55 +1,31 @@
 //! Gated linear recurrence with a learned decay a channel (after Qin et al., 2023, "HGRN", and token shift from
 //! Peng et al., 2023, "RWKV").
 
-use super::{Reach, Resets};
-use crate::arena::{MAX_CHUNK, Scratch};
-use crate::kernels::Kernels;
+use super::{Chunk, Reach, Shift};
 use crate::math;
-use crate::model::GatedRecurrence;
 use crate::parts::Parts;
+use crate::views::GatedRecurrence;
 
-/// Adds the mixer's output to the residual stream `s.x` (T x D) and advances `state`: h, then the normalised input
-/// of the token before, D floats each.
-pub(crate) fn gated_recurrence(
-    w: &GatedRecurrence<'_>,
-    kernels: Kernels,
-    tokens: usize,
-    resets: Resets,
-    reach: Reach,
-    state: &mut [f32],
-    s: &mut Scratch<'_>,
-) {
+/// Bytes a block carries: h, then the normalised input of the token before, D floats each.
+pub(super) const fn state_bytes(d: usize) -> usize {
+    2 * d * size_of::<f32>()
+}
+
+/// Adds the mixer's output to the residual stream and advances `state`: h, then the normalised input of the token
+/// before, D floats each.
+pub(crate) fn gated_recurrence(w: &GatedRecurrence<'_>, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [f32]) {
     let d = w.gain.len();
-    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && state.len() == 2 * d);
+    debug_assert!(state.len() == 2 * d && [w.input.rows(), w.output.rows(), w.output.columns] == [3 * d, d, d]);
     debug_assert!([w.shift, w.decay, w.drive, w.state_gain].iter().all(|v| v.len() == d));
-    debug_assert!([w.input.rows(), w.output.rows()] == [3 * d, d] && [w.input.columns, w.output.columns] == [d; 2]);
-    let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
-    let (q, wide) = (s.q.front_mut(tokens * d), s.wide.front_mut(tokens * 3 * d));
     let (h, before) = state.cut_mut(d);
-    let mut scale = [0.0; MAX_CHUNK];
-    let scale = scale.front_mut(tokens);
-
-    kernels.prefetch(w.input);
+    chunk.project(w.gain, Some(Shift { keep: w.shift, before }), w.input, w.output);
+    let Chunk { kernels, tokens, resets, scales, s, .. } = chunk;
+    let wide = s.wide.front(*tokens * 3 * d);
+    let (n, q) = (s.n.front_mut(*tokens * d), s.q.front_mut(*tokens * d));
     kernels.vectorise(
         #[inline(always)]
         || {
-            let rows = x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scale.iter_mut());
-            for (t, (((x, u), q), scale)) in rows.enumerate() {
-                if resets.at(t) {
-                    before.fill(0.0);
-                }
-                math::rms_norm(x, w.gain, u);
-                shift(u, before, w.shift);
-                *scale = math::quantise_int8(u, q);
-            }
-        },
-    );
-    kernels.ternary(w.input, q, scale, wide);
-    kernels.prefetch(w.output);
-    kernels.vectorise(
-        #[inline(always)]
-        || {
-            let rows = wide.rows(3 * d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scale.iter_mut());
+            let rows = wide.rows(3 * d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scales.iter_mut());
             for (t, (((wide, y), q), scale)) in rows.enumerate() {
                 if resets.at(t) {
                     h.fill(0.0);
@@ -65,23 +41,8 @@ pub(crate) fn gated_recurrence(
             }
         },
     );
-    if reach == Reach::State {
-        return;
-    }
-    let y = wide.front_mut(tokens * d);
-    kernels.ternary(w.output, q, scale, y);
-    for (x, &y) in x.iter_mut().zip(y.iter()) {
-        *x += y;
-    }
-}
-
-/// `u = m n + (1 - m) n_before` in the place of n, which becomes the next token's n_before.
-#[inline(always)]
-pub(super) fn shift(u: &mut [f32], before: &mut [f32], keep: &[f32]) {
-    for ((u, before), &m) in u.iter_mut().zip(before).zip(keep) {
-        let n = *u;
-        *u = m * n + (1.0 - m) * *before;
-        *before = n;
+    if reach == Reach::Output {
+        chunk.residual(w.output);
     }
 }
 

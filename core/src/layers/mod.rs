@@ -3,24 +3,22 @@
 
 mod attention;
 mod block;
+mod chunk;
 mod embedding;
 mod gated;
 mod glu;
 mod parallel;
 mod rcsm;
 mod relu2;
+pub(crate) mod sizes;
 
-use attention::{Ring, attention};
 pub(crate) use block::{Reach, block};
+pub(crate) use chunk::{Chunk, Shift};
 pub(crate) use embedding::{embed, final_norm};
-use gated::gated_recurrence;
-use glu::glu;
-use parallel::parallel_recurrence;
 pub(crate) use rcsm::{Store, reason};
-use relu2::relu2;
 
-use crate::arena::MAX_CHUNK;
 use crate::math;
+use crate::memory::MAX_CHUNK;
 use crate::parts::Parts;
 
 /// Which of a chunk's tokens reset the state before they are processed: bit t for token t.

@@ -1,59 +1,32 @@
 //! Parallel gated recurrence: a projected forget gate with a floor, heads normalised apart (after Qin et al., 2023,
 //! "HGRN").
 
-use super::gated::shift;
-use super::{Reach, Resets};
-use crate::arena::{MAX_CHUNK, Scratch};
-use crate::kernels::Kernels;
+use super::{Chunk, Reach, Shift};
 use crate::math;
-use crate::model::ParallelRecurrence;
 use crate::parts::Parts;
+use crate::views::ParallelRecurrence;
 
-/// Adds the mixer's output to the residual stream `s.x` (T x D) and advances `state`: h (W), then the normalised input
-/// of the token before (D).
-pub(crate) fn parallel_recurrence(
-    m: &ParallelRecurrence<'_>,
-    kernels: Kernels,
-    tokens: usize,
-    resets: Resets,
-    reach: Reach,
-    state: &mut [f32],
-    s: &mut Scratch<'_>,
-) {
+/// Bytes a block carries: h (W floats), then the normalised input of the token before (D).
+pub(super) const fn state_bytes(d: usize, w: usize) -> usize {
+    (w + d) * size_of::<f32>()
+}
+
+/// Adds the mixer's output to the residual stream and advances `state`: h (W), then the normalised input of the token
+/// before (D).
+pub(crate) fn parallel_recurrence(m: &ParallelRecurrence<'_>, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [f32]) {
     let (d, w, head) = (m.gain.len(), m.heads.inner(), usize::from(m.heads.width));
-    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && state.len() >= w + d && m.shift.len() == d);
+    debug_assert!(state.len() >= w + d && m.shift.len() == d);
     debug_assert!([m.forget_bias, m.group_gain, m.group_bias].iter().all(|v| v.len() == w));
-    debug_assert!([m.input.rows(), m.output.rows()] == [3 * w, d] && [m.input.columns, m.output.columns] == [d, w]);
-    let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
-    let wide = s.wide.front_mut(tokens * 3 * w);
+    debug_assert!([m.input.rows(), m.output.rows(), m.output.columns] == [3 * w, d, w]);
     let (h, before) = state.cut_mut(w);
-    let before = before.front_mut(d);
-    let mut scale = [0.0; MAX_CHUNK];
-    let scale = scale.front_mut(tokens);
-
-    kernels.prefetch(m.input);
-    let q = s.q.front_mut(tokens * d);
+    let shift = Shift { keep: m.shift, before: before.front_mut(d) };
+    chunk.project(m.gain, Some(shift), m.input, m.output);
+    let Chunk { kernels, tokens, resets, scales, s, .. } = chunk;
+    let (wide, q) = (s.wide.front_mut(*tokens * 3 * w), s.q.front_mut(*tokens * w));
     kernels.vectorise(
         #[inline(always)]
         || {
-            let rows = x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scale.iter_mut());
-            for (t, (((x, u), q), scale)) in rows.enumerate() {
-                if resets.at(t) {
-                    before.fill(0.0);
-                }
-                math::rms_norm(x, m.gain, u);
-                shift(u, before, m.shift);
-                *scale = math::quantise_int8(u, q);
-            }
-        },
-    );
-    kernels.ternary(m.input, q, scale, wide);
-    kernels.prefetch(m.output);
-    let q = s.q.front_mut(tokens * w);
-    kernels.vectorise(
-        #[inline(always)]
-        || {
-            let rows = wide.rows_mut(3 * w).zip(q.rows_mut(w)).zip(scale.iter_mut());
+            let rows = wide.rows_mut(3 * w).zip(q.rows_mut(w)).zip(scales.iter_mut());
             for (t, ((wide, q), scale)) in rows.enumerate() {
                 if resets.at(t) {
                     h.fill(0.0);
@@ -73,12 +46,8 @@ pub(crate) fn parallel_recurrence(
             }
         },
     );
-    if reach == Reach::State {
-        return;
-    }
-    kernels.ternary(m.output, q, scale, n);
-    for (x, &y) in x.iter_mut().zip(n.iter()) {
-        *x += y;
+    if reach == Reach::Output {
+        chunk.residual(m.output);
     }
 }
 

@@ -1,15 +1,36 @@
 //! The reasoning loop (RCSM, DESIGN section 2). What does not depend on the memory runs for all tokens together; reads
 //! and writes are sequential in time by nature.
 
-use super::Resets;
-use crate::arena::{MAX_CHUNK, Scratch, rcsm_floats, rcsm_token_floats};
-use crate::config::{Depth, Writes};
+use super::Chunk;
+use crate::config::{Depth, RcsmConfig, Writes};
 use crate::kernels::Kernels;
 use crate::math;
-use crate::model::Rcsm;
+use crate::memory::MAX_CHUNK;
 use crate::observer::{MemoryWrite, Observer, Pass};
 use crate::parts::{Parts, take};
 use crate::schema::padded;
+use crate::views::Rcsm;
+
+/// Floats of the memory, S x R.
+pub(crate) const fn memory_floats(r: &RcsmConfig) -> usize {
+    r.slots as usize * r.width as usize
+}
+
+/// Floats of what it keeps of the tokens before: u of each, and their trace, (taps + 1) x R.
+pub(crate) const fn past_floats(r: &RcsmConfig) -> usize {
+    (r.taps as usize + 1) * r.width as usize
+}
+
+/// Floats one token's passes work in: the state, what the pass sees of it, what was read and that normalised, two
+/// operations' outputs and a product, R each; an address, the code of what was read, and the rows of [router; code].
+pub(crate) const fn pass_floats(r: &RcsmConfig) -> usize {
+    7 * r.width as usize + 3 * padded(r.slots as usize) + padded(r.ops as usize)
+}
+
+/// Floats that every token of a chunk keeps while the engine runs: u and context, R each, and three addresses.
+pub(crate) const fn token_floats(r: &RcsmConfig) -> usize {
+    2 * r.width as usize + 3 * padded(r.slots as usize)
+}
 
 /// What the engine carries from token to token.
 pub(crate) struct Store<'a> {
@@ -27,29 +48,28 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Adds the loop's output to the residual stream `s.x` (T x D) and advances `store`.
+/// Adds the loop's output to the residual stream and advances `store`.
 pub(crate) fn reason(
     w: &Rcsm<'_>,
-    kernels: Kernels,
-    tokens: usize,
-    resets: Resets,
+    chunk: &mut Chunk<'_>,
     depth: Depth,
     store: Store<'_>,
-    s: &mut Scratch<'_>,
     observer: &mut impl Observer,
 ) {
+    let Chunk { kernels, tokens, resets, s, .. } = chunk;
+    let (kernels, tokens) = (*kernels, *tokens);
     let (d, r, slots) = (w.gain.len(), w.out_gain.len(), usize::from(w.config.slots));
     debug_assert!((1..=MAX_CHUNK).contains(&tokens) && w.mix.len() == r * r && w.config.allows(depth));
     debug_assert!(r == usize::from(w.config.width) && [w.input.rows(), w.output.rows()] == [r, d]);
     debug_assert!(w.ops.rows() == usize::from(w.config.ops) * r && w.code.rows() == padded(slots));
     let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
-    let mut wide = s.wide.front_mut(tokens * rcsm_token_floats(&w.config));
+    let mut wide = s.wide.front_mut(tokens * token_floats(&w.config));
     let (u, context) = (take(&mut wide, tokens * r), take(&mut wide, tokens * r));
     let codes = tokens * padded(slots);
     let (of_u, of_context, of_query) = (take(&mut wide, codes), take(&mut wide, codes), wide);
     let mut scales = [[0.0; MAX_CHUNK]; 3];
     let Store { memory, past } = store;
-    let (floats, pass_q) = s.rcsm.cut_mut((rcsm_floats(&w.config) * 4).div_ceil(64));
+    let (floats, pass_q) = s.rcsm.cut_mut((pass_floats(&w.config) * 4).div_ceil(64));
     let floats: &mut [f32] = bytemuck::must_cast_slice_mut(floats);
 
     kernels.prefetch(w.input);
@@ -112,16 +132,16 @@ pub(crate) fn reason(
         );
     }
 
-    let mut work = Work::new(w, floats, bytemuck::must_cast_slice_mut(pass_q));
+    let mut work = Work::new(w, kernels, floats, bytemuck::must_cast_slice_mut(pass_q));
     let addresses = of_u.rows(padded(slots)).zip(of_context.rows(padded(slots))).zip(of_query.rows(padded(slots)));
     let rows = u.rows_mut(r).zip(context.rows(r)).zip(q_u.rows_mut(r)).zip(scales[0].iter_mut());
     for (t, ((((u, context), q), scale), ((of_u, of_context), of_query))) in rows.zip(addresses).enumerate() {
         if resets.at(t) {
             memory.fill(0.0);
         }
-        work.passes(w, kernels, depth, memory, u, of_query.front(slots), observer);
+        work.passes(depth, memory, u, of_query.front(slots), observer);
         let (of_u, of_context) = (of_u.front(slots), of_context.front(slots));
-        work.write(w, kernels, u, context, of_u, of_context, memory, observer);
+        work.write([u, context], [of_u, of_context], memory, observer);
         *scale = kernels.vectorise(
             #[inline(always)]
             || {
@@ -162,8 +182,10 @@ fn remember(past: &mut [f32], u: &[f32], salience: f32) {
     }
 }
 
-/// Working vectors of one token's passes.
-struct Work<'a> {
+/// One token's passes: the engine's parameters, and working vectors.
+struct Work<'a, 'w> {
+    w: &'w Rcsm<'w>,
+    kernels: Kernels,
     /// r, R.
     state: &'a mut [f32],
     /// rms(r + u), R, and quantised.
@@ -183,10 +205,12 @@ struct Work<'a> {
     logits: &'a mut [f32],
 }
 
-impl<'a> Work<'a> {
-    fn new(w: &Rcsm<'_>, mut floats: &'a mut [f32], q: &'a mut [i8]) -> Self {
+impl<'a, 'w> Work<'a, 'w> {
+    fn new(w: &'w Rcsm<'w>, kernels: Kernels, mut floats: &'a mut [f32], q: &'a mut [i8]) -> Self {
         let (r, codes) = (usize::from(w.config.width), w.code.rows());
         Self {
+            w,
+            kernels,
             state: take(&mut floats, r),
             v: take(&mut floats, r),
             q: q.front_mut(r),
@@ -202,16 +226,8 @@ impl<'a> Work<'a> {
     }
 
     /// Leaves in `state` what the token's passes make of `u` (R), the first of which reads at `query` (S).
-    fn passes(
-        &mut self,
-        w: &Rcsm<'_>,
-        kernels: Kernels,
-        depth: Depth,
-        memory: &[f32],
-        u: &[f32],
-        query: &[f32],
-        observer: &mut impl Observer,
-    ) {
+    fn passes(&mut self, depth: Depth, memory: &[f32], u: &[f32], query: &[f32], observer: &mut impl Observer) {
+        let (w, kernels) = (self.w, self.kernels);
         let [first, second, deepest] = w.config.depths;
         let mut passes = match depth {
             Depth::Fixed(passes) => passes,
@@ -221,7 +237,7 @@ impl<'a> Work<'a> {
         self.state.fill(0.0);
         let mut index = 0;
         while index < passes {
-            self.pass(w, kernels, index, memory, u, query, observer);
+            self.pass(index, memory, u, query, observer);
             index += 1;
             if depth == Depth::Adaptive && index == passes && index < deepest {
                 let (weights, bias) = (w.deeper.part(asked * u.len(), u.len()), w.deeper_biases.part(asked, 1));
@@ -245,16 +261,8 @@ impl<'a> Work<'a> {
     }
 
     /// One pass: applies two operations, reads, and adds both to the state.
-    fn pass(
-        &mut self,
-        w: &Rcsm<'_>,
-        kernels: Kernels,
-        index: u8,
-        memory: &[f32],
-        u: &[f32],
-        query: &[f32],
-        observer: &mut impl Observer,
-    ) {
+    fn pass(&mut self, index: u8, memory: &[f32], u: &[f32], query: &[f32], observer: &mut impl Observer) {
+        let (w, kernels) = (self.w, self.kernels);
         let r = u.len();
         let (ops, slots, router_rows) = (usize::from(w.config.ops), query.len(), padded(w.config.ops.into()));
         let scale = kernels.vectorise(
@@ -335,18 +343,16 @@ impl<'a> Work<'a> {
         );
     }
 
-    /// Links the token to its context, by the delta rule: first what its context leads to, then what it leads to.
+    /// Links the token's `u` to its context (R each), by the delta rule at their addresses (S each): first what its context
+    /// leads to, then what it leads to.
     fn write(
         &mut self,
-        w: &Rcsm<'_>,
-        kernels: Kernels,
-        u: &[f32],
-        context: &[f32],
-        of_u: &[f32],
-        of_context: &[f32],
+        [u, context]: [&[f32]; 2],
+        [of_u, of_context]: [&[f32]; 2],
         memory: &mut [f32],
         observer: &mut impl Observer,
     ) {
+        let (w, kernels) = (self.w, self.kernels);
         if w.config.writes == Writes::None {
             return;
         }

@@ -2,16 +2,17 @@
 //! tests and the fuzz targets alike: no panic, no endless loop, errors instead, and results within their bounds.
 
 use super::Blob;
-use crate::arena::{Line, MAX_CHUNK};
 use crate::blob::{BlobError, arena_lines};
 use crate::config::Depth;
 use crate::kernels::Kernels;
-use crate::model::{Embedding, Model, TernaryMatrix};
+use crate::memory::{Line, MAX_CHUNK};
+use crate::model::Model;
 use crate::sampler::{Sampler, SamplerConfig};
 use crate::score;
 use crate::session::{Session, SessionError};
 use crate::text::{SEPARATOR, stories};
 use crate::tokenizer::{PreTokens, Tokenizer, Utf8Stream};
+use crate::views::{Embedding, TernaryMatrix};
 use std::string::String;
 use std::vec::Vec;
 

@@ -210,6 +210,7 @@ impl Kernels {
     }
 
     /// `dw (N, K) += dy (M, N)^T x (M, K)`, the gradient of [`Kernels::matmul_nt`]'s weights.
+    #[expect(clippy::too_many_arguments, reason = "operands and their shapes, as a BLAS call has them")]
     pub fn matmul_tn(self, dy: &[f32], x: &[f32], m: usize, n: usize, k: usize, dw: &mut [f32], ws: &mut Workspace) {
         check_shape("dy", dy, m, n);
         check_shape("x", x, m, k);

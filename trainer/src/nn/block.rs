@@ -1,44 +1,18 @@
 //! A block: a mixer, a channel mixer and, where tokens are routed around it, a router. What each is, the configuration says.
 
 use super::attention::Attention;
-use super::glu::{self, Glu};
-use super::head::LossScale;
+use super::context::{Context, Need};
+use super::gated::GatedRecurrence;
+use super::glu::Glu;
 use super::parallel::ParallelRecurrence;
 use super::params::Layout;
-use super::recurrence::{self, GatedRecurrence, Scratch};
+use super::projections::Projections;
 use super::relu2::{Relu2, TokenShift};
 use super::routing::{Router, Routing};
 use super::shape::Shape;
-use crate::kernels::{Kernels, TernaryMatrix};
+use crate::kernels::Kernels;
 use flashlm_core::blob::Role;
 use flashlm_core::config::{self, ChannelMixer, ModelConfig};
-use std::ops::Range;
-
-/// The packed ternary weights of one layer: what reads its input, stacked, and what writes its output.
-pub struct Projections {
-    pub input: TernaryMatrix,
-    pub output: TernaryMatrix,
-    input_span: Range<usize>,
-    output_span: Range<usize>,
-}
-
-impl Projections {
-    /// Of what lies below each other in two sections of a block, (N, D) and (D, K).
-    fn new(kernels: Kernels, layout: &Layout, layer: usize, d: usize, [input, output]: [Role; 2]) -> Self {
-        let (input_span, output_span) = (layout.stacked(layer, input), layout.stacked(layer, output));
-        Self {
-            input: TernaryMatrix::new(kernels, input_span.len() / d, d),
-            output: TernaryMatrix::new(kernels, d, output_span.len() / d),
-            input_span,
-            output_span,
-        }
-    }
-
-    fn pack(&mut self, params: &[f32]) {
-        self.input.pack(&params[self.input_span.clone()]);
-        self.output.pack(&params[self.output_span.clone()]);
-    }
-}
 
 /// The packed weights of one block.
 pub struct Weights {
@@ -83,9 +57,7 @@ impl Block {
         let relu2 = |shift| Ffn::Relu2(Relu2::new(kernels, layout, layer, shift, (d, f), shape));
         Self {
             mixer: match config.mixer {
-                config::Mixer::GatedRecurrence => {
-                    Mixer::Gated(GatedRecurrence::new(kernels, recurrence::Spans::new(layout, layer), d, shape))
-                }
+                config::Mixer::GatedRecurrence => Mixer::Gated(GatedRecurrence::new(kernels, layout, layer, d, shape)),
                 config::Mixer::ParallelRecurrence(heads) => {
                     let floor = config.forget_floor(layer);
                     Mixer::Parallel(ParallelRecurrence::new(kernels, layout, layer, floor, heads, d, shape))
@@ -95,7 +67,7 @@ impl Block {
                 }
             },
             ffn: match config.ffn {
-                ChannelMixer::Glu => Ffn::Glu(Glu::new(kernels, glu::Spans::new(layout, layer), d, f, shape)),
+                ChannelMixer::Glu => Ffn::Glu(Glu::new(kernels, layout, layer, (d, f), shape)),
                 ChannelMixer::Relu2 => relu2(TokenShift::No),
                 ChannelMixer::ShiftedRelu2 => relu2(TokenShift::Yes),
             },
@@ -106,14 +78,18 @@ impl Block {
         }
     }
 
-    /// Numbers of a row of the widest products' gradients that layers of this configuration work in.
-    pub fn widest(config: &ModelConfig) -> usize {
-        let (w, f) = (config.inner(), config.d_ffn as usize);
+    /// For a model of this configuration.
+    pub fn need(config: &ModelConfig) -> Need {
+        let (d, f) = (config.d_model as usize, config.d_ffn as usize);
         let mixer = match config.mixer {
-            config::Mixer::Attention(attention) => (2 * attention.map.softmaxes() + 1) * w,
-            _ => 3 * w,
+            config::Mixer::GatedRecurrence => GatedRecurrence::need(d),
+            config::Mixer::ParallelRecurrence(heads) => ParallelRecurrence::need(d, heads.inner()),
+            config::Mixer::Attention(attention) => Attention::need(attention, d),
         };
-        mixer.max(3 * f)
+        mixer.max(match config.ffn {
+            ChannelMixer::Glu => Glu::need(d, f),
+            ChannelMixer::Relu2 | ChannelMixer::ShiftedRelu2 => Relu2::need(d, f),
+        })
     }
 
     /// Calls `f` with each piece of what every sequence carries into the next chunk.
@@ -146,59 +122,47 @@ impl Block {
     }
 
     /// Takes the residual stream from the first of the three `points` to the last, (M, D) each.
-    pub fn forward(
-        &mut self,
-        k: Kernels,
-        weights: &Weights,
-        params: &[f32],
-        routing: Routing,
-        points: [&mut [f32]; 3],
-        reset: &[bool],
-        scratch: &mut Scratch,
-    ) {
+    pub fn forward(&mut self, cx: &mut Context<'_>, weights: &Weights, routing: Routing, points: [&mut [f32]; 3]) {
         let [x, middle, y] = points;
         match &mut self.mixer {
-            Mixer::Gated(layer) => layer.forward(k, &weights.mixer, params, x, middle, reset, scratch),
-            Mixer::Parallel(layer) => layer.forward(k, &weights.mixer, params, x, middle, reset, scratch),
-            Mixer::Attention(layer) => layer.forward(k, &weights.mixer, params, x, middle, reset, scratch),
+            Mixer::Gated(layer) => layer.forward(cx, &weights.mixer, x, middle),
+            Mixer::Parallel(layer) => layer.forward(cx, &weights.mixer, x, middle),
+            Mixer::Attention(layer) => layer.forward(cx, &weights.mixer, x, middle),
         }
         match &mut self.ffn {
-            Ffn::Glu(layer) => layer.forward(k, &weights.ffn, params, middle, y, scratch),
-            Ffn::Relu2(layer) => layer.forward(k, &weights.ffn, params, middle, y, reset, scratch),
+            Ffn::Glu(layer) => layer.forward(cx, &weights.ffn, middle, y),
+            Ffn::Relu2(layer) => layer.forward(cx, &weights.ffn, middle, y),
         }
         if let Some(router) = &mut self.router {
-            router.forward(k, params, routing, x, y);
+            router.forward(cx.worker.kernels, cx.params, routing, x, y);
         }
     }
 
     /// Turns `dx`, the gradient with respect to the last of the `points` (M, D), into that with respect to the first,
-    /// and adds to `grads`.
+    /// and adds to `grads`. `per_token` is 1 / tokens of the optimiser step.
     pub fn backward(
         &mut self,
-        k: Kernels,
+        cx: &mut Context<'_>,
         weights: &Weights,
-        params: &[f32],
-        scale: LossScale,
+        per_token: f32,
         [x, middle, y]: [&[f32]; 3],
         dx: &mut [f32],
         grads: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
     ) {
         if let Some(router) = &self.router {
-            router.enter_block(k, dx, &mut scratch.kept);
+            router.enter_block(cx.worker.kernels, dx, &mut cx.scratch.kept);
         }
         match &mut self.ffn {
-            Ffn::Glu(layer) => layer.backward(k, &weights.ffn, params, middle, dx, grads, scratch),
-            Ffn::Relu2(layer) => layer.backward(k, &weights.ffn, params, middle, dx, grads, reset, scratch),
+            Ffn::Glu(layer) => layer.backward(cx, &weights.ffn, middle, dx, grads),
+            Ffn::Relu2(layer) => layer.backward(cx, &weights.ffn, middle, dx, grads),
         }
         match &mut self.mixer {
-            Mixer::Gated(layer) => layer.backward(k, &weights.mixer, params, x, dx, grads, reset, scratch),
-            Mixer::Parallel(layer) => layer.backward(k, &weights.mixer, params, x, dx, grads, reset, scratch),
-            Mixer::Attention(layer) => layer.backward(k, &weights.mixer, params, x, dx, grads, reset, scratch),
+            Mixer::Gated(layer) => layer.backward(cx, &weights.mixer, x, dx, grads),
+            Mixer::Parallel(layer) => layer.backward(cx, &weights.mixer, x, dx, grads),
+            Mixer::Attention(layer) => layer.backward(cx, &weights.mixer, x, dx, grads),
         }
         if let Some(router) = &self.router {
-            router.leave_block(k, params, scale.per_token, (x, y, &scratch.kept), dx, grads);
+            router.leave_block(cx, per_token, (x, y), dx, grads);
         }
     }
 }

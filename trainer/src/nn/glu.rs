@@ -1,19 +1,19 @@
 //! Gated linear unit: `down(silu(gate(u)) * up(u))`, u = rms_norm(x) (Shazeer, 2020).
 
-use super::block::Projections;
+use super::context::{Context, Need};
 use super::norm::{rms_norm_backward, silu_slope};
 use super::params::Layout;
 use super::profile::Part;
-use super::recurrence::Scratch;
+use super::projections::Projections;
 use super::shape::{Activations, Shape, add, blocks, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows, Write};
+use crate::kernels::{Kernels, QuantisedRows};
 use flashlm_core::blob::Role;
 use flashlm_core::math::{rms_norm, sigmoid};
 use std::ops::Range;
 
 /// Where one layer's tensors lie, neighbours joined.
 #[derive(Clone, Debug)]
-pub struct Spans {
+struct Spans {
     norm: Range<usize>,
     /// `[gate; up]`, (2F, D).
     input: Range<usize>,
@@ -21,7 +21,7 @@ pub struct Spans {
 }
 
 impl Spans {
-    pub fn new(layout: &Layout, layer: usize) -> Self {
+    fn new(layout: &Layout, layer: usize) -> Self {
         let one = |name: &str| layout.one(layer, name);
         Self { norm: one("ffn.norm.gain"), input: layout.stacked(layer, Role::FfnIn), down: one("ffn.down.weight") }
     }
@@ -44,8 +44,8 @@ pub struct Glu {
 }
 
 impl Glu {
-    pub fn new(kernels: Kernels, spans: Spans, d: usize, f: usize, shape: Shape) -> Self {
-        let m = shape.rows();
+    pub fn new(kernels: Kernels, layout: &Layout, layer: usize, (d, f): (usize, usize), shape: Shape) -> Self {
+        let (m, spans) = (shape.rows(), Spans::new(layout, layer));
         Self {
             spans,
             d,
@@ -58,27 +58,26 @@ impl Glu {
         }
     }
 
+    /// For a model of width `d` and a feed-forward width `f`.
+    pub fn need(d: usize, f: usize) -> Need {
+        // backward: the gradients of gate and up, and of the hidden activations
+        Need { block: d, wide: 3 * f, narrow: d.max(f), ..Need::default() }
+    }
+
     /// `y = x + glu(x)`, x and y (M, D).
-    pub fn forward(
-        &mut self,
-        kernels: Kernels,
-        weights: &Projections,
-        params: &[f32],
-        x: &[f32],
-        y: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
+    pub fn forward(&mut self, cx: &mut Context<'_>, weights: &Projections, x: &[f32], y: &mut [f32]) {
         let (d, f) = (self.d, self.f);
-        let gain = &params[self.spans.norm.clone()];
+        let gain = &cx.params[self.spans.norm.clone()];
         for (block, rows) in blocks(self.shape.rows()).enumerate() {
             let (q, q_hidden) = (&mut self.q[block], &mut self.q_hidden[block]);
             let x = &x[rows.start * d..rows.end * d];
             let y = &mut y[rows.start * d..rows.end * d];
             let norm_r = &mut self.norm_r[rows.clone()];
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::ChannelMixer,
                 #[inline(always)]
                 || {
-                    let normed = &mut scratch.narrow[..d];
+                    let normed = &mut cx.scratch.narrow[..d];
                     q.begin(rows.len());
                     for i in 0..rows.len() {
                         norm_r[i] = rms_norm(row(x, i, d), gain, normed);
@@ -86,14 +85,13 @@ impl Glu {
                     }
                 },
             );
-            scratch.profile.lap(Part::ChannelMixer);
             let gate_up = self.gate_up.block_mut(&rows);
-            kernels.ternary_forward(q, &weights.input, gate_up, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
-            kernels.vectorise(
+            cx.worker.project(q, &weights.input, gate_up);
+            cx.worker.rows(
+                Part::ChannelMixer,
                 #[inline(always)]
                 || {
-                    let hidden = &mut scratch.narrow[..f];
+                    let hidden = &mut cx.scratch.narrow[..f];
                     q_hidden.begin(rows.len());
                     for i in 0..rows.len() {
                         let (g, u) = row(gate_up, i, 2 * f).split_at(f);
@@ -104,27 +102,23 @@ impl Glu {
                     }
                 },
             );
-            scratch.profile.lap(Part::ChannelMixer);
-            kernels.ternary_forward(q_hidden, &weights.output, y, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
-            kernels.vectorise(
+            cx.worker.project(q_hidden, &weights.output, y);
+            cx.worker.rows(
+                Part::ChannelMixer,
                 #[inline(always)]
                 || add(y, x),
             );
-            scratch.profile.lap(Part::ChannelMixer);
         }
     }
 
     /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`.
     pub fn backward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Projections,
-        params: &[f32],
         x: &[f32],
         dx: &mut [f32],
         grads: &mut [f32],
-        scratch: &mut Scratch,
     ) {
         let (d, f) = (self.d, self.f);
         for (block, rows) in blocks(self.shape.rows()).enumerate() {
@@ -132,16 +126,13 @@ impl Glu {
             let (q, q_hidden, norm_r) = (&self.q[block], &self.q_hidden[block], &self.norm_r[rows.clone()]);
             let x = &x[rows.start * d..rows.end * d];
             let dx = &mut dx[rows.start * d..rows.end * d];
-            let (dgate_up, rest) = scratch.wide.split_at_mut(m * 2 * f);
+            let (dgate_up, rest) = cx.scratch.wide.split_at_mut(m * 2 * f);
             let dhidden = &mut rest[..m * f];
-            kernels.backward_input(dx, m, &weights.output, dhidden, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
-            kernels.backward_weight(dx, q_hidden, d, &mut grads[self.spans.down.clone()], &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
-            let again = |y: &mut [f32]| kernels.ternary_forward(q, &weights.input, y, &mut scratch.workspace);
-            let gate_up = self.gate_up.block(&rows, again);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
-            kernels.vectorise(
+            cx.worker.backward_input(dx, m, &weights.output, dhidden);
+            cx.worker.backward_weight(dx, q_hidden, d, &mut grads[self.spans.down.clone()]);
+            let gate_up = self.gate_up.block(&rows, |y| cx.worker.project(q, &weights.input, y));
+            cx.worker.rows(
+                Part::ChannelMixer,
                 #[inline(always)]
                 || {
                     for i in 0..m {
@@ -156,16 +147,14 @@ impl Glu {
                     }
                 },
             );
-            scratch.profile.lap(Part::ChannelMixer);
-            let dnormed = &mut scratch.block[..m * d];
-            kernels.backward_input(dgate_up, m, &weights.input, dnormed, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
+            let dnormed = &mut cx.scratch.block[..m * d];
+            cx.worker.backward_input(dgate_up, m, &weights.input, dnormed);
             let dw = &mut grads[self.spans.input.clone()];
-            kernels.backward_weight(dgate_up, q, 2 * f, dw, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
-            let gain = &params[self.spans.norm.clone()];
+            cx.worker.backward_weight(dgate_up, q, 2 * f, dw);
+            let gain = &cx.params[self.spans.norm.clone()];
             let dgain = &mut grads[self.spans.norm.clone()];
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::ChannelMixer,
                 #[inline(always)]
                 || {
                     for i in 0..m {
@@ -174,7 +163,6 @@ impl Glu {
                     }
                 },
             );
-            scratch.profile.lap(Part::ChannelMixer);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The embedding and, tied to it, the output head with its cross-entropy: logits exist for a block of rows at a time.
 
 use super::attention::KeyValues;
+use super::context::{Context, Worker};
 use super::norm::rms_norm_backward;
+use super::params::Layout;
 use super::profile::Part;
-use super::recurrence::Scratch;
 use super::shape::{row, row_mut};
 use crate::kernels::{FloatMatrix, Kernels, Write, zeros};
+use flashlm_core::config::MAX_D_MODEL;
 use flashlm_core::math::{exp, max, quantise_int8, rms_norm};
 use std::ops::Range;
 
@@ -45,13 +47,18 @@ pub struct Weights {
     train: FloatMatrix,
     exact: FloatMatrix,
     exact_is_current: bool,
+    /// Where the embedding and the gain of the last norm lie among the parameters.
+    embed: Range<usize>,
+    norm: Range<usize>,
 }
 
 impl Weights {
-    pub fn new(kernels: Kernels, mode: EmbeddingMode, vocab: usize, d: usize) -> Self {
+    pub fn new(kernels: Kernels, mode: EmbeddingMode, layout: &Layout, vocab: usize, d: usize) -> Self {
         Self {
             d,
             mode,
+            embed: layout.one(None, "embed"),
+            norm: layout.one(None, "norm.gain"),
             rows: zeros(vocab * d),
             train: FloatMatrix::new(kernels, vocab, d),
             exact: FloatMatrix::new(kernels.in_f32(), vocab, d),
@@ -59,15 +66,15 @@ impl Weights {
         }
     }
 
-    /// Takes the latent embedding (V, D).
-    pub fn pack(&mut self, kernels: Kernels, embed: &[f32]) {
-        self.rows.copy_from_slice(embed);
+    /// Takes the latent embedding.
+    pub fn pack(&mut self, kernels: Kernels, params: &[f32]) {
+        self.rows.copy_from_slice(&params[self.embed.clone()]);
         if self.mode == EmbeddingMode::Int8 {
             let d = self.d;
             kernels.vectorise(
                 #[inline(always)]
                 || {
-                    let mut q = [0i8; 1024];
+                    let mut q = [0i8; MAX_D_MODEL as usize];
                     for row in self.rows.chunks_exact_mut(d) {
                         let scale = quantise_int8(row, &mut q[..d]);
                         for (v, &q) in row.iter_mut().zip(&q[..d]) {
@@ -99,9 +106,9 @@ impl Weights {
         }
     }
 
-    /// Adds to `dembed` (V, D) the gradient of [`Self::embed`].
-    pub fn embed_backward(&self, ids: &[u16], dx: &[f32], dembed: &mut [f32]) {
-        let root = (self.d as f32).sqrt();
+    /// Adds to `grads` the gradient of [`Self::embed`].
+    pub fn embed_backward(&self, ids: &[u16], dx: &[f32], grads: &mut [f32]) {
+        let (root, dembed) = ((self.d as f32).sqrt(), &mut grads[self.embed.clone()]);
         for (dx, &id) in dx.chunks_exact(self.d).zip(ids) {
             for (e, &dx) in row_mut(dembed, id as usize, self.d).iter_mut().zip(dx) {
                 *e += dx * root;
@@ -153,7 +160,7 @@ impl Head {
     }
 
     /// Logits of `rows`, at most [`BLOCK`] of them, left in `self.logits`.
-    fn logits(&mut self, kernels: Kernels, matrix: &FloatMatrix, gain: &[f32], x: &[f32], scratch: &mut Scratch) {
+    fn logits(&mut self, worker: &mut Worker, kernels: Kernels, matrix: &FloatMatrix, gain: &[f32], x: &[f32]) {
         let (d, rows) = (self.d, x.len() / self.d);
         kernels.vectorise(
             #[inline(always)]
@@ -163,34 +170,33 @@ impl Head {
                 }
             },
         );
-        scratch.profile.lap(Part::Head);
+        worker.lap(Part::Head);
         let logits = &mut self.logits[..rows * self.vocab];
-        kernels.matmul_nt(&self.normed[..rows * d], rows, matrix, logits, &mut scratch.workspace);
-        scratch.profile.lap_products(Part::HeadProducts, scratch.workspace.take_macs());
+        kernels.matmul_nt(&self.normed[..rows * d], rows, matrix, logits, &mut worker.workspace);
+        worker.lap_products(Part::HeadProducts);
     }
 
     /// Cross-entropy in nats, summed over the rows whose target is not [`IGNORE`], and the gradient of the loss, in which
     /// rows with `facts` (M) count as answers: sets `dx` (M, D), adds to `grads`.
     pub fn forward_backward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Weights,
-        params: &[f32],
-        (norm, embed): (Range<usize>, Range<usize>),
         x: &[f32],
         (targets, facts): (&[u16], &[u8]),
         scale: LossScale,
-        dx: &mut [f32],
-        grads: &mut [f32],
-        scratch: &mut Scratch,
+        (dx, grads): (&mut [f32], &mut [f32]),
     ) -> f64 {
         let (d, v) = (self.d, self.vocab);
+        let (worker, params) = (&mut *cx.worker, cx.params);
+        let kernels = worker.kernels;
+        let Weights { norm, embed, .. } = weights;
         let mut nats = 0.0;
         let blocks = x.chunks(BLOCK * d).zip(targets.chunks(BLOCK)).zip(dx.chunks_mut(BLOCK * d));
         for (block, ((x, targets), dx)) in blocks.enumerate() {
             let first = block * BLOCK;
             let rows = targets.len();
-            self.logits(kernels, &weights.train, &params[norm.clone()], x, scratch);
+            self.logits(worker, kernels, &weights.train, &params[norm.clone()], x);
             let logits = &mut self.logits[..rows * v];
             nats += kernels.vectorise(
                 #[inline(always)]
@@ -209,12 +215,12 @@ impl Head {
                     nats
                 },
             );
-            scratch.profile.lap(Part::Head);
+            worker.lap(Part::Head);
             let dnormed = &mut self.dnormed[..rows * d];
-            kernels.matmul_nn(logits, rows, &weights.train, dnormed, Write::Set, &mut scratch.workspace);
+            kernels.matmul_nn(logits, rows, &weights.train, dnormed, Write::Set, &mut worker.workspace);
             let dembed = &mut grads[embed.clone()];
-            kernels.matmul_tn(logits, &self.normed[..rows * d], rows, v, d, dembed, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::HeadProducts, scratch.workspace.take_macs());
+            kernels.matmul_tn(logits, &self.normed[..rows * d], rows, v, d, dembed, &mut worker.workspace);
+            worker.lap_products(Part::HeadProducts);
             let (gain, dgain) = (&params[norm.clone()], &mut grads[norm.clone()]);
             kernels.vectorise(
                 #[inline(always)]
@@ -234,21 +240,19 @@ impl Head {
     /// `visit` sees (row, logits) of every row.
     pub fn score(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Weights,
-        params: &[f32],
-        norm: Range<usize>,
         x: &[f32],
         targets: &[u16],
-        scratch: &mut Scratch,
         mut visit: impl FnMut(usize, &[f32]),
     ) -> f64 {
         assert!(weights.exact_is_current, "the f32 head is packed before it is read");
         let (d, v) = (self.d, self.vocab);
-        let kernels = kernels.in_f32();
+        let (worker, gain) = (&mut *cx.worker, &cx.params[weights.norm.clone()]);
+        let kernels = worker.kernels.in_f32();
         let mut nats = 0.0;
         for (block, (x, targets)) in x.chunks(BLOCK * d).zip(targets.chunks(BLOCK)).enumerate() {
-            self.logits(kernels, &weights.exact, &params[norm.clone()], x, scratch);
+            self.logits(worker, kernels, &weights.exact, gain, x);
             for (i, (logits, &target)) in self.logits.chunks_exact(v).zip(targets).enumerate() {
                 visit(block * BLOCK + i, logits);
                 self.row_nats[block * BLOCK + i] = 0.0;

@@ -1,9 +1,9 @@
 //! A layer's input: normalised, mixed with the token before's where the layer shifts tokens, and quantised.
 
+use super::context::{Context, Need};
 use super::norm::rms_norm_backward;
-use super::recurrence::Scratch;
 use super::shape::{Shape, blocks, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows};
+use crate::kernels::QuantisedRows;
 use flashlm_core::math::{rms_norm, sigmoid};
 use std::ops::Range;
 
@@ -39,6 +39,12 @@ impl Input {
         }
     }
 
+    /// For rows of width `d`.
+    pub fn need(d: usize) -> Need {
+        // backward: shares, their gradient, n and its gradient
+        Need { all: d, narrow: 4 * d, ..Need::default() }
+    }
+
     /// What every sequence carries into the next chunk.
     pub fn carried(&self) -> &[f32] {
         &self.n_carry
@@ -54,28 +60,20 @@ impl Input {
         &self.q[block]
     }
 
-    /// Makes the rows of one block of x (M, D); blocks come in order, and `scratch.all` keeps n between them.
-    pub fn forward(
-        &mut self,
-        kernels: Kernels,
-        (block, rows): (usize, Range<usize>),
-        params: &[f32],
-        x: &[f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
-    ) {
+    /// Makes the rows of one block of x (M, D); blocks come in order, and `cx.scratch.all` keeps n between them.
+    pub fn forward(&mut self, cx: &mut Context<'_>, (block, rows): (usize, Range<usize>), x: &[f32]) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
-        let gain = &params[self.norm.clone()];
-        let (keep, rest) = scratch.narrow.split_at_mut(d);
+        let gain = &cx.params[self.norm.clone()];
+        let (keep, rest) = cx.scratch.narrow.split_at_mut(d);
         let out = &mut rest[..d];
-        let normed = &mut scratch.all[..m * d];
+        let normed = &mut cx.scratch.all[..m * d];
         if block == 0 {
             self.n_before.copy_from_slice(&self.n_carry);
         }
         let (q, norm_r, n_before) = (&mut self.q[block], &mut self.norm_r, &self.n_before);
         q.begin(rows.len());
         let Some(shift) = &self.shift else {
-            kernels.vectorise(
+            cx.worker.kernels.vectorise(
                 #[inline(always)]
                 || {
                     for (k, i) in rows.enumerate() {
@@ -86,15 +84,15 @@ impl Input {
             );
             return;
         };
-        kernels.vectorise(
+        cx.worker.kernels.vectorise(
             #[inline(always)]
             || {
-                sigmoids(&params[shift.clone()], keep);
+                sigmoids(&cx.params[shift.clone()], keep);
                 for (k, i) in rows.clone().enumerate() {
                     let (before, rest) = normed.split_at_mut(i * d);
                     let n = &mut rest[..d];
                     norm_r[i] = rms_norm(row(x, i, d), gain, n);
-                    if reset[i] {
+                    if cx.reset[i] {
                         for ((u, &n), &k) in out.iter_mut().zip(&*n).zip(&*keep) {
                             *u = k * n;
                         }
@@ -113,23 +111,14 @@ impl Input {
         }
     }
 
-    /// Adds to `dx` (M, D) and `grads` what comes of `scratch.all`, the gradient with respect to u (M, D).
-    pub fn backward(
-        &self,
-        kernels: Kernels,
-        params: &[f32],
-        x: &[f32],
-        dx: &mut [f32],
-        grads: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
-    ) {
+    /// Adds to `dx` (M, D) and `grads` what comes of `cx.scratch.all`, the gradient with respect to u (M, D).
+    pub fn backward(&self, cx: &mut Context<'_>, x: &[f32], dx: &mut [f32], grads: &mut [f32]) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
-        let du = &scratch.all[..m * d];
-        let gain = &params[self.norm.clone()];
+        let du = &cx.scratch.all[..m * d];
+        let gain = &cx.params[self.norm.clone()];
         let Some(shift) = &self.shift else {
             let dgain = &mut grads[self.norm.clone()];
-            kernels.vectorise(
+            cx.worker.kernels.vectorise(
                 #[inline(always)]
                 || {
                     for i in 0..m {
@@ -140,14 +129,14 @@ impl Input {
             );
             return;
         };
-        let (keep, rest) = scratch.narrow.split_at_mut(d);
+        let (keep, rest) = cx.scratch.narrow.split_at_mut(d);
         let (dmix, rest) = rest.split_at_mut(d);
         let (normed, rest) = rest.split_at_mut(d);
         let dnormed = &mut rest[..d];
-        kernels.vectorise(
+        cx.worker.kernels.vectorise(
             #[inline(always)]
             || {
-                sigmoids(&params[shift.clone()], keep);
+                sigmoids(&cx.params[shift.clone()], keep);
                 dmix.fill(0.0);
                 let dgain = &mut grads[self.norm.clone()];
                 for i in 0..m {
@@ -157,7 +146,7 @@ impl Input {
                     }
                     let du_now = row(du, i, d);
                     // this row is mixed into its own token and into the next one of its sequence
-                    if i + b < m && !reset[i + b] {
+                    if i + b < m && !cx.reset[i + b] {
                         let du_next = row(du, i + b, d);
                         for j in 0..d {
                             dnormed[j] = keep[j] * du_now[j] + (1.0 - keep[j]) * du_next[j];
@@ -169,7 +158,7 @@ impl Input {
                             dmix[j] += du_now[j] * normed[j];
                         }
                     }
-                    if i < b && !reset[i] {
+                    if i < b && !cx.reset[i] {
                         for ((dm, &u), &p) in dmix.iter_mut().zip(du_now).zip(row(&self.n_before, i, d)) {
                             *dm -= u * p;
                         }

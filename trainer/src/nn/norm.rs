@@ -1,22 +1,6 @@
 //! Backward passes of the normalisations, one row at a time; the forward ones are `flashlm_core::math`'s.
 
-use flashlm_core::math::{LANES, fold_lanes};
-
-/// sum_i a_i b_i.
-#[inline(always)]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut acc = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..LANES {
-            acc[i] += a[i] * b[i];
-        }
-    }
-    for ((acc, a), b) in acc.iter_mut().zip(a_rest).zip(b_rest) {
-        *acc += a * b;
-    }
-    fold_lanes(acc)
-}
+use flashlm_core::math::{LANES, dot, fold_lanes};
 
 /// sum_i a_i b_i c_i.
 #[inline(always)]

@@ -1,14 +1,14 @@
 //! Parallel gated recurrence: `h_t = forget_t * h_{t-1} + (1 - forget_t) * value_t`, the forget gate projected and bounded
 //! below by a floor that rises with depth, read through an output gate and normalised head by head.
 
-use super::block::Projections;
+use super::context::{Context, Need};
 use super::input::Input;
 use super::norm::layer_norm_backward;
 use super::params::Layout;
 use super::profile::Part;
-use super::recurrence::Scratch;
+use super::projections::Projections;
 use super::shape::{Activations, Shape, add, blocks, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows, Write, zeros};
+use crate::kernels::{Kernels, QuantisedRows, zeros};
 use flashlm_core::blob::Role;
 use flashlm_core::config::Heads;
 use flashlm_core::math::{layer_norm, sigmoid};
@@ -80,6 +80,12 @@ impl ParallelRecurrence {
         }
     }
 
+    /// For a model of width `d` and heads of `w` channels together.
+    pub fn need(d: usize, w: usize) -> Need {
+        // backward: the read-out and its gradient, and those of gain and two biases
+        Need { block: w, wide: 3 * w, carry: w, narrow: 5 * w, ..Need::default() }.max(Input::need(d))
+    }
+
     /// What every sequence carries into the next chunk: states, then token shifts.
     pub fn carried(&self) -> [&[f32]; 2] {
         [&self.h_carry, self.input.carried()]
@@ -90,34 +96,25 @@ impl ParallelRecurrence {
         [&mut self.h_carry, self.input.carried_mut()]
     }
 
-    /// `y = x + mixer(x)`, x and y (M, D). `reset[row]` says that the row's token starts from the zero state.
-    pub fn forward(
-        &mut self,
-        kernels: Kernels,
-        weights: &Projections,
-        params: &[f32],
-        x: &[f32],
-        y: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
-    ) {
+    /// `y = x + mixer(x)`, x and y (M, D). `cx.reset[row]` says that the row's token starts from the zero state.
+    pub fn forward(&mut self, cx: &mut Context<'_>, weights: &Projections, x: &[f32], y: &mut [f32]) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         let (w, heads, width) = (self.heads.inner(), self.heads.count as usize, self.heads.width as usize);
-        let bias = &params[self.spans.forget_bias.clone()];
-        let (gain, group_bias) = (&params[self.spans.group_gain.clone()], &params[self.spans.group_bias.clone()]);
+        let bias = &cx.params[self.spans.forget_bias.clone()];
+        let (gain, group_bias) = (&cx.params[self.spans.group_gain.clone()], &cx.params[self.spans.group_bias.clone()]);
         let floor = self.floor;
         self.h_before.copy_from_slice(&self.h_carry);
         for (block, rows) in blocks(m).enumerate() {
-            self.input.forward(kernels, (block, rows.clone()), params, x, reset, scratch);
-            scratch.profile.lap(Part::Recurrence);
+            self.input.forward(cx, (block, rows.clone()), x);
+            cx.worker.lap(Part::Recurrence);
             let gates = self.gates.block_mut(&rows);
-            kernels.ternary_forward(self.input.q(block), &weights.input, gates, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            cx.worker.project(self.input.q(block), &weights.input, gates);
             let (q_out, all_h, group, h_before) =
                 (&mut self.q_out[block], &mut self.h, &mut self.group, &self.h_before);
-            let (read, rest) = scratch.narrow.split_at_mut(w);
+            let (read, rest) = cx.scratch.narrow.split_at_mut(w);
             let normed = &mut rest[..w];
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::Recurrence,
                 #[inline(always)]
                 || {
                     q_out.begin(rows.len());
@@ -126,7 +123,7 @@ impl ParallelRecurrence {
                         let (v, o) = vo.split_at(w);
                         let (earlier, rest) = all_h.split_at_mut(i * w);
                         let h = &mut rest[..w];
-                        let before = match (reset[i], i < b) {
+                        let before = match (cx.reset[i], i < b) {
                             (true, _) => None,
                             (_, true) => Some(row(h_before, i, w)),
                             _ => Some(row(earlier, i - b, w)),
@@ -144,16 +141,14 @@ impl ParallelRecurrence {
                     }
                 },
             );
-            scratch.profile.lap(Part::Recurrence);
             let y = &mut y[rows.start * d..rows.end * d];
-            kernels.ternary_forward(q_out, &weights.output, y, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            cx.worker.project(q_out, &weights.output, y);
             let x = &x[rows.start * d..rows.end * d];
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::Recurrence,
                 #[inline(always)]
                 || add(y, x),
             );
-            scratch.profile.lap(Part::Recurrence);
         }
         self.h_carry.copy_from_slice(&self.h[(m - b) * w..]);
     }
@@ -161,23 +156,20 @@ impl ParallelRecurrence {
     /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`.
     pub fn backward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Projections,
-        params: &[f32],
         x: &[f32],
         dx: &mut [f32],
         grads: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
     ) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         let (w, heads, width) = (self.heads.inner(), self.heads.count as usize, self.heads.width as usize);
-        let bias = &params[self.spans.forget_bias.clone()];
-        let gain = &params[self.spans.group_gain.clone()];
+        let bias = &cx.params[self.spans.forget_bias.clone()];
+        let gain = &cx.params[self.spans.group_gain.clone()];
         let floor = self.floor;
-        let dh_carry = &mut scratch.carry[..b * w];
+        let dh_carry = &mut cx.scratch.carry[..b * w];
         dh_carry.fill(0.0);
-        let (read, rest) = scratch.narrow.split_at_mut(w);
+        let (read, rest) = cx.scratch.narrow.split_at_mut(w);
         let (dread, rest) = rest.split_at_mut(w);
         let (dgain, rest) = rest.split_at_mut(w);
         let (dgroup_bias, rest) = rest.split_at_mut(w);
@@ -186,20 +178,17 @@ impl ParallelRecurrence {
             sum.fill(0.0);
         }
         for (block, rows) in blocks(m).enumerate().rev() {
-            let dy = &mut scratch.block[..rows.len() * w];
+            let dy = &mut cx.scratch.block[..rows.len() * w];
             let dx = &dx[rows.start * d..rows.end * d];
-            kernels.backward_input(dx, rows.len(), &weights.output, dy, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
+            cx.worker.backward_input(dx, rows.len(), &weights.output, dy);
             let dw = &mut grads[self.spans.proj.clone()];
-            kernels.backward_weight(dx, &self.q_out[block], d, dw, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
+            cx.worker.backward_weight(dx, &self.q_out[block], d, dw);
             let q = self.input.q(block);
-            let again = |y: &mut [f32]| kernels.ternary_forward(q, &weights.input, y, &mut scratch.workspace);
-            let gates = self.gates.block(&rows, again);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
-            let dgates = &mut scratch.wide[..rows.len() * 3 * w];
+            let gates = self.gates.block(&rows, |y| cx.worker.project(q, &weights.input, y));
+            let dgates = &mut cx.scratch.wide[..rows.len() * 3 * w];
             let (all_h, group, h_before) = (&self.h, &self.group, &self.h_before);
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::Recurrence,
                 #[inline(always)]
                 || {
                     for (k, i) in rows.clone().enumerate().rev() {
@@ -232,7 +221,7 @@ impl ParallelRecurrence {
                             do_[j] = dread[j] * h[j] * s * (1.0 - s);
                             dh[j] += dread[j] * s;
                         }
-                        let before = match (reset[i], i < b) {
+                        let before = match (cx.reset[i], i < b) {
                             (true, _) => None,
                             (_, true) => Some(row(h_before, i, w)),
                             _ => Some(row(all_h, i - b, w)),
@@ -242,19 +231,16 @@ impl ParallelRecurrence {
                     }
                 },
             );
-            scratch.profile.lap(Part::Recurrence);
-            let du = &mut scratch.all[rows.start * d..rows.end * d];
-            kernels.backward_input(dgates, rows.len(), &weights.input, du, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
+            let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
+            cx.worker.backward_input(dgates, rows.len(), &weights.input, du);
             let dw = &mut grads[self.spans.input.clone()];
-            kernels.backward_weight(dgates, q, 3 * w, dw, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
+            cx.worker.backward_weight(dgates, q, 3 * w, dw);
         }
         add(&mut grads[self.spans.group_gain.clone()], dgain);
         add(&mut grads[self.spans.group_bias.clone()], dgroup_bias);
         add(&mut grads[self.spans.forget_bias.clone()], dbias);
-        self.input.backward(kernels, params, x, dx, grads, reset, scratch);
-        scratch.profile.lap(Part::Recurrence);
+        self.input.backward(cx, x, dx, grads);
+        cx.worker.lap(Part::Recurrence);
     }
 }
 
@@ -281,6 +267,7 @@ fn recur(gate: &[f32], bias: &[f32], floor: f32, value: &[f32], before: Option<&
 
 /// Turns `dh`, the whole gradient of the state after a token, into that of the state before it; sets `dgate`, which is
 /// the bias's too, and `dvalue`. All (W).
+#[expect(clippy::too_many_arguments, reason = "one row of each quantity of a token's step")]
 #[inline(always)]
 fn recur_backward(
     gate: &[f32],

@@ -1,12 +1,12 @@
 //! Squared rectifier: `down(relu(up(u))^2)` (So et al., 2021), u = rms_norm(x), token-shifted where the model says so.
 
-use super::block::Projections;
+use super::context::{Context, Need};
 use super::input::Input;
 use super::params::Layout;
 use super::profile::Part;
-use super::recurrence::Scratch;
+use super::projections::Projections;
 use super::shape::{Activations, Shape, add, blocks, row};
-use crate::kernels::{Kernels, QuantisedRows, Write};
+use crate::kernels::{Kernels, QuantisedRows};
 use std::ops::Range;
 
 /// What one layer of one replica keeps between forward and backward, and between chunks.
@@ -54,6 +54,11 @@ impl Relu2 {
         }
     }
 
+    /// For a model of width `d` and a feed-forward width `f`.
+    pub fn need(d: usize, f: usize) -> Need {
+        Need { wide: f, narrow: f, ..Need::default() }.max(Input::need(d))
+    }
+
     /// What every sequence carries into the next chunk.
     pub fn carried(&self) -> &[f32] {
         self.input.carried()
@@ -64,29 +69,20 @@ impl Relu2 {
         self.input.carried_mut()
     }
 
-    /// `y = x + relu2(x)`, x and y (M, D). `reset[row]` says that no token comes before the row's.
-    pub fn forward(
-        &mut self,
-        kernels: Kernels,
-        weights: &Projections,
-        params: &[f32],
-        x: &[f32],
-        y: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
-    ) {
+    /// `y = x + relu2(x)`, x and y (M, D). `cx.reset[row]` says that no token comes before the row's.
+    pub fn forward(&mut self, cx: &mut Context<'_>, weights: &Projections, x: &[f32], y: &mut [f32]) {
         let (d, f) = (self.d, self.f);
         for (block, rows) in blocks(self.shape.rows()).enumerate() {
-            self.input.forward(kernels, (block, rows.clone()), params, x, reset, scratch);
-            scratch.profile.lap(Part::ChannelMixer);
+            self.input.forward(cx, (block, rows.clone()), x);
+            cx.worker.lap(Part::ChannelMixer);
             let hidden = self.hidden.block_mut(&rows);
-            kernels.ternary_forward(self.input.q(block), &weights.input, hidden, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            cx.worker.project(self.input.q(block), &weights.input, hidden);
             let q_hidden = &mut self.q_hidden[block];
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::ChannelMixer,
                 #[inline(always)]
                 || {
-                    let squared = &mut scratch.narrow[..f];
+                    let squared = &mut cx.scratch.narrow[..f];
                     q_hidden.begin(rows.len());
                     for k in 0..rows.len() {
                         for (s, &h) in squared.iter_mut().zip(row(hidden, k, f)) {
@@ -97,46 +93,38 @@ impl Relu2 {
                     }
                 },
             );
-            scratch.profile.lap(Part::ChannelMixer);
             let y = &mut y[rows.start * d..rows.end * d];
-            kernels.ternary_forward(q_hidden, &weights.output, y, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            cx.worker.project(q_hidden, &weights.output, y);
             let x = &x[rows.start * d..rows.end * d];
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::ChannelMixer,
                 #[inline(always)]
                 || add(y, x),
             );
-            scratch.profile.lap(Part::ChannelMixer);
         }
     }
 
     /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`.
     pub fn backward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Projections,
-        params: &[f32],
         x: &[f32],
         dx: &mut [f32],
         grads: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
     ) {
         let (d, f) = (self.d, self.f);
         for (block, rows) in blocks(self.shape.rows()).enumerate() {
             let m = rows.len();
             let dy = &dx[rows.start * d..rows.end * d];
-            let dhidden = &mut scratch.wide[..m * f];
-            kernels.backward_input(dy, m, &weights.output, dhidden, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
+            let dhidden = &mut cx.scratch.wide[..m * f];
+            cx.worker.backward_input(dy, m, &weights.output, dhidden);
             let dw = &mut grads[self.down.clone()];
-            kernels.backward_weight(dy, &self.q_hidden[block], d, dw, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
+            cx.worker.backward_weight(dy, &self.q_hidden[block], d, dw);
             let q = self.input.q(block);
-            let again = |y: &mut [f32]| kernels.ternary_forward(q, &weights.input, y, &mut scratch.workspace);
-            let hidden = self.hidden.block(&rows, again);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
-            kernels.vectorise(
+            let hidden = self.hidden.block(&rows, |y| cx.worker.project(q, &weights.input, y));
+            cx.worker.rows(
+                Part::ChannelMixer,
                 #[inline(always)]
                 || {
                     for (dh, &h) in dhidden.iter_mut().zip(hidden) {
@@ -144,14 +132,11 @@ impl Relu2 {
                     }
                 },
             );
-            scratch.profile.lap(Part::ChannelMixer);
-            let du = &mut scratch.all[rows.start * d..rows.end * d];
-            kernels.backward_input(dhidden, m, &weights.input, du, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
-            kernels.backward_weight(dhidden, q, f, &mut grads[self.up.clone()], &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
+            let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
+            cx.worker.backward_input(dhidden, m, &weights.input, du);
+            cx.worker.backward_weight(dhidden, q, f, &mut grads[self.up.clone()]);
         }
-        self.input.backward(kernels, params, x, dx, grads, reset, scratch);
-        scratch.profile.lap(Part::ChannelMixer);
+        self.input.backward(cx, x, dx, grads);
+        cx.worker.lap(Part::ChannelMixer);
     }
 }

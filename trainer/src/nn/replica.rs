@@ -2,14 +2,14 @@
 
 use super::attention::{self, KeyValues};
 use super::block::{self, Block};
+use super::context::{Context, Need, Scratch, Worker};
 use super::engine::Rows;
 use super::head::{self, EmbeddingMode, Head, IGNORE, LossScale};
-use super::params::{Layout, RcsmSpans};
+use super::params::Layout;
 use super::profile::{Part, Profile};
 use super::rcsm::{self, Losses, Passes, Rcsm};
-use super::recurrence::Scratch;
 use super::routing::Routing;
-use super::shape::{BLOCK_ROWS, Shape};
+use super::shape::Shape;
 use crate::kernels::{Kernels, Workspace, zeros};
 use flashlm_core::config::ModelConfig;
 use rayon::prelude::*;
@@ -22,9 +22,6 @@ pub struct PackedModel {
     pub embed: head::Weights,
     blocks: Vec<block::Weights>,
     rcsm: Option<rcsm::Weights>,
-    rcsm_spans: Option<RcsmSpans>,
-    embed_span: Range<usize>,
-    norm_span: Range<usize>,
 }
 
 impl PackedModel {
@@ -34,26 +31,23 @@ impl PackedModel {
         Self {
             kernels,
             config,
-            embed: head::Weights::new(kernels, mode, config.vocab as usize, d),
+            embed: head::Weights::new(kernels, mode, layout, config.vocab as usize, d),
             blocks: layers.map(|i| block::Weights::new(kernels, &config, layout, i)).collect(),
-            rcsm: config.rcsm.map(|c| rcsm::Weights::new(kernels, &c, d)),
-            rcsm_spans: config.rcsm.map(|_| RcsmSpans::new(layout)),
-            embed_span: layout.one(None, "embed"),
-            norm_span: layout.one(None, "norm.gain"),
+            rcsm: config.rcsm.map(|c| rcsm::Weights::new(kernels, layout, &c, d)),
         }
     }
 
     /// Quantises every matrix of `params`; the work is split over the current rayon pool.
     pub fn pack(&mut self, params: &[f32]) {
-        let Self { embed, blocks, rcsm, rcsm_spans, kernels, embed_span, .. } = self;
+        let Self { embed, blocks, rcsm, kernels, .. } = self;
         let blocks = || blocks.par_iter_mut().with_max_len(1).for_each(|block| block.pack(params));
         let rcsm = || {
-            if let (Some(rcsm), Some(spans)) = (rcsm, rcsm_spans) {
-                rcsm.pack(params, spans);
+            if let Some(rcsm) = rcsm {
+                rcsm.pack(params);
             }
         };
         // `join` and not `scope`, whose tasks are boxed: a step allocates nothing
-        rayon::join(|| embed.pack(*kernels, &params[embed_span.clone()]), || rayon::join(blocks, rcsm));
+        rayon::join(|| embed.pack(*kernels, params), || rayon::join(blocks, rcsm));
     }
 }
 
@@ -96,6 +90,7 @@ pub struct Replica {
     x: Vec<Vec<f32>>,
     dx: Vec<f32>,
     scratch: Scratch,
+    worker: Worker,
     /// Whether a row starts from the initial state.
     reset: Vec<bool>,
     /// Whether the next chunk starts every sequence afresh.
@@ -117,14 +112,13 @@ pub struct Replica {
 
 impl Replica {
     pub fn new(config: &ModelConfig, kernels: Kernels, layout: &Layout, mode: EmbeddingMode, shape: Shape) -> Self {
-        let (d, f, m) = (config.d_model as usize, config.d_ffn as usize, shape.rows());
+        let (d, m) = (config.d_model as usize, shape.rows());
         let layers = config.layers as usize;
         let rcsm = config.rcsm.map(|c| Rcsm::new(c, d, shape));
         let points = 2 * layers + 1 + usize::from(rcsm.is_some());
-        let (r, o) = config.rcsm.map_or((0, 0), |c| (c.width as usize, c.ops as usize));
-        let widest = d.max(config.inner()).max(r);
-        let routed = config.routed(layers - 1);
-        let narrow = (5 * widest).max(f).max(r).max(o);
+        let need = config.rcsm.map_or(Need::default(), |c| Rcsm::need(&c, d)).max(Block::need(config));
+        let kept = if config.routed(layers - 1) { d } else { 0 };
+        let attention = attention::Workspace::new(config, mode.key_values(), shape);
         Self {
             shape,
             blocks: (0..layers).map(|i| Block::new(kernels, config, layout, i, shape)).collect(),
@@ -132,14 +126,9 @@ impl Replica {
             head: Head::new(config.vocab as usize, d, m),
             x: (0..points).map(|_| zeros(m * d)).collect(),
             dx: zeros(m * d),
-            scratch: Scratch {
-                all: zeros(m * widest),
-                block: zeros(BLOCK_ROWS * widest),
-                carry: vec![0.0; shape.sequences * widest],
-                wide: zeros(BLOCK_ROWS * Block::widest(config)),
-                kept: zeros(if routed { m * d } else { 0 }),
-                attention: attention::Workspace::new(config, mode.key_values(), shape),
-                narrow: vec![0.0; narrow],
+            scratch: Scratch::new(need, shape, kept, attention),
+            worker: Worker {
+                kernels,
                 workspace: Workspace::new(),
                 profile: Profile::new(config.rcsm.map_or(0, |c| c.depths[c.depths.len() - 1] as usize)),
             },
@@ -184,12 +173,12 @@ impl Replica {
 
     /// Time by part since it was cleared.
     pub fn profile(&self) -> &Profile {
-        &self.scratch.profile
+        &self.worker.profile
     }
 
     /// The same, to clear it.
     pub fn profile_mut(&mut self) -> &mut Profile {
-        &mut self.scratch.profile
+        &mut self.worker.profile
     }
 
     /// Restores what [`Self::save_state`] saved, [`Self::state_len`] numbers.
@@ -231,16 +220,16 @@ impl Replica {
             *reset = model.config.eot == Some(id as u32) || (self.fresh && i < self.shape.sequences);
         }
         self.fresh = false;
-        self.scratch.profile.start();
+        self.worker.profile.start();
         self.scratch.attention.begin(&self.reset, exact);
         model.embed.embed(&self.ids, &mut self.x[0]);
-        self.scratch.profile.lap(Part::Head);
+        self.worker.lap(Part::Head);
         let (after, layers) = (self.engine_after(model), self.blocks.len());
         self.run_blocks(model, params, options.routing, 0..after);
-        if let (Some(rcsm), Some(w), Some(spans)) = (&mut self.rcsm, &model.rcsm, &model.rcsm_spans) {
+        if let (Some(rcsm), Some(weights)) = (&mut self.rcsm, &model.rcsm) {
             let [x, y] = neighbours(&mut self.x, 2 * after);
-            let (reset, scratch) = (&self.reset, &mut self.scratch);
-            rcsm.forward(model.kernels, w, params, spans, x, y, reset, options.passes, &self.depths, scratch);
+            let cx = &mut context(&mut self.worker, &mut self.scratch, params, &self.reset);
+            rcsm.forward(cx, weights, x, y, options.passes, &self.depths);
         }
         self.run_blocks(model, params, options.routing, after..layers);
         self.routing_loss = self.blocks.iter().map(Block::routing_loss).sum();
@@ -255,10 +244,10 @@ impl Replica {
     /// it.
     fn run_blocks(&mut self, model: &PackedModel, params: &[f32], routing: Routing, range: Range<usize>) {
         let after = self.engine_after(model);
+        let cx = &mut context(&mut self.worker, &mut self.scratch, params, &self.reset);
         for i in range {
             let points = neighbours(&mut self.x, point_of(i, after));
-            let block = &mut self.blocks[i];
-            block.forward(model.kernels, &model.blocks[i], params, routing, points, &self.reset, &mut self.scratch);
+            self.blocks[i].forward(cx, &model.blocks[i], routing, points);
         }
     }
 
@@ -293,25 +282,24 @@ impl Replica {
         self.forward(model, params, ForwardOptions { passes: losses.passes, routing: Routing::TopShare }, false);
         self.count();
         let after = self.engine_after(model);
-        let Self { blocks, rcsm, head, x, dx, scratch, reset, grads, .. } = self;
-        let k = model.kernels;
+        let Self { blocks, rcsm, head, x, dx, grads, .. } = self;
+        let cx = &mut context(&mut self.worker, &mut self.scratch, params, &self.reset);
         let last = &x[x.len() - 1];
-        let spans = (model.norm_span.clone(), model.embed_span.clone());
         let goals = (&self.targets[..], &self.facts[..]);
-        self.nats = head.forward_backward(k, &model.embed, params, spans, last, goals, scale, dx, grads, scratch);
-        scratch.profile.lap(Part::Head);
+        self.nats = head.forward_backward(cx, &model.embed, last, goals, scale, (dx, grads));
+        cx.worker.lap(Part::Head);
         for i in (0..blocks.len()).rev() {
-            if let (Some(rcsm), Some(w), Some(spans)) = (&mut *rcsm, &model.rcsm, &model.rcsm_spans)
+            if let (Some(rcsm), Some(weights)) = (&mut *rcsm, &model.rcsm)
                 && i + 1 == after
             {
-                rcsm.backward(k, w, params, spans, &x[2 * after], dx, grads, reset, losses, scratch);
+                rcsm.backward(cx, weights, &x[2 * after], dx, grads, losses);
             }
             let at = point_of(i, after);
             let points = [&x[at][..], &x[at + 1], &x[at + 2]];
-            blocks[i].backward(k, &model.blocks[i], params, scale, points, dx, grads, reset, scratch);
+            blocks[i].backward(cx, &model.blocks[i], scale.per_token, points, dx, grads);
         }
-        model.embed.embed_backward(&self.ids, dx, &mut grads[model.embed_span.clone()]);
-        scratch.profile.lap(Part::Head);
+        model.embed.embed_backward(&self.ids, dx, grads);
+        cx.worker.lap(Part::Head);
         self.count_answers(model);
     }
 
@@ -333,9 +321,10 @@ impl Replica {
             self.load_state(&before);
             self.fresh = false;
             self.scratch.attention.begin(&self.reset, true);
-            if let (Some(rcsm), Some(w), Some(spans)) = (&mut self.rcsm, &model.rcsm, &model.rcsm_spans) {
+            if let (Some(rcsm), Some(weights)) = (&mut self.rcsm, &model.rcsm) {
                 let [x, y] = neighbours(&mut self.x, 2 * after);
-                rcsm.output_at(model.kernels, w, params, spans, passes as usize, x, y, &mut self.scratch);
+                let cx = &mut context(&mut self.worker, &mut self.scratch, params, &self.reset);
+                rcsm.output_at(cx, weights, passes as usize, x, y);
             }
             self.run_blocks(model, params, routing, after..layers);
             self.score_head(model, params, |_, _| {});
@@ -371,10 +360,14 @@ impl Replica {
     /// The head over the end of the residual stream, in f32.
     fn score_head(&mut self, model: &PackedModel, params: &[f32], visit: impl FnMut(usize, &[f32])) {
         let Some(x) = self.x.last() else { return };
-        let (head, scratch) = (&mut self.head, &mut self.scratch);
-        let norm = model.norm_span.clone();
-        self.nats = head.score(model.kernels, &model.embed, params, norm, x, &self.targets, scratch, visit);
+        let cx = &mut context(&mut self.worker, &mut self.scratch, params, &self.reset);
+        self.nats = self.head.score(cx, &model.embed, x, &self.targets, visit);
     }
+}
+
+/// What the layers of a replica are lent.
+fn context<'a>(worker: &'a mut Worker, scratch: &'a mut Scratch, params: &'a [f32], reset: &'a [bool]) -> Context<'a> {
+    Context { worker, scratch, params, reset }
 }
 
 /// Which point of the residual stream block `i` begins at, the engine behind block `after - 1`.

@@ -1,12 +1,12 @@
 //! Mixture of depths (Raposo et al., 2024): the block's change reaches only the tokens its router picks,
 //! `y = x + sigmoid(logit) * (block(x) - x)` for these and `y = x` for the others, logit = router . x.
 
-use super::norm::dot;
+use super::context::Context;
 use super::params::Layout;
 use super::shape::{Shape, add_scaled, row, row_mut};
 use crate::kernels::Kernels;
 use flashlm_core::config::MixtureOfDepths;
-use flashlm_core::math::{self, sigmoid};
+use flashlm_core::math::{dot, sigmoid};
 use std::ops::Range;
 
 /// Weight of the routers' loss, as in the reference.
@@ -64,7 +64,7 @@ impl Router {
             #[inline(always)]
             || {
                 for (i, logit) in logits.iter_mut().enumerate() {
-                    *logit = math::dot(row(x, i, d), router);
+                    *logit = dot(row(x, i, d), router);
                 }
             },
         );
@@ -135,16 +135,16 @@ impl Router {
     /// router; adds to `grads`. `y` is the routed output, `per_token` 1 / tokens of the optimiser step.
     pub fn leave_block(
         &self,
-        kernels: Kernels,
-        params: &[f32],
+        cx: &Context<'_>,
         per_token: f32,
-        (x, y, kept): (&[f32], &[f32], &[f32]),
+        (x, y): (&[f32], &[f32]),
         dx: &mut [f32],
         grads: &mut [f32],
     ) {
         let d = self.d;
-        let (router, drouter) = (&params[self.span.clone()], &mut grads[self.span.clone()]);
-        kernels.vectorise(
+        let (router, drouter) = (&cx.params[self.span.clone()], &mut grads[self.span.clone()]);
+        let kept = &cx.scratch.kept;
+        cx.worker.kernels.vectorise(
             #[inline(always)]
             || {
                 for (i, (&gate, &logit)) in self.gates.iter().zip(&self.logits).enumerate() {

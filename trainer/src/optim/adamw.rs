@@ -38,9 +38,11 @@ pub fn step(
     let start = span.start;
     let (p, g) = (&mut params[span.clone()], &grads[span.clone()]);
     match moments {
-        (Moments::F32(m), Moments::F32(v)) => spread(rule, lr, decay, start, p, g, &mut m[span.clone()], &mut v[span]),
+        (Moments::F32(m), Moments::F32(v)) => {
+            spread(rule, (lr, decay), start, p, g, &mut m[span.clone()], &mut v[span])
+        }
         (Moments::Bf16(m), Moments::Bf16(v)) => {
-            spread(rule, lr, decay, start, p, g, &mut m[span.clone()], &mut v[span])
+            spread(rule, (lr, decay), start, p, g, &mut m[span.clone()], &mut v[span])
         }
         _ => unreachable!("both moments are stored alike"),
     }
@@ -49,8 +51,7 @@ pub fn step(
 /// Shares a span out to the threads.
 fn spread<M: Moment>(
     rule: &Rule,
-    lr: f32,
-    decay: f32,
+    (lr, decay): (f32, f32),
     start: usize,
     params: &mut [f32],
     grads: &[f32],
@@ -58,21 +59,20 @@ fn spread<M: Moment>(
     v: &mut [M],
 ) {
     if params.len() <= PIECE {
-        return piece(rule, lr, decay, start, params, grads, m, v);
+        return piece(rule, (lr, decay), start, params, grads, m, v);
     }
     params
         .par_chunks_mut(PIECE)
         .zip(grads.par_chunks(PIECE))
         .zip(m.par_chunks_mut(PIECE).zip(v.par_chunks_mut(PIECE)))
         .enumerate()
-        .for_each(|(i, ((p, g), (m, v)))| piece(rule, lr, decay, start + i * PIECE, p, g, m, v));
+        .for_each(|(i, ((p, g), (m, v)))| piece(rule, (lr, decay), start + i * PIECE, p, g, m, v));
 }
 
 /// The rule itself, element by element: no order to depend on, and vectorised by the compiler.
 fn piece<M: Moment>(
     rule: &Rule,
-    lr: f32,
-    decay: f32,
+    (lr, decay): (f32, f32),
     start: usize,
     params: &mut [f32],
     grads: &[f32],

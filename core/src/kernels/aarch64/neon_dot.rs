@@ -4,7 +4,7 @@
 
 use super::{store, surplus, turned};
 use crate::kernels::{Backend, by_tokens};
-use crate::model::{Embedding, TernaryMatrix};
+use crate::views::{Embedding, TernaryMatrix};
 use core::arch::aarch64::*;
 use core::arch::asm;
 

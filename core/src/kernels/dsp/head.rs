@@ -3,8 +3,8 @@
 
 use super::scale::scale_sums;
 use crate::config::MAX_D_MODEL;
-use crate::model::Embedding;
 use crate::parts::Parts;
+use crate::views::Embedding;
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 

@@ -10,7 +10,7 @@ mod scale;
 mod ternary;
 
 use super::Backend;
-use crate::model::{Embedding, TernaryMatrix};
+use crate::views::{Embedding, TernaryMatrix};
 
 /// Armv7E-M, or Armv8-M Mainline with the DSP extension. `build.rs` compiles this module only for those.
 pub(super) struct Dsp;

@@ -19,8 +19,8 @@
 
 use super::pairs::{COLUMNS, fill_pairs, magnitude};
 use super::scale::scale_sixteenths;
-use crate::model::TernaryMatrix;
 use crate::parts::Parts;
+use crate::views::TernaryMatrix;
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 

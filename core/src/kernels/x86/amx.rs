@@ -6,9 +6,9 @@
 #![allow(unsafe_code)]
 
 use super::avx512::{self, Avx512};
-use crate::arena::MAX_CHUNK;
 use crate::kernels::Backend;
-use crate::model::{Embedding, TernaryMatrix};
+use crate::memory::MAX_CHUNK;
+use crate::views::{Embedding, TernaryMatrix};
 use core::arch::asm;
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;

@@ -4,7 +4,7 @@
 
 use super::{Turned, has, word};
 use crate::kernels::{Backend, by_tokens};
-use crate::model::{Embedding, TernaryMatrix};
+use crate::views::{Embedding, TernaryMatrix};
 use core::arch::x86_64::*;
 
 /// Half tiles whose sums fit int16: each adds 2 fields x 2 columns of at most 2 x 127 to a lane.

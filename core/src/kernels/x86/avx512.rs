@@ -4,7 +4,7 @@
 
 use super::{Turned, has, word};
 use crate::kernels::{Backend, by_tokens};
-use crate::model::{Embedding, TernaryMatrix};
+use crate::views::{Embedding, TernaryMatrix};
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
 

@@ -20,9 +20,9 @@ macro_rules! has {
 }
 use has;
 
-use crate::arena::MAX_CHUNK;
 use crate::config::MAX_D_FFN;
-use crate::model::TernaryMatrix;
+use crate::memory::MAX_CHUNK;
+use crate::views::TernaryMatrix;
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::mem::MaybeUninit;
 

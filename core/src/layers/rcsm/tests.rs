@@ -3,10 +3,12 @@
 //! place of a code.
 
 use super::*;
-use crate::arena::{Layout, Line};
+use crate::arena::Layout;
 use crate::blob::Role;
 use crate::blob::layout::Contents;
 use crate::config::{ModelConfig, RcsmConfig};
+use crate::layers::{Positions, Resets};
+use crate::memory::Line;
 use crate::model::Model;
 use crate::testing::{Numbers, SMALL, random_blob, random_sections};
 use std::vec::Vec;
@@ -254,14 +256,18 @@ fn apart(config: &ModelConfig, seed: u64, tokens: usize, depth: Depth, kernels: 
     let (w, d) = (model.rcsm().unwrap(), usize::from(config.d_model));
     let layout = Layout::new(config);
     let mut arena = std::vec![Line::ZERO; layout.fixed_lines() + tokens * layout.token_lines()];
-    let (state, mut s) = layout.carve(&mut arena, tokens).unwrap();
+    let (state, s) = layout.carve(&mut arena, tokens).unwrap();
     let mut numbers = Numbers(seed ^ 0x5EED);
     let x: Vec<f32> = (0..tokens * d).map(|_| numbers.float(-2.0, 2.0)).collect();
     s.x.front_mut(tokens * d).set(&x);
     let ids: Vec<u16> = (0..tokens).map(|t| u16::from(t != 2)).collect();
     let store = Store::new(&w, state.memory, state.past);
     let mut depths = Depths::default();
-    reason(&w, kernels, tokens, Resets::new(&ids, Some(0)), depth, store, &mut s, &mut depths);
+    let resets = Resets::new(&ids, Some(0));
+    let positions = Positions::new(tokens, 0, resets).0;
+    let mut chunk = Chunk { kernels, tokens, resets, positions, scales: [0.0; MAX_CHUNK], s };
+    reason(&w, &mut chunk, depth, store, &mut depths);
+    let s = chunk.s;
 
     let mut oracle = Oracle::new(config, seed);
     let (mut want, mut passes) = (Vec::new(), Vec::new());

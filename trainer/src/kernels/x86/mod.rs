@@ -99,6 +99,7 @@ pub(super) fn ternary_forward(isa: Isa, x: &QuantisedRows, w: &TernaryMatrix, y:
 
 /// `c (rows, cols) (+)= left right`, contracting `depth` values, a multiple of 32; `left` has `stride` values
 /// between rows and rows to whole tiles, `c` has `ldc` between rows.
+#[expect(clippy::too_many_arguments, reason = "operands and their shapes, as a BLAS call has them")]
 fn product(
     isa: Isa,
     left: &[u16],
@@ -180,6 +181,7 @@ pub(super) fn matmul_nn(isa: Isa, dy: &[f32], w: &FloatMatrix, dx: &mut [f32], w
 }
 
 /// `out (M, cols) (+)= x (M, inner) diag(scale) right`.
+#[expect(clippy::too_many_arguments, reason = "operands and their shapes, as a BLAS call has them")]
 fn row_product(
     isa: Isa,
     x: &[f32],
@@ -222,6 +224,7 @@ pub(super) fn matmul_tn(isa: Isa, dy: &[f32], x: &[f32], n: usize, k: usize, dw:
 
 /// `dw (N, K) += dy (M, N)^T diag(scale) x`, where `pair(first, rows, out)` writes the panels of rows `first..`
 /// of x.
+#[expect(clippy::too_many_arguments, reason = "operands and their shapes, as a BLAS call has them")]
 fn contract_rows(
     isa: Isa,
     dy: &[f32],

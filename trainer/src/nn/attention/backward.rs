@@ -1,11 +1,10 @@
 //! The layer's backward pass.
 
 use super::{Attention, inner};
-use crate::kernels::{Kernels, Write};
-use crate::nn::block::Projections;
+use crate::nn::context::Context;
 use crate::nn::norm::rms_norm_backward;
 use crate::nn::profile::Part;
-use crate::nn::recurrence::Scratch;
+use crate::nn::projections::Projections;
 use crate::nn::shape::{blocks, row, row_mut};
 use flashlm_core::config::MAX_HEADS;
 use flashlm_core::math::rotate;
@@ -14,29 +13,25 @@ impl Attention {
     /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`.
     pub fn backward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Projections,
-        params: &[f32],
         x: &[f32],
         dx: &mut [f32],
         grads: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
     ) {
         let (d, m, b) = (self.d, self.shape.rows(), self.shape.sequences);
         let heads = self.heads;
         let (w, maps, h, width) = (heads.inner(), heads.maps, heads.count, heads.width);
         for (block, rows) in blocks(m).enumerate() {
-            let dnormed = &mut scratch.block[..rows.len() * w];
+            let dnormed = &mut cx.scratch.block[..rows.len() * w];
             let dy = &dx[rows.start * d..rows.end * d];
-            kernels.backward_input(dy, rows.len(), &weights.output, dnormed, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
+            cx.worker.backward_input(dy, rows.len(), &weights.output, dnormed);
             let dw = &mut grads[self.spans.proj.clone()];
-            kernels.backward_weight(dy, &self.q_out[block], d, dw, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
-            let (gain, dgain) = (&params[self.spans.head_norm.clone()], &mut grads[self.spans.head_norm.clone()]);
-            let (read, y_r, dread) = (&self.y, &self.y_r, &mut scratch.all);
-            kernels.vectorise(
+            cx.worker.backward_weight(dy, &self.q_out[block], d, dw);
+            let (gain, dgain) = (&cx.params[self.spans.head_norm.clone()], &mut grads[self.spans.head_norm.clone()]);
+            let (read, y_r, dread) = (&self.y, &self.y_r, &mut cx.scratch.all);
+            cx.worker.rows(
+                Part::Attention,
                 #[inline(always)]
                 || {
                     for (p, i) in rows.clone().enumerate() {
@@ -50,39 +45,37 @@ impl Attention {
                     }
                 },
             );
-            scratch.profile.lap(Part::Attention);
         }
 
-        let lambda = self.lambda(params);
+        let lambda = self.lambda(cx.params);
         let mut dlambda = [0.0; MAX_HEADS as usize];
         let factors = (&self.q[..], &self.k[..], &self.v[..]);
-        let dread = &scratch.all[..m * w];
-        let (attention, workspace) = (&mut scratch.attention, &mut scratch.workspace);
-        inner::backward(kernels, &heads, lambda.as_ref(), factors, dread, &mut dlambda, attention, workspace);
+        let dread = &cx.scratch.all[..m * w];
+        let attention = &mut cx.scratch.attention;
+        inner::backward(cx.worker, &heads, lambda.as_ref(), factors, dread, &mut dlambda, attention);
         if let (Some(lambda), Some(span)) = (lambda, self.spans.lambda.clone()) {
             for ((g, d), l) in grads[span].iter_mut().zip(dlambda).zip(lambda) {
                 *g += d * l * (1.0 - l);
             }
         }
-        scratch.profile.lap_products(Part::Attention, scratch.workspace.take_macs());
+        cx.worker.lap_products(Part::Attention);
 
         let width_in = (2 * maps + 1) * w;
         for (block, rows) in blocks(m).enumerate() {
             let q = self.input.q(block);
-            let again = |y: &mut [f32]| kernels.ternary_forward(q, &weights.input, y, &mut scratch.workspace);
-            let projected = self.projected.block(&rows, again);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
-            let dprojected = &mut scratch.wide[..rows.len() * width_in];
-            let attention = &mut scratch.attention;
-            let (q_gain, k_gain) = (&params[self.spans.q_norm.clone()], &params[self.spans.k_norm.clone()]);
+            let projected = self.projected.block(&rows, |y| cx.worker.project(q, &weights.input, y));
+            let dprojected = &mut cx.scratch.wide[..rows.len() * width_in];
+            let attention = &mut cx.scratch.attention;
+            let (q_gain, k_gain) = (&cx.params[self.spans.q_norm.clone()], &cx.params[self.spans.k_norm.clone()]);
             let (q_r, k_r) = (&self.q_r, &self.k_r);
             // the two gains' gradients need not be neighbours
-            let (dq_gain, rest) = scratch.narrow.split_at_mut(width);
+            let (dq_gain, rest) = cx.scratch.narrow.split_at_mut(width);
             let dk_gain = &mut rest[..width];
             dq_gain.fill(0.0);
             dk_gain.fill(0.0);
             let temperature = heads.temperature();
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::Attention,
                 #[inline(always)]
                 || {
                     for (p, i) in rows.clone().enumerate() {
@@ -119,15 +112,12 @@ impl Attention {
                     }
                 },
             );
-            scratch.profile.lap(Part::Attention);
-            let du = &mut scratch.all[rows.start * d..rows.end * d];
-            kernels.backward_input(dprojected, rows.len(), &weights.input, du, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
+            let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
+            cx.worker.backward_input(dprojected, rows.len(), &weights.input, du);
             let dw = &mut grads[self.spans.input.clone()];
-            kernels.backward_weight(dprojected, q, width_in, dw, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
+            cx.worker.backward_weight(dprojected, q, width_in, dw);
         }
-        self.input.backward(kernels, params, x, dx, grads, reset, scratch);
-        scratch.profile.lap(Part::Attention);
+        self.input.backward(cx, x, dx, grads);
+        cx.worker.lap(Part::Attention);
     }
 }

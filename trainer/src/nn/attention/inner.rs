@@ -2,10 +2,10 @@
 
 use super::window::Workspace;
 use crate::kernels::{self, Kernels, Precision, Strided, Write};
-use crate::nn::norm::dot;
+use crate::nn::context::Worker;
 use crate::nn::shape::{Shape, row, row_mut};
 use flashlm_core::config::{AttentionConfig, MAX_HEADS};
-use flashlm_core::math;
+use flashlm_core::math::{self, dot};
 
 /// Queries whose weights exist at once: with a window of 256 they and their gradients stay in L2.
 pub const QUERIES: usize = 64;
@@ -174,14 +174,14 @@ impl<'a> Block<'a> {
 
 /// What attention reads, `y` (M, W), time-major.
 pub fn forward(
-    kernels: Kernels,
+    worker: &mut Worker,
     h: &Heads,
     lambda: Option<&[f32; MAX_HEADS as usize]>,
     factors: Factors,
     y: &mut [f32],
     workspace: &mut Workspace,
-    ws: &mut kernels::Workspace,
 ) {
+    let (kernels, ws) = (worker.kernels, &mut worker.workspace);
     if kernels.precision() == Precision::Bf16 {
         h.reserve(ws);
     }
@@ -215,15 +215,15 @@ fn subtract(kernels: Kernels, lambda: f32, b: &[f32], a: &mut [f32]) {
 /// Gradients of queries, keys and values into the workspace, laid out as those, by `dy`, that of [`forward`]'s output.
 /// Adds to `dlambda` (H).
 pub fn backward(
-    kernels: Kernels,
+    worker: &mut Worker,
     h: &Heads,
     lambda: Option<&[f32; MAX_HEADS as usize]>,
     factors: Factors,
     dy: &[f32],
     dlambda: &mut [f32],
     workspace: &mut Workspace,
-    ws: &mut kernels::Workspace,
 ) {
+    let (kernels, ws) = (worker.kernels, &mut worker.workspace);
     let (q, k, v) = factors;
     let Workspace { starts, weights: [first, second], combined, dweights, dq, dk, dv, .. } = workspace;
     dk.fill(0.0);

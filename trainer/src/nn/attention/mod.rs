@@ -16,11 +16,11 @@ pub use key_values::KeyValues;
 pub use window::Workspace;
 
 use self::inner::Heads;
-use super::block::Projections;
+use super::context::{Context, Need};
 use super::input::Input;
 use super::params::Layout;
 use super::profile::Part;
-use super::recurrence::Scratch;
+use super::projections::Projections;
 use super::shape::{Activations, Shape, add, blocks, row};
 use crate::kernels::{Kernels, QuantisedRows, zeros};
 use flashlm_core::blob::Role;
@@ -108,6 +108,14 @@ impl Attention {
         }
     }
 
+    /// For a model of width `d`.
+    pub fn need(config: AttentionConfig, d: usize) -> Need {
+        let (w, maps, width) = (config.heads.inner(), config.map.softmaxes(), config.heads.width as usize);
+        // backward: the gradients of two heads' gains
+        let narrow = w.max(2 * width);
+        Need { all: w, block: w, wide: (2 * maps + 1) * w, narrow, ..Need::default() }.max(Input::need(d))
+    }
+
     /// What every sequence carries into the next chunk: for each its heads' last C keys, then their last C values.
     pub fn carried(&self) -> impl Iterator<Item = &[f32]> {
         let heads = self.heads;
@@ -127,23 +135,14 @@ impl Attention {
             .map(move |head| &mut head[heads.tokens * heads.width..])
     }
 
-    /// `y = x + mixer(x)`, x and y (M, D). Where stories start is in `scratch.attention`.
-    pub fn forward(
-        &mut self,
-        kernels: Kernels,
-        weights: &Projections,
-        params: &[f32],
-        x: &[f32],
-        y: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
-    ) {
+    /// `y = x + mixer(x)`, x and y (M, D). Where stories start is in `cx.scratch.attention`.
+    pub fn forward(&mut self, cx: &mut Context<'_>, weights: &Projections, x: &[f32], y: &mut [f32]) {
         let (d, m, b) = (self.d, self.shape.rows(), self.shape.sequences);
         let heads = self.heads;
         let (w, maps, h, width) = (heads.inner(), heads.maps, heads.count, heads.width);
-        let (q_gain, k_gain) = (&params[self.spans.q_norm.clone()], &params[self.spans.k_norm.clone()]);
-        let head_gain = &params[self.spans.head_norm.clone()];
-        let lambda = self.lambda(params);
+        let (q_gain, k_gain) = (&cx.params[self.spans.q_norm.clone()], &cx.params[self.spans.k_norm.clone()]);
+        let head_gain = &cx.params[self.spans.head_norm.clone()];
+        let lambda = self.lambda(cx.params);
         let temperature = heads.temperature();
         // the last chunk's end is carried to before this one
         for buffer in [&mut self.k, &mut self.v] {
@@ -157,15 +156,15 @@ impl Attention {
             }
         }
         for (block, rows) in blocks(m).enumerate() {
-            self.input.forward(kernels, (block, rows.clone()), params, x, reset, scratch);
-            scratch.profile.lap(Part::Attention);
+            self.input.forward(cx, (block, rows.clone()), x);
+            cx.worker.lap(Part::Attention);
             let projected = self.projected.block_mut(&rows);
-            kernels.ternary_forward(self.input.q(block), &weights.input, projected, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            cx.worker.project(self.input.q(block), &weights.input, projected);
             let (all_q, all_k, all_v, q_r, k_r) = (&mut self.q, &mut self.k, &mut self.v, &mut self.q_r, &mut self.k_r);
             let (k_scale, v_scale) = (&mut self.k_scale, &mut self.v_scale);
-            let attention = &scratch.attention;
-            kernels.vectorise(
+            let attention = &cx.scratch.attention;
+            cx.worker.rows(
+                Part::Attention,
                 #[inline(always)]
                 || {
                     for (p, i) in rows.clone().enumerate() {
@@ -195,22 +194,22 @@ impl Attention {
                     }
                 },
             );
-            scratch.profile.lap(Part::Attention);
         }
         let factors = (&self.q[..], &self.k[..], &self.v[..]);
-        let (attention, workspace) = (&mut scratch.attention, &mut scratch.workspace);
+        let attention = &mut cx.scratch.attention;
         if attention.exact {
             let scales = (&self.k_scale[..], &self.v_scale[..]);
-            exact::forward(kernels, &heads, lambda.as_ref(), factors, scales, &mut self.y, attention);
-            scratch.profile.lap(Part::Attention);
+            exact::forward(cx.worker.kernels, &heads, lambda.as_ref(), factors, scales, &mut self.y, attention);
+            cx.worker.lap(Part::Attention);
         } else {
-            inner::forward(kernels, &heads, lambda.as_ref(), factors, &mut self.y, attention, workspace);
-            scratch.profile.lap_products(Part::Attention, scratch.workspace.take_macs());
+            inner::forward(cx.worker, &heads, lambda.as_ref(), factors, &mut self.y, attention);
+            cx.worker.lap_products(Part::Attention);
         }
         for (block, rows) in blocks(m).enumerate() {
             let (q_out, read, y_r) = (&mut self.q_out[block], &self.y, &mut self.y_r);
-            let normed = &mut scratch.narrow[..w];
-            kernels.vectorise(
+            let normed = &mut cx.scratch.narrow[..w];
+            cx.worker.rows(
+                Part::Attention,
                 #[inline(always)]
                 || {
                     q_out.begin(rows.len());
@@ -224,16 +223,14 @@ impl Attention {
                     }
                 },
             );
-            scratch.profile.lap(Part::Attention);
             let y = &mut y[rows.start * d..rows.end * d];
-            kernels.ternary_forward(q_out, &weights.output, y, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            cx.worker.project(q_out, &weights.output, y);
             let x = &x[rows.start * d..rows.end * d];
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::Attention,
                 #[inline(always)]
                 || add(y, x),
             );
-            scratch.profile.lap(Part::Attention);
         }
     }
 

@@ -1,12 +1,12 @@
 //! The passes backward, the last first, each over all rows that took it.
 
 use super::memory::read_address_backward;
+use super::spans::Spans;
 use super::{Losses, Passes, Rcsm, Weights, rms_backward, unit_backward};
-use crate::kernels::{Kernels, Write};
+use crate::kernels::{Kernels, Macs, Write};
+use crate::nn::context::Context;
 use crate::nn::norm::rms_norm_backward;
-use crate::nn::params::RcsmSpans;
 use crate::nn::profile::Part;
-use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{add, add_scaled, row, row_mut};
 use flashlm_core::config::TOP_K_OPS;
 use flashlm_core::math::{dot, exp};
@@ -16,25 +16,22 @@ impl Rcsm {
     /// says of passes must be what the forward was given.
     pub fn backward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
         x: &[f32],
         dx: &mut [f32],
         grads: &mut [f32],
-        reset: &[bool],
         losses: Losses,
-        scratch: &mut Scratch,
     ) {
         let (d, m) = (self.d, self.shape.rows());
         let (r, ..) = self.dims();
-        let ws = &mut scratch.workspace;
+        let (kernels, params, spans) = (cx.worker.kernels, cx.params, &weights.spans);
+        let ws = &mut cx.worker.workspace;
         // of the scaled and normalised state, then of the state
-        let dnormed = &mut scratch.all[..m * r];
+        let dnormed = &mut cx.scratch.all[..m * r];
         kernels.backward_input(dx, m, &weights.up, dnormed, Write::Set, ws);
         kernels.backward_weight(dx, &self.q_state, d, &mut grads[spans.up.clone()], ws);
-        scratch.profile.lap_products(Part::RcsmProducts, ws.take_macs());
+        cx.worker.lap_products(Part::RcsmProducts);
         let gain = &params[spans.out_gain.clone()];
         let dgain = &mut grads[spans.out_gain.clone()];
         let g = &mut self.gradients;
@@ -56,7 +53,7 @@ impl Rcsm {
         for part in [&mut g.dheld, &mut g.dheld_normed, &mut g.weights].into_iter().chain(&mut g.dvectors) {
             part.fill(0.0);
         }
-        scratch.profile.lap(Part::RcsmBackward);
+        cx.worker.lap(Part::RcsmBackward);
         let total: usize = self.passes[..self.taken].iter().map(|p| p.rows.len()).sum();
         for pass in (0..self.taken).rev() {
             if let Passes::Blend { tau, .. } = losses.passes {
@@ -65,45 +62,42 @@ impl Rcsm {
                     || self.blend_backward(params, spans, grads, tau, pass),
                 );
             }
-            self.pass_backward(kernels, weights, params, spans, grads, pass, total, losses.balance, scratch);
-            scratch.profile.lap_pass(Part::RcsmBackward, pass);
-            scratch.profile.lap_products(Part::RcsmBackward, scratch.workspace.take_macs());
+            self.pass_backward(cx, weights, grads, pass, total, losses.balance);
+            cx.worker.lap_pass(Part::RcsmBackward, pass, Macs::default());
         }
         add(&mut grads[spans.hop.clone()], &self.gradients.weights[..r]);
         add(&mut grads[spans.hold.clone()], &self.gradients.weights[r..2 * r]);
-        self.sweep_backward(kernels, params, spans, grads, reset, &mut scratch.narrow);
-        scratch.profile.lap(Part::RcsmBackward);
-        self.input_backward(kernels, weights, params, spans, x, dx, grads, scratch);
+        self.sweep_backward(cx, spans, grads);
+        cx.worker.lap(Part::RcsmBackward);
+        self.input_backward(cx, weights, x, dx, grads);
     }
 
     /// One pass: from `dr`, `dheld` and `dheld_normed` after it to those before it, of its rows.
     fn pass_backward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
         grads: &mut [f32],
         pass: usize,
         total: usize,
         balance: f32,
-        scratch: &mut Scratch,
     ) {
+        let (kernels, params, spans) = (cx.worker.kernels, cx.params, &weights.spans);
         let (r, o, s) = self.dims();
         let n = self.passes[pass].rows.len();
         grads[spans.pass_scale.start + pass] += kernels.vectorise(
             #[inline(always)]
             || self.update_backward(pass, params[spans.pass_scale.start + pass]),
         );
-        let ws = &mut scratch.workspace;
+        let ws = &mut cx.worker.workspace;
         let (p, g) = (&self.passes[pass], &mut self.gradients);
         let (dproduct, dmixed) = (&g.dproduct[..n * r], &mut g.dmixed[..n * r]);
         kernels.matmul_nn(dproduct, n, &weights.mix, dmixed, Write::Set, ws);
         kernels.matmul_tn(dproduct, &p.mixed[..n * r], n, r, r, &mut grads[spans.mix.clone()], ws);
-        self.operate_backward(kernels, weights, spans, pass, n, grads, ws);
-        self.route_backward(kernels, pass, total, balance, &mut scratch.narrow);
+        self.operate_backward(cx.worker, weights, pass, n, grads);
+        self.route_backward(kernels, pass, total, balance, &mut cx.scratch.narrow);
 
-        let ws = &mut scratch.workspace;
+        let ws = &mut cx.worker.workspace;
         let (p, g) = (&self.passes[pass], &mut self.gradients);
         let (dlogits, dv) = (&g.dlogits[..n * o], &mut g.dv[..n * r]);
         kernels.backward_input(dlogits, n, &weights.router, dv, Write::Add, ws);
@@ -218,7 +212,7 @@ impl Rcsm {
     /// The gates and `v = rms(r + u)`: from `dv` to `dr` and to the gradient of u; `dmixed` holds that of what the pass
     /// before held, normalised. Returns the gradients of the gates' biases.
     #[inline(always)]
-    fn input_of_pass_backward(&mut self, pass: usize, params: &[f32], spans: &RcsmSpans) -> [f32; 2] {
+    fn input_of_pass_backward(&mut self, pass: usize, params: &[f32], spans: &Spans) -> [f32; 2] {
         let r = self.config.width as usize;
         let (p, g) = (&self.passes[pass], &mut self.gradients);
         let (hop, hold) = (&params[spans.hop.clone()], &params[spans.hold.clone()]);

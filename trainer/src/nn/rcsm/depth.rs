@@ -1,8 +1,9 @@
 //! How deep: the choice to go on at inference, the blend of depths, and what the choice is trained towards.
 
+use super::spans::Spans;
 use super::{Passes, Rcsm};
 use crate::kernels::Kernels;
-use crate::nn::params::{RcsmSpans, Rng};
+use crate::nn::params::Rng;
 use crate::nn::shape::{add_scaled, row, row_mut};
 use flashlm_core::math::{dot, exp, rms, sigmoid};
 
@@ -26,7 +27,7 @@ impl Rcsm {
         &mut self,
         kernels: Kernels,
         params: &[f32],
-        spans: &RcsmSpans,
+        spans: &Spans,
         passes: Passes,
         pass: usize,
     ) {
@@ -102,14 +103,7 @@ impl Rcsm {
     /// Of the blend: adds to the gradient of the state after pass `pass` of every row, where that is a depth, its share of
     /// the output's and, by the choice made on it, the choice's. Passes come in reverse.
     #[inline(always)]
-    pub(super) fn blend_backward(
-        &mut self,
-        params: &[f32],
-        spans: &RcsmSpans,
-        grads: &mut [f32],
-        tau: f32,
-        pass: usize,
-    ) {
+    pub(super) fn blend_backward(&mut self, params: &[f32], spans: &Spans, grads: &mut [f32], tau: f32, pass: usize) {
         let r = self.config.width as usize;
         let depths = self.config.depths;
         let Some(depth) = depths.iter().position(|&d| d as usize == pass + 1) else { return };

@@ -1,11 +1,11 @@
 //! What every token brings: u, its context and its query, their addresses and the write gates, all tokens at once.
 
+use super::spans::Spans;
 use super::{CONTEXT, Gradients, QUERY, Rcsm, TOKEN, Weights, rms_backward, unit_backward};
-use crate::kernels::{Kernels, Write};
+use crate::kernels::Write;
+use crate::nn::context::Context;
 use crate::nn::norm::rms_norm_backward;
-use crate::nn::params::RcsmSpans;
 use crate::nn::profile::Part;
-use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{add_scaled, row, row_mut};
 use flashlm_core::math::{dot, rms, rms_norm, sigmoid, unit};
 
@@ -29,16 +29,8 @@ fn add_product(sum: &mut [f32], a: &[f32], b: &[f32]) {
 
 impl Rcsm {
     /// From the residual stream to addresses and write gates.
-    pub(super) fn read_input(
-        &mut self,
-        kernels: Kernels,
-        weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
-        x: &[f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
-    ) {
+    pub(super) fn read_input(&mut self, cx: &mut Context<'_>, weights: &Weights, x: &[f32]) {
+        let (kernels, params, spans) = (cx.worker.kernels, cx.params, &weights.spans);
         let (d, m) = (self.d, self.shape.rows());
         let (r, _, s) = self.dims();
         let gain = &params[spans.in_norm.clone()];
@@ -46,24 +38,24 @@ impl Rcsm {
         kernels.vectorise(
             #[inline(always)]
             || {
-                let normed = &mut scratch.narrow[..d];
+                let normed = &mut cx.scratch.narrow[..d];
                 for i in 0..m {
                     self.in_r[i] = rms_norm(row(x, i, d), gain, normed);
                     self.q_in.quantise_row(i, normed);
                 }
             },
         );
-        kernels.ternary_forward(&self.q_in, &weights.down, &mut self.vectors[TOKEN], &mut scratch.workspace);
-        scratch.profile.lap_products(Part::RcsmProducts, scratch.workspace.take_macs());
-        self.age(reset);
+        kernels.ternary_forward(&self.q_in, &weights.down, &mut self.vectors[TOKEN], &mut cx.worker.workspace);
+        cx.worker.lap_products(Part::RcsmProducts);
+        self.age(cx.reset);
         kernels.vectorise(
             #[inline(always)]
-            || self.look_back(params, spans, &mut scratch.narrow),
+            || self.look_back(params, spans, &mut cx.scratch.narrow),
         );
         self.carry_past();
-        scratch.profile.lap(Part::RcsmForward);
+        cx.worker.lap(Part::RcsmForward);
         for ((q, address), length) in self.q.iter().zip(&mut self.address).zip(&mut self.length) {
-            kernels.ternary_forward(q, &weights.code, address, &mut scratch.workspace);
+            kernels.ternary_forward(q, &weights.code, address, &mut cx.worker.workspace);
             kernels.vectorise(
                 #[inline(always)]
                 || {
@@ -84,7 +76,7 @@ impl Rcsm {
                 }
             },
         );
-        scratch.profile.lap_products(Part::RcsmForward, scratch.workspace.take_macs());
+        cx.worker.lap_products(Part::RcsmForward);
     }
 
     /// How many earlier tokens of its story each row sees.
@@ -102,7 +94,7 @@ impl Rcsm {
 
     /// u, context and query of every row, quantised, and the trace.
     #[inline(always)]
-    fn look_back(&mut self, params: &[f32], spans: &RcsmSpans, scratch: &mut [f32]) {
+    fn look_back(&mut self, params: &[f32], spans: &Spans, scratch: &mut [f32]) {
         let (b, m, r) = (self.shape.sequences, self.shape.rows(), self.config.width as usize);
         let window = self.config.taps as usize;
         let (context_taps, query_taps) = (&params[spans.context_taps.clone()], &params[spans.query_taps.clone()]);
@@ -170,19 +162,17 @@ impl Rcsm {
     /// From the gradients of u, context and addresses to `dx` (M, D), to which it adds, and `grads`.
     pub(super) fn input_backward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
         x: &[f32],
         dx: &mut [f32],
         grads: &mut [f32],
-        scratch: &mut Scratch,
     ) {
+        let (kernels, params, spans) = (cx.worker.kernels, cx.params, &weights.spans);
         let (d, m) = (self.d, self.shape.rows());
         let (r, _, s) = self.dims();
         let g = &mut self.gradients;
-        let ws = &mut scratch.workspace;
+        let ws = &mut cx.worker.workspace;
         let dcode = &mut grads[spans.code.clone()];
         for (kind, write) in [(TOKEN, Write::Add), (CONTEXT, Write::Add), (QUERY, Write::Set)] {
             let da = &mut g.daddress[kind];
@@ -198,16 +188,16 @@ impl Rcsm {
             kernels.backward_weight(da, &self.q[kind], s, dcode, ws);
             kernels.backward_input(da, m, &weights.code, &mut g.dvectors[kind], write, ws);
         }
-        scratch.profile.lap_products(Part::RcsmBackward, ws.take_macs());
+        cx.worker.lap_products(Part::RcsmBackward);
         kernels.vectorise(
             #[inline(always)]
-            || self.look_back_backward(params, spans, grads, &mut scratch.narrow),
+            || self.look_back_backward(params, spans, grads, &mut cx.scratch.narrow),
         );
-        scratch.profile.lap(Part::RcsmBackward);
-        let ws = &mut scratch.workspace;
+        cx.worker.lap(Part::RcsmBackward);
+        let ws = &mut cx.worker.workspace;
         let dfirst = &self.gradients.dr;
         kernels.backward_weight(dfirst, &self.q_in, r, &mut grads[spans.down.clone()], ws);
-        let dnormed = &mut scratch.all[..m * d];
+        let dnormed = &mut cx.scratch.all[..m * d];
         kernels.backward_input(dfirst, m, &weights.down, dnormed, Write::Set, ws);
         let (gain, dgain) = (&params[spans.in_norm.clone()], &mut grads[spans.in_norm.clone()]);
         kernels.vectorise(
@@ -218,13 +208,13 @@ impl Rcsm {
                 }
             },
         );
-        scratch.profile.lap_products(Part::RcsmProducts, ws.take_macs());
+        cx.worker.lap_products(Part::RcsmProducts);
     }
 
     /// Takes the gradients of context and query back to the u they were made of, and leaves that of down's output in
     /// `dr`.
     #[inline(always)]
-    fn look_back_backward(&mut self, params: &[f32], spans: &RcsmSpans, grads: &mut [f32], scratch: &mut [f32]) {
+    fn look_back_backward(&mut self, params: &[f32], spans: &Spans, grads: &mut [f32], scratch: &mut [f32]) {
         let (b, m, r) = (self.shape.sequences, self.shape.rows(), self.config.width as usize);
         let window = self.config.taps as usize;
         let Self { vectors, vectors_r, past_before, age, salience, salient, trace, gradients, .. } = self;

@@ -1,9 +1,10 @@
 //! The memory's sweep: the one part that is sequential in time. Sums run in core's order, so that the forward gives
 //! core's bits.
 
+use super::spans::Spans;
 use super::{ABSENT, CONTEXT, QUERY, Rcsm, TOKEN};
 use crate::kernels::{Kernels, Rounding, rows_times_matrix};
-use crate::nn::params::RcsmSpans;
+use crate::nn::context::Context;
 use crate::nn::shape::{add, add_scaled, row, row_mut};
 use flashlm_core::math::dot;
 
@@ -128,15 +129,8 @@ impl Rcsm {
 
     /// The sweep in reverse, after all passes': takes the gradients of every read to the memory and on to what was
     /// written, adding to those of u and context, and setting those of the addresses.
-    pub(super) fn sweep_backward(
-        &mut self,
-        kernels: Kernels,
-        params: &[f32],
-        spans: &RcsmSpans,
-        grads: &mut [f32],
-        reset: &[bool],
-        scratch: &mut [f32],
-    ) {
+    pub(super) fn sweep_backward(&mut self, cx: &mut Context<'_>, spans: &Spans, grads: &mut [f32]) {
+        let (kernels, params, reset, scratch) = (cx.worker.kernels, cx.params, cx.reset, &mut cx.scratch.narrow);
         let (r, _, s) = self.dims();
         let (b, m, cells) = (self.shape.sequences, self.shape.rows(), s * r);
         let writes = self.config.writes.count();

@@ -15,17 +15,19 @@ mod input;
 mod memory;
 mod passes;
 mod route;
+mod spans;
 
 pub use depth::depth_gradient;
 
-use super::params::RcsmSpans;
+use super::context::{Context, Need};
+use super::params::Layout;
 use super::profile::Part;
-use super::recurrence::Scratch;
 use super::shape::{Shape, add, row};
 use crate::kernels::{FloatMatrix, Kernels, Macs, QuantisedRows, TernaryMatrix, zeros};
 use flashlm_core::config::{RcsmConfig, TOP_K_OPS};
 use flashlm_core::math;
 use route::Routes;
+use spans::Spans;
 
 /// How many passes a forward takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +53,7 @@ pub struct Losses {
 
 /// The engine's weights, packed.
 pub struct Weights {
+    spans: Spans,
     pub down: TernaryMatrix,
     pub up: TernaryMatrix,
     pub code: TernaryMatrix,
@@ -63,9 +66,10 @@ pub struct Weights {
 }
 
 impl Weights {
-    pub fn new(kernels: Kernels, c: &RcsmConfig, d_model: usize) -> Self {
+    pub fn new(kernels: Kernels, layout: &Layout, c: &RcsmConfig, d_model: usize) -> Self {
         let (r, o, s) = (c.width as usize, c.ops as usize, c.slots as usize);
         Self {
+            spans: Spans::new(layout),
             down: TernaryMatrix::new(kernels, r, d_model),
             up: TernaryMatrix::new(kernels, d_model, r),
             code: TernaryMatrix::new(kernels, s, r),
@@ -77,7 +81,8 @@ impl Weights {
     }
 
     /// Quantises the latent weights.
-    pub fn pack(&mut self, params: &[f32], spans: &RcsmSpans) {
+    pub fn pack(&mut self, params: &[f32]) {
+        let spans = &self.spans;
         self.down.pack(&params[spans.down.clone()]);
         self.up.pack(&params[spans.up.clone()]);
         self.code.pack(&params[spans.code.clone()]);
@@ -333,76 +338,60 @@ impl Rcsm {
         }
     }
 
-    /// `y = x + up(out_gain * rms(r))`, x and y (M, D). `reset[row]` says that the row's token begins a story; `depths`
-    /// tells each row its passes where `passes` is [`Passes::Rows`].
+    /// For a model of width `d`.
+    pub fn need(config: &RcsmConfig, d: usize) -> Need {
+        let (r, o) = (config.width as usize, config.ops as usize);
+        Need { all: d.max(r), narrow: d.max(r).max(o), ..Need::default() }
+    }
+
+    /// `y = x + up(out_gain * rms(r))`, x and y (M, D); `depths` tells each row its passes where `passes` is
+    /// [`Passes::Rows`].
     pub fn forward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
         x: &[f32],
         y: &mut [f32],
-        reset: &[bool],
         passes: Passes,
         depths: &[u8],
-        scratch: &mut Scratch,
     ) {
-        self.read_input(kernels, weights, params, spans, x, reset, scratch);
-        self.sweep(kernels, reset);
-        scratch.profile.lap_products(Part::RcsmForward, self.sweep_macs());
-        self.take_passes(kernels, weights, params, spans, passes, depths, scratch);
-        self.choose_states(kernels, passes);
-        self.write_output(kernels, weights, params, spans, x, y, scratch);
+        self.read_input(cx, weights, x);
+        self.sweep(cx.worker.kernels, cx.reset);
+        cx.worker.profile.lap_products(Part::RcsmForward, self.sweep_macs());
+        self.take_passes(cx, weights, passes, depths);
+        self.choose_states(cx.worker.kernels, passes);
+        self.write_output(cx, weights, x, y);
     }
 
     /// `y = x + up(out_gain * rms(r))` of the states in `self.state`.
-    fn write_output(
-        &mut self,
-        kernels: Kernels,
-        weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
-        x: &[f32],
-        y: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
+    fn write_output(&mut self, cx: &mut Context<'_>, weights: &Weights, x: &[f32], y: &mut [f32]) {
         let (m, r) = (self.shape.rows(), self.config.width as usize);
-        let gain = &params[spans.out_gain.clone()];
+        let kernels = cx.worker.kernels;
+        let gain = &cx.params[weights.spans.out_gain.clone()];
         self.q_state.begin(m);
         kernels.vectorise(
             #[inline(always)]
             || {
-                let normed = &mut scratch.narrow[..r];
+                let normed = &mut cx.scratch.narrow[..r];
                 for i in 0..m {
                     self.state_r[i] = math::rms_norm(row(&self.state, i, r), gain, normed);
                     self.q_state.quantise_row(i, normed);
                 }
             },
         );
-        kernels.ternary_forward(&self.q_state, &weights.up, y, &mut scratch.workspace);
+        kernels.ternary_forward(&self.q_state, &weights.up, y, &mut cx.worker.workspace);
         kernels.vectorise(
             #[inline(always)]
             || add(y, &x[..m * self.d]),
         );
-        scratch.profile.lap_products(Part::RcsmProducts, scratch.workspace.take_macs());
+        cx.worker.lap_products(Part::RcsmProducts);
     }
 
     /// The output at another depth, after a forward with [`Passes::Fixed`] of at least as many passes.
-    pub fn output_at(
-        &mut self,
-        kernels: Kernels,
-        weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
-        passes: usize,
-        x: &[f32],
-        y: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
+    pub fn output_at(&mut self, cx: &mut Context<'_>, weights: &Weights, passes: usize, x: &[f32], y: &mut [f32]) {
         assert!((1..=self.taken).contains(&passes), "{passes} of {} passes", self.taken);
         self.state.copy_from_slice(&self.passes[passes - 1].r);
-        self.write_output(kernels, weights, params, spans, x, y, scratch);
+        self.write_output(cx, weights, x, y);
     }
 
     /// rms(r) of row `i` after `passes` passes, which it took: what the choice to go deeper looks at.

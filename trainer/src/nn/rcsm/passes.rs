@@ -1,26 +1,17 @@
 //! The passes forward: each over all rows that take it.
 
 use super::memory::read;
+use super::spans::Spans;
 use super::{ABSENT, PassRecord, Passes, Rcsm, TOKEN, Weights};
-use crate::kernels::{Kernels, Macs, Rounding, rows_times_matrix};
-use crate::nn::params::RcsmSpans;
+use crate::kernels::{Macs, Rounding, rows_times_matrix};
+use crate::nn::context::Context;
 use crate::nn::profile::Part;
-use crate::nn::recurrence::Scratch;
 use crate::nn::shape::{row, row_mut};
 use flashlm_core::math::{dot, rms, sigmoid, softmax2, top2, unit};
 
 impl Rcsm {
     /// Takes every row through its passes.
-    pub(super) fn take_passes(
-        &mut self,
-        kernels: Kernels,
-        weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
-        passes: Passes,
-        depths: &[u8],
-        scratch: &mut Scratch,
-    ) {
+    pub(super) fn take_passes(&mut self, cx: &mut Context<'_>, weights: &Weights, passes: Passes, depths: &[u8]) {
         let [first, .., deepest] = self.config.depths;
         match passes {
             Passes::Fixed(n) => self.row_passes.fill((n as u8).clamp(1, deepest)),
@@ -40,11 +31,9 @@ impl Rcsm {
                 break;
             }
             self.taken = pass + 1;
-            let mut macs = self.pass(kernels, weights, params, spans, pass, n, scratch);
-            macs += scratch.workspace.take_macs();
-            self.choose_depths(kernels, params, spans, passes, pass);
-            scratch.profile.lap_pass(Part::RcsmForward, pass);
-            scratch.profile.lap_products(Part::RcsmForward, macs);
+            let macs = self.pass(cx, weights, pass, n);
+            self.choose_depths(cx.worker.kernels, cx.params, &weights.spans, passes, pass);
+            cx.worker.lap_pass(Part::RcsmForward, pass, macs);
         }
     }
 
@@ -70,18 +59,10 @@ impl Rcsm {
     }
 
     /// One pass of its `n` rows. Returns the multiplications that were done outside the workspace's products.
-    fn pass(
-        &mut self,
-        kernels: Kernels,
-        weights: &Weights,
-        params: &[f32],
-        spans: &RcsmSpans,
-        pass: usize,
-        n: usize,
-        scratch: &mut Scratch,
-    ) -> Macs {
+    fn pass(&mut self, cx: &mut Context<'_>, weights: &Weights, pass: usize, n: usize) -> Macs {
         let (r, o, s) = self.dims();
-        let ws = &mut scratch.workspace;
+        let (kernels, params, spans) = (cx.worker.kernels, cx.params, &weights.spans);
+        let ws = &mut cx.worker.workspace;
         let u = &self.vectors[TOKEN];
         let (before, rest) = self.passes.split_at_mut(pass);
         let (p, before) = (&mut rest[0], before.last());
@@ -90,7 +71,7 @@ impl Rcsm {
         kernels.vectorise(
             #[inline(always)]
             || {
-                let sum = &mut scratch.narrow[..r];
+                let sum = &mut cx.scratch.narrow[..r];
                 for k in 0..n {
                     let u = row(u, p.rows[k] as usize, r);
                     match before {
@@ -127,7 +108,7 @@ impl Rcsm {
                 }
             },
         );
-        self.operate(kernels, weights, pass, n, ws);
+        self.operate(cx.worker, weights, pass, n);
         let memory = &self.memory;
         let writes = self.config.writes.count();
         let (before, rest) = self.passes.split_at_mut(pass);
@@ -186,7 +167,7 @@ impl Rcsm {
 
 /// Gates and read addresses of a pass after the first: where the pass before read, or where the state points.
 #[inline(always)]
-fn aim(params: &[f32], spans: &RcsmSpans, p: &mut PassRecord, n: usize, r: usize, s: usize) {
+fn aim(params: &[f32], spans: &Spans, p: &mut PassRecord, n: usize, r: usize, s: usize) {
     let (hop, hold) = (&params[spans.hop.clone()], &params[spans.hold.clone()]);
     let (hop_bias, hold_bias) = (params[spans.hop_bias], params[spans.hold_bias]);
     for k in 0..n {

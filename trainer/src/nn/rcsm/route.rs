@@ -1,8 +1,8 @@
 //! Operations by route: the rows that chose an operation are gathered, multiplied together and scattered back.
 
 use super::{PassRecord, Rcsm, Weights};
-use crate::kernels::{Kernels, QuantisedRows, Workspace, Write, zeros};
-use crate::nn::params::RcsmSpans;
+use crate::kernels::{Kernels, QuantisedRows, Write, zeros};
+use crate::nn::context::Worker;
 use crate::nn::shape::{add, row, row_mut};
 use flashlm_core::config::TOP_K_OPS;
 
@@ -54,7 +54,8 @@ impl Routes {
 
 impl Rcsm {
     /// Sets the outputs of the two operations that each of the pass's `n` rows chose.
-    pub(super) fn operate(&mut self, kernels: Kernels, weights: &Weights, pass: usize, n: usize, ws: &mut Workspace) {
+    pub(super) fn operate(&mut self, worker: &mut Worker, weights: &Weights, pass: usize, n: usize) {
+        let (kernels, ws) = (worker.kernels, &mut worker.workspace);
         let r = self.config.width as usize;
         let Self { passes, routes, op_counts, .. } = self;
         let PassRecord { q, chosen, op_out, .. } = &mut passes[pass];
@@ -77,14 +78,13 @@ impl Rcsm {
     /// of the operations.
     pub(super) fn operate_backward(
         &mut self,
-        kernels: Kernels,
+        worker: &mut Worker,
         weights: &Weights,
-        spans: &RcsmSpans,
         pass: usize,
         n: usize,
         grads: &mut [f32],
-        ws: &mut Workspace,
     ) {
+        let (kernels, ws) = (worker.kernels, &mut worker.workspace);
         let r = self.config.width as usize;
         let Self { passes, routes, gradients, .. } = self;
         let PassRecord { q, chosen, blend, .. } = &passes[pass];
@@ -92,7 +92,7 @@ impl Rcsm {
         let Routes { order, starts, q: gathered, outputs, inputs } = routes;
         let (dmixed, dv) = (&gradients.dmixed, &mut gradients.dv[..n * r]);
         dv.fill(0.0);
-        let dops = &mut grads[spans.ops.clone()];
+        let dops = &mut grads[weights.spans.ops.clone()];
         for (op, (w, dw)) in weights.ops.iter().zip(dops.chunks_exact_mut(r * r)).enumerate() {
             for block in order[starts[op]..starts[op + 1]].chunks(GATHER) {
                 gather(kernels, gathered, block, q);

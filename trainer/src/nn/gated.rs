@@ -1,20 +1,20 @@
 //! Gated recurrence: `h_t = decay * h_{t-1} + sqrt(1 - decay^2) * gate_t * value_t`, read through an output gate.
 
-use super::attention;
-use super::block::Projections;
+use super::context::{Context, Need};
 use super::input::{Input, sigmoids};
 use super::norm::{rms_norm_backward, silu_slope};
 use super::params::Layout;
-use super::profile::{Part, Profile};
+use super::profile::Part;
+use super::projections::Projections;
 use super::shape::{Activations, Shape, add, blocks, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows, Workspace, Write, zeros};
+use crate::kernels::{Kernels, QuantisedRows, zeros};
 use flashlm_core::blob::Role;
 use flashlm_core::math::{rms_norm, sigmoid, sqrt};
 use std::ops::Range;
 
 /// Where one layer's tensors lie, neighbours joined.
 #[derive(Clone, Debug)]
-pub struct Spans {
+struct Spans {
     norm: Range<usize>,
     shift: Range<usize>,
     /// `[gate; value; out_gate]`, (3D, D).
@@ -25,7 +25,7 @@ pub struct Spans {
 }
 
 impl Spans {
-    pub fn new(layout: &Layout, layer: usize) -> Self {
+    fn new(layout: &Layout, layer: usize) -> Self {
         let one = |name: &str| layout.one(layer, name);
         Self {
             norm: one("mixer.norm.gain"),
@@ -60,28 +60,9 @@ pub struct GatedRecurrence {
     h_carry: Vec<f32>,
 }
 
-/// Buffers a replica lends to every layer in turn.
-pub struct Scratch {
-    /// (M, max(D, W)), W the mixer's inner width.
-    pub all: Vec<f32>,
-    /// (BLOCK_ROWS, max(D, W)).
-    pub block: Vec<f32>,
-    /// (BLOCK_ROWS, the widest a layer asks for).
-    pub wide: Vec<f32>,
-    /// (B, max(D, W)).
-    pub carry: Vec<f32>,
-    /// Single rows.
-    pub narrow: Vec<f32>,
-    /// A gradient that passes a routed block by, (M, D); empty without routers.
-    pub kept: Vec<f32>,
-    pub attention: attention::Workspace,
-    pub workspace: Workspace,
-    pub profile: Profile,
-}
-
 impl GatedRecurrence {
-    pub fn new(kernels: Kernels, spans: Spans, d: usize, shape: Shape) -> Self {
-        let m = shape.rows();
+    pub fn new(kernels: Kernels, layout: &Layout, layer: usize, d: usize, shape: Shape) -> Self {
+        let (m, spans) = (shape.rows(), Spans::new(layout, layer));
         let state = || vec![0.0; shape.sequences * d];
         Self {
             input: Input::new(spans.norm.clone(), Some(spans.shift.clone()), d, shape),
@@ -99,6 +80,11 @@ impl GatedRecurrence {
         }
     }
 
+    /// For a model of width `d`.
+    pub fn need(d: usize) -> Need {
+        Need { block: d, wide: 3 * d, carry: d, narrow: 2 * d, ..Need::default() }.max(Input::need(d))
+    }
+
     /// What every sequence carries into the next chunk: states, then token shifts.
     pub fn carried(&self) -> [&[f32]; 2] {
         [&self.h_carry, self.input.carried()]
@@ -109,33 +95,24 @@ impl GatedRecurrence {
         [&mut self.h_carry, self.input.carried_mut()]
     }
 
-    /// `y = x + mixer(x)`, x and y (M, D). `reset[row]` says that the row's token starts from the zero state.
-    pub fn forward(
-        &mut self,
-        kernels: Kernels,
-        weights: &Projections,
-        params: &[f32],
-        x: &[f32],
-        y: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
-    ) {
+    /// `y = x + mixer(x)`, x and y (M, D). `cx.reset[row]` says that the row's token starts from the zero state.
+    pub fn forward(&mut self, cx: &mut Context<'_>, weights: &Projections, x: &[f32], y: &mut [f32]) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         self.h_before.copy_from_slice(&self.h_carry);
-        let state_gain = &params[self.spans.state_norm.clone()];
-        kernels.vectorise(
+        let state_gain = &cx.params[self.spans.state_norm.clone()];
+        cx.worker.kernels.vectorise(
             #[inline(always)]
-            || decay_and_drive(&params[self.spans.decay.clone()], &mut self.decay, &mut self.drive_scale),
+            || decay_and_drive(&cx.params[self.spans.decay.clone()], &mut self.decay, &mut self.drive_scale),
         );
         for (block, rows) in blocks(m).enumerate() {
-            self.input.forward(kernels, (block, rows.clone()), params, x, reset, scratch);
-            scratch.profile.lap(Part::Recurrence);
+            self.input.forward(cx, (block, rows.clone()), x);
+            cx.worker.lap(Part::Recurrence);
             let gates = self.gate_value_out.block_mut(&rows);
-            kernels.ternary_forward(self.input.q(block), &weights.input, gates, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
-            let (q_out, out) = (&mut self.q_out[block], &mut scratch.narrow[..d]);
+            cx.worker.project(self.input.q(block), &weights.input, gates);
+            let (q_out, out) = (&mut self.q_out[block], &mut cx.scratch.narrow[..d]);
             let (decay, drive_scale) = (&self.decay, &self.drive_scale);
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::Recurrence,
                 #[inline(always)]
                 || {
                     q_out.begin(rows.len());
@@ -144,7 +121,7 @@ impl GatedRecurrence {
                         let (v, o) = vo.split_at(d);
                         let (before, rest) = self.h.split_at_mut(i * d);
                         let h = &mut rest[..d];
-                        let before = match (reset[i], i < b) {
+                        let before = match (cx.reset[i], i < b) {
                             (true, _) => None,
                             (_, true) => Some(row(&self.h_before, i, d)),
                             _ => Some(row(before, i - b, d)),
@@ -158,16 +135,14 @@ impl GatedRecurrence {
                     }
                 },
             );
-            scratch.profile.lap(Part::Recurrence);
             let y = &mut y[rows.start * d..rows.end * d];
-            kernels.ternary_forward(q_out, &weights.output, y, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
+            cx.worker.project(q_out, &weights.output, y);
             let x = &x[rows.start * d..rows.end * d];
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::Recurrence,
                 #[inline(always)]
                 || add(y, x),
             );
-            scratch.profile.lap(Part::Recurrence);
         }
         self.h_carry.copy_from_slice(&self.h[(m - b) * d..]);
     }
@@ -175,38 +150,32 @@ impl GatedRecurrence {
     /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`.
     pub fn backward(
         &mut self,
-        kernels: Kernels,
+        cx: &mut Context<'_>,
         weights: &Projections,
-        params: &[f32],
         x: &[f32],
         dx: &mut [f32],
         grads: &mut [f32],
-        reset: &[bool],
-        scratch: &mut Scratch,
     ) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
-        let (ddecay, rest) = scratch.narrow.split_at_mut(d);
+        let (ddecay, rest) = cx.scratch.narrow.split_at_mut(d);
         let dnormed = &mut rest[..d];
         let (decay, drive_scale) = (&self.decay, &self.drive_scale);
-        let dh_carry = &mut scratch.carry[..b * d];
+        let dh_carry = &mut cx.scratch.carry[..b * d];
         dh_carry.fill(0.0);
         ddecay.fill(0.0);
         for (block, rows) in blocks(m).enumerate().rev() {
-            let dy = &mut scratch.block[..rows.len() * d];
+            let dy = &mut cx.scratch.block[..rows.len() * d];
             let dx = &dx[rows.start * d..rows.end * d];
-            kernels.backward_input(dx, rows.len(), &weights.output, dy, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
+            cx.worker.backward_input(dx, rows.len(), &weights.output, dy);
             let dw = &mut grads[self.spans.proj.clone()];
-            kernels.backward_weight(dx, &self.q_out[block], d, dw, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
+            cx.worker.backward_weight(dx, &self.q_out[block], d, dw);
             let q = self.input.q(block);
-            let again = |y: &mut [f32]| kernels.ternary_forward(q, &weights.input, y, &mut scratch.workspace);
-            let gates = self.gate_value_out.block(&rows, again);
-            scratch.profile.lap_products(Part::Forward, scratch.workspace.take_macs());
-            let dgates = &mut scratch.wide[..rows.len() * 3 * d];
-            let gain = &params[self.spans.state_norm.clone()];
+            let gates = self.gate_value_out.block(&rows, |y| cx.worker.project(q, &weights.input, y));
+            let dgates = &mut cx.scratch.wide[..rows.len() * 3 * d];
+            let gain = &cx.params[self.spans.state_norm.clone()];
             let dgain = &mut grads[self.spans.state_norm.clone()];
-            kernels.vectorise(
+            cx.worker.rows(
+                Part::Recurrence,
                 #[inline(always)]
                 || {
                     for (k, i) in rows.clone().enumerate().rev() {
@@ -225,7 +194,7 @@ impl GatedRecurrence {
                         // the gradient carried from the next token becomes the whole gradient of this state
                         let dh = row_mut(dh_carry, i % b, d);
                         rms_norm_backward(h, gain, r, dnormed, dh, dgain);
-                        let before = match (reset[i], i < b) {
+                        let before = match (cx.reset[i], i < b) {
                             (true, _) => None,
                             (_, true) => Some(row(&self.h_before, i, d)),
                             _ => Some(row(&self.h, i - b, d)),
@@ -234,21 +203,17 @@ impl GatedRecurrence {
                     }
                 },
             );
-            scratch.profile.lap(Part::Recurrence);
-            let du = &mut scratch.all[rows.start * d..rows.end * d];
-            let weights = &weights.input;
-            kernels.backward_input(dgates, rows.len(), weights, du, Write::Set, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardInput, scratch.workspace.take_macs());
+            let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
+            cx.worker.backward_input(dgates, rows.len(), &weights.input, du);
             let dw = &mut grads[self.spans.gates.clone()];
-            kernels.backward_weight(dgates, q, 3 * d, dw, &mut scratch.workspace);
-            scratch.profile.lap_products(Part::BackwardWeight, scratch.workspace.take_macs());
+            cx.worker.backward_weight(dgates, q, 3 * d, dw);
         }
 
         for ((g, &dd), &a) in grads[self.spans.decay.clone()].iter_mut().zip(&*ddecay).zip(decay) {
             *g += dd * a * (1.0 - a);
         }
-        self.input.backward(kernels, params, x, dx, grads, reset, scratch);
-        scratch.profile.lap(Part::Recurrence);
+        self.input.backward(cx, x, dx, grads);
+        cx.worker.lap(Part::Recurrence);
     }
 }
 
@@ -276,6 +241,7 @@ fn recur(gate: &[f32], value: &[f32], decay: &[f32], drive_scale: &[f32], before
 
 /// Turns `dh`, the whole gradient of the state after a token, into that of the state before it; sets `dgate` and
 /// `dvalue`, and adds to `ddecay`. All (D).
+#[expect(clippy::too_many_arguments, reason = "one row of each quantity of a token's step")]
 #[inline(always)]
 fn recur_backward(
     gate: &[f32],

@@ -1,0 +1,93 @@
+//! A chunk of tokens on its way through the layers: what they are given, and the two things that all of them do.
+
+use super::{Positions, Resets};
+use crate::kernels::Kernels;
+use crate::math;
+use crate::memory::{MAX_CHUNK, Scratch};
+use crate::parts::Parts;
+use crate::views::TernaryMatrix;
+
+/// T tokens that follow one another.
+pub(crate) struct Chunk<'a> {
+    pub kernels: Kernels,
+    /// T, at most [`MAX_CHUNK`].
+    pub tokens: usize,
+    pub resets: Resets,
+    pub positions: Positions,
+    /// The scales of what is quantised in `s.q`, one a token.
+    pub scales: [f32; MAX_CHUNK],
+    /// Working memory; its `x` is the residual stream (T x D).
+    pub s: Scratch<'a>,
+}
+
+/// What a token's normalised input is mixed with.
+pub(crate) struct Shift<'a> {
+    /// Shares of its own, D.
+    pub keep: &'a [f32],
+    /// The input of the token before, D, which every token replaces by its own.
+    pub before: &'a mut [f32],
+}
+
+impl Chunk<'_> {
+    /// u = rms_norm(x), mixed with the one of the token before where there is a `shift`, quantised in `s.q` and multiplied:
+    /// leaves `input` u (T x its rows) in `s.wide`. `then` is the matrix that comes next.
+    pub(crate) fn project(
+        &mut self,
+        gain: &[f32],
+        shift: Option<Shift<'_>>,
+        input: TernaryMatrix<'_>,
+        then: TernaryMatrix<'_>,
+    ) {
+        let Self { kernels, tokens, resets, scales, s, .. } = self;
+        let d = gain.len();
+        debug_assert!((1..=MAX_CHUNK).contains(tokens) && input.columns == d);
+        let scales = scales.front_mut(*tokens);
+        let (x, n) = (s.x.front(*tokens * d), s.n.front_mut(*tokens * d));
+        let q = s.q.front_mut(*tokens * d);
+        kernels.prefetch(input);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                let rows = x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scales.iter_mut());
+                let Some(Shift { keep, before }) = shift else {
+                    for (((x, u), q), scale) in rows {
+                        math::rms_norm(x, gain, u);
+                        *scale = math::quantise_int8(u, q);
+                    }
+                    return;
+                };
+                for (t, (((x, u), q), scale)) in rows.enumerate() {
+                    if resets.at(t) {
+                        before.fill(0.0);
+                    }
+                    math::rms_norm(x, gain, u);
+                    mix(u, before, keep);
+                    *scale = math::quantise_int8(u, q);
+                }
+            },
+        );
+        kernels.ternary(input, q, scales, s.wide.front_mut(*tokens * input.rows()));
+        kernels.prefetch(then);
+    }
+
+    /// Adds `output` q, of what is quantised in `s.q`, to the residual stream.
+    pub(crate) fn residual(&mut self, output: TernaryMatrix<'_>) {
+        let Self { kernels, tokens, scales, s, .. } = self;
+        let d = output.rows();
+        let (x, n) = (s.x.front_mut(*tokens * d), s.n.front_mut(*tokens * d));
+        kernels.ternary(output, s.q.front(*tokens * output.columns), scales.front(*tokens), n);
+        for (x, &y) in x.iter_mut().zip(n.iter()) {
+            *x += y;
+        }
+    }
+}
+
+/// `u = m n + (1 - m) n_before` in the place of n, which becomes the next token's n_before.
+#[inline(always)]
+fn mix(u: &mut [f32], before: &mut [f32], keep: &[f32]) {
+    for ((u, before), &m) in u.iter_mut().zip(before).zip(keep) {
+        let n = *u;
+        *u = m * n + (1.0 - m) * *before;
+        *before = n;
+    }
+}
