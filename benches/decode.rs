@@ -4,7 +4,8 @@
 //! controller would choose some depth, so it is forced. `cargo bench -p flashlm-benches --bench decode`
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use flashlm_core::{Depth, Facts, Kernels, Level, Line, Model, ModelConfig, Session};
+use flashlm_core::{Depth, Facts, Kernels, Level, ModelConfig, Session};
+use flashlm_host::Blob;
 use std::hint::black_box;
 use std::time::Duration;
 use trainer::export::write_blob;
@@ -13,18 +14,16 @@ use trainer::nn::Params;
 /// Tokens of the prompt.
 const PROMPT: usize = 64;
 
-/// A packed supernova, on a cache line.
-fn packed() -> Vec<Line> {
+/// A packed supernova.
+fn packed() -> Blob {
     let params = Params::init(&ModelConfig::SUPERNOVA, 1);
     let blob = write_blob(&ModelConfig::SUPERNOVA, &Facts::default(), &[], &|name| params.tensor(name)).expect("packs");
-    let mut lines = vec![Line::ZERO; blob.len().div_ceil(64)];
-    bytemuck::cast_slice_mut(&mut lines)[..blob.len()].copy_from_slice(&blob);
-    lines
+    Blob::copy("random weights", &blob).expect("memory")
 }
 
 fn decoding(c: &mut Criterion) {
-    let lines = packed();
-    let model = Model::from_bytes(bytemuck::cast_slice(&lines)).expect("a valid blob");
+    let blob = packed();
+    let model = blob.model().expect("a valid blob");
     let prompt: Vec<u16> = (1..=PROMPT as u16).collect();
     for level in Level::ALL.into_iter().rev() {
         let Some(kernels) = Kernels::new(level) else { continue };

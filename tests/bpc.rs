@@ -4,14 +4,12 @@ mod common;
 
 use common::SMALL;
 use flashlm_core::{Facts, ModelConfig};
+use flashlm_host::Blob;
 use trainer::data::EvaluationSet;
 use trainer::data::bpe;
 use trainer::export::write_blob;
 use trainer::kernels::{Isa, Kernels, Precision};
 use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Story};
-use trainer::run::args::DepthArg;
-use trainer::run::evaluate::score_file;
-use trainer::run::packed::Blob;
 
 /// Bytes and the end of a story, no merges.
 const CONFIG: ModelConfig = ModelConfig { vocab: 257, ..SMALL };
@@ -62,8 +60,8 @@ fn a_model_of_known_probabilities_scores_what_they_say_on_the_raw_bytes() {
     let params = known();
     let table = bpe::table(&[]);
     let blob = write_blob(&CONFIG, &Facts::default(), &table, &|name| params.tensor(name)).expect("packs");
-    let blob = Blob::new(&blob).expect("reads back");
-    let score = score_file(&blob, FILE, DepthArg::Model).expect("scores");
+    let blob = Blob::copy("model.flm", &blob).expect("memory");
+    let score = flashlm_host::file(&blob, FILE, None, 2).expect("scores");
     let want = expected_bits();
     assert_eq!(score.bytes, FILE.len() as u64);
     assert!((score.bits - want).abs() < 1e-3 * want, "core: {} bits, {want} expected", score.bits);

@@ -7,7 +7,8 @@ use common::{depths, engine, tokens};
 use flashlm_core::config::{
     AttentionConfig, AttentionMap, ChannelMixer, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig,
 };
-use flashlm_core::{Facts, Kernels, Line, Model, Sampler, SamplerConfig, Session, arena_lines};
+use flashlm_core::{Facts, Kernels, Line, Sampler, SamplerConfig, Session, arena_lines};
+use flashlm_host::Blob;
 use trainer::export::write_blob;
 use trainer::kernels::Isa;
 use trainer::nn::{Engine, Rng, Rows, StepOptions, TrainDepth};
@@ -55,19 +56,17 @@ fn combinations() -> Vec<ModelConfig> {
     all
 }
 
-fn packed(engine: &Engine) -> Vec<Line> {
+fn packed(engine: &Engine) -> Blob {
     let tensor = |name: &str| engine.params().tensor(name);
     let bytes = write_blob(engine.config(), &Facts::default(), &[], &tensor).expect("packs");
-    let mut lines = vec![Line::ZERO; bytes.len().div_ceil(64)];
-    bytemuck::cast_slice_mut(&mut lines)[..bytes.len()].copy_from_slice(&bytes);
-    lines
+    Blob::copy("packed", &bytes).expect("memory")
 }
 
 /// Logits after every token, as bits, `chunk` tokens at a time.
-fn logits(lines: &[Line], kernels: Kernels, chunk: usize, tokens: &[u16]) -> Vec<u32> {
-    let blob: &[u8] = bytemuck::cast_slice(lines);
-    let model = Model::from_bytes(blob).expect("blob");
-    let mut session = Session::new(model, kernels, vec![Line::ZERO; arena_lines(blob, chunk)]).expect("arena");
+fn logits(blob: &Blob, kernels: Kernels, chunk: usize, tokens: &[u16]) -> Vec<u32> {
+    let model = blob.model().expect("blob");
+    let arena = vec![Line::ZERO; arena_lines(blob.bytes(), chunk)];
+    let mut session = Session::new(model, kernels, arena).expect("arena");
     let v = model.config().vocab as usize;
     let mut all = vec![0; tokens.len() * v];
     session
@@ -111,8 +110,8 @@ fn every_combination_trains_packs_and_computes_the_same_in_core() {
             assert_ne!(trainer.params().data[t.range()], start[t.range()], "{config:?}: {} did not move", t.name);
         }
 
-        let lines = packed(&trainer);
-        let model = Model::from_bytes(bytemuck::cast_slice(&lines)).expect("blob");
+        let blob = packed(&trainer);
+        let model = blob.model().expect("blob");
         assert_eq!(*model.config(), config);
         for depth in depths(&config) {
             let want = trainer.evaluate(&scored, depth);
@@ -128,10 +127,10 @@ fn every_combination_trains_packs_and_computes_the_same_in_core() {
             let apart = (bits - want.bits).abs() / want.tokens as f64;
             assert!(apart < 0.002, "{config:?} {depth:?}: {apart} bits a token apart");
         }
-        let want = logits(&lines, Kernels::scalar(), 1, &text);
+        let want = logits(&blob, Kernels::scalar(), 1, &text);
         for kernels in Kernels::available() {
             for chunk in [1, 7, 16] {
-                assert!(logits(&lines, kernels, chunk, &text) == want, "{config:?} {:?} {chunk}", kernels.level());
+                assert!(logits(&blob, kernels, chunk, &text) == want, "{config:?} {:?} {chunk}", kernels.level());
             }
         }
     }
@@ -142,10 +141,9 @@ fn attention_generates_far_past_its_window_in_the_same_memory() {
     let mut config = ModelConfig { vocab: 64, d_model: 64, d_ffn: 64, ..ModelConfig::NOVA_IGNITION };
     config.eot = None;
     let trainer = engine(config, Isa::detect(), 1, 4);
-    let lines = packed(&trainer);
-    let blob: &[u8] = bytemuck::cast_slice(&lines);
-    let model = Model::from_bytes(blob).expect("blob");
-    let mut arena = vec![Line::ZERO; arena_lines(blob, 1)];
+    let blob = packed(&trainer);
+    let model = blob.model().expect("blob");
+    let mut arena = vec![Line::ZERO; arena_lines(blob.bytes(), 1)];
     let mut session = Session::new(model, Kernels::detect(), arena.as_mut_slice()).expect("arena");
     let mut sampler = Sampler::new(SamplerConfig { seed: 5, ..SamplerConfig::default() }).expect("settings");
     let mut told = vec![1];
@@ -159,7 +157,7 @@ fn attention_generates_far_past_its_window_in_the_same_memory() {
     assert_eq!((session.position(), session.state().len()), (1001, state));
     let last = |tokens: &[u16]| {
         let v = config.vocab as usize;
-        let all = logits(&lines, Kernels::detect(), 16, tokens);
+        let all = logits(&blob, Kernels::detect(), 16, tokens);
         all[all.len() - v..].to_vec()
     };
     let mut bits = Vec::new();
@@ -167,10 +165,10 @@ fn attention_generates_far_past_its_window_in_the_same_memory() {
     assert_eq!(bits, last(&told));
     // what left one block's window is forgotten by a model of one block
     let config = ModelConfig { layers: 1, mixture_of_depths: None, ..config };
-    let lines = packed(&engine(config, Isa::detect(), 1, 4));
+    let blob = packed(&engine(config, Isa::detect(), 1, 4));
     let v = config.vocab as usize;
     let end = |tokens: &[u16]| {
-        let all = logits(&lines, Kernels::detect(), 16, tokens);
+        let all = logits(&blob, Kernels::detect(), 16, tokens);
         all[all.len() - v..].to_vec()
     };
     let mut other = told.clone();

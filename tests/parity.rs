@@ -6,23 +6,16 @@ use common::{SMALL, depths, engine, presets, tokens};
 use flashlm_core::{
     Depth, Facts, Kernels, Level, Line, MAX_CHUNK, Model, ModelConfig, RcsmConfig, Session, arena_lines, score,
 };
+use flashlm_host::Blob;
 use trainer::export::write_blob;
 use trainer::kernels::Isa;
 use trainer::nn::Rng;
 
-/// The blob of the engine's model, on a 64-byte boundary.
-fn packed(engine: &trainer::nn::Engine) -> Vec<Line> {
-    let bytes =
-        write_blob(engine.config(), &Facts::default(), &[], &|name| engine.params().tensor(name)).expect("packs");
-    let mut lines = vec![Line::ZERO; bytes.len().div_ceil(64)];
-    for (line, bytes) in lines.iter_mut().zip(bytes.chunks(64)) {
-        line.0[..bytes.len()].copy_from_slice(bytes);
-    }
-    lines
-}
-
-fn bytes(lines: &[Line]) -> &[u8] {
-    bytemuck::cast_slice(lines)
+/// The blob of the engine's model.
+fn packed(engine: &trainer::nn::Engine) -> Blob {
+    let tensor = |name: &str| engine.params().tensor(name);
+    let bytes = write_blob(engine.config(), &Facts::default(), &[], &tensor).expect("packs");
+    Blob::copy("packed", &bytes).expect("memory")
 }
 
 fn argmax(x: &[f32]) -> usize {
@@ -53,8 +46,8 @@ fn packed_model_agrees_with_the_trainer_on_ten_thousand_tokens() {
             let evaluation =
                 trainer.evaluate_with(&scored, depth, |story, _, logits| want[story].push(logits.to_vec()));
 
-            let lines = packed(&trainer);
-            let model = Model::from_bytes(bytes(&lines)).expect("blob");
+            let blob = packed(&trainer);
+            let model = blob.model().expect("blob");
             let mut session = Session::on_heap(model, Kernels::detect());
             session.set_depth(depth).expect("depth");
             let (mut bits, mut same, mut total, mut largest, mut apart) = (0.0, 0, 0, 0f32, 0f32);
@@ -62,7 +55,7 @@ fn packed_model_agrees_with_the_trainer_on_ten_thousand_tokens() {
                 let terminated: Vec<u16> = story.iter().copied().chain([0]).collect();
                 bits += score::story(&mut session, &terminated, |_, _| ()).expect("scores");
                 let inputs: Vec<u16> = [0].iter().chain(story).copied().collect();
-                let got = prefilled(bytes(&lines), Kernels::detect().level(), MAX_CHUNK, &inputs, depth);
+                let got = prefilled(blob.bytes(), Kernels::detect().level(), MAX_CHUNK, &inputs, depth);
                 same += got.iter().zip(want).filter(|(got, want)| argmax(got) == argmax(want)).count();
                 for (&got, &want) in got.iter().flatten().zip(want.iter().flatten()) {
                     (largest, apart) = (largest.max(want.abs()), apart.max((got - want).abs()));
@@ -98,17 +91,17 @@ fn whole_model_logits_are_bit_equal_at_every_level_and_chunk() {
     let mut rng = Rng::new(12);
     for config in shapes() {
         let trainer = engine(config, Isa::detect(), 1, 4);
-        let lines = packed(&trainer);
+        let blob = packed(&trainer);
         let mut text = tokens(&mut rng, config.vocab, 70);
         (text[0], text[40]) = (0, 0);
         for depth in depths(&config) {
             let bits = |logits: Vec<Vec<f32>>| -> Vec<u32> { logits.iter().flatten().map(|l| l.to_bits()).collect() };
-            let want = bits(prefilled(bytes(&lines), Level::Scalar, 1, &text, depth));
+            let want = bits(prefilled(blob.bytes(), Level::Scalar, 1, &text, depth));
             assert_eq!(want.len(), text.len() * config.vocab as usize);
             for level in Kernels::available().map(|k| k.level()) {
                 for chunk in [1, 5, 16] {
                     assert!(
-                        bits(prefilled(bytes(&lines), level, chunk, &text, depth)) == want,
+                        bits(prefilled(blob.bytes(), level, chunk, &text, depth)) == want,
                         "{level:?}, chunk {chunk}"
                     );
                 }
@@ -122,8 +115,8 @@ fn prefill_equals_as_many_steps_bit_for_bit() {
     let mut rng = Rng::new(13);
     for (name, config) in presets() {
         let trainer = engine(config, Isa::detect(), 1, 4);
-        let lines = packed(&trainer);
-        let model = Model::from_bytes(bytes(&lines)).expect("blob");
+        let blob = packed(&trainer);
+        let model = blob.model().expect("blob");
         let mut text = tokens(&mut rng, config.vocab, 50);
         text[33] = 0;
         let mut stepped = Session::on_heap(model, Kernels::detect());
@@ -147,15 +140,15 @@ fn no_core_logit_depends_on_a_later_token() {
     let mut rng = Rng::new(14);
     for (name, config) in presets() {
         let trainer = engine(config, Isa::detect(), 1, 4);
-        let lines = packed(&trainer);
+        let blob = packed(&trainer);
         let text = tokens(&mut rng, config.vocab, 24);
         let depth = depths(&config)[0];
         for level in Kernels::available().map(|k| k.level()) {
-            let before = prefilled(bytes(&lines), level, 16, &text, depth);
+            let before = prefilled(blob.bytes(), level, 16, &text, depth);
             for changed in 0..text.len() {
                 let mut other = text.clone();
                 other[changed] = 1 + (other[changed] + 40) % 127;
-                let after = prefilled(bytes(&lines), level, 16, &other, depth);
+                let after = prefilled(blob.bytes(), level, 16, &other, depth);
                 assert!(before[..changed] == after[..changed], "{name}: token {changed} changed an earlier logit");
                 assert_ne!(before[changed], after[changed], "{name}: token {changed} changes nothing");
             }

@@ -104,6 +104,41 @@ pub enum Depth {
     Fixed(u8),
 }
 
+impl core::fmt::Display for Depth {
+    /// As [`FromStr`](core::str::FromStr) reads it.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Adaptive => f.write_str("auto"),
+            Self::Fixed(passes) => write!(f, "{passes}"),
+        }
+    }
+}
+
+/// A text says no depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthError;
+
+impl core::fmt::Display for DepthError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("expected auto or a number of passes")
+    }
+}
+
+impl core::error::Error for DepthError {}
+
+impl core::str::FromStr for Depth {
+    type Err = DepthError;
+
+    /// `auto`, or a number of passes from 1.
+    fn from_str(text: &str) -> Result<Self, DepthError> {
+        match (text, text.parse()) {
+            ("auto", _) => Ok(Self::Adaptive),
+            (_, Ok(passes @ 1..)) => Ok(Self::Fixed(passes)),
+            _ => Err(DepthError),
+        }
+    }
+}
+
 /// Dimensions of the RCSM engine (DESIGN section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RcsmConfig {

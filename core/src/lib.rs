@@ -6,7 +6,7 @@
 //! compile time. A [`Sampler`] draws the next token; [`score`] tells how many bits a text takes.
 //!
 //! ```
-//! use flashlm_core::{Kernels, Line, Model, Sampler, SamplerConfig, Session, arena_lines};
+//! use flashlm_core::{Generation, Kernels, Line, Model, Sampler, SamplerConfig, Session, arena_lines};
 //! # fn main() {}
 //!
 //! /// Continues `prompt` by at most `length` tokens, byte by byte into `sink`.
@@ -18,17 +18,11 @@
 //!
 //!     let mut arena = vec![Line::ZERO; arena_lines(blob, 16)];
 //!     let mut session = Session::new(model, Kernels::detect(), arena.as_mut_slice())?;
-//!     session.step(tokenizer.eot())?; // a story begins where another ends
-//!     session.prefill(&tokens[..n])?;
-//!
 //!     let mut sampler = Sampler::new(SamplerConfig { seed: 1, ..SamplerConfig::default() })?;
+//!     let mut story = Generation::begin(&mut session, &mut sampler, &tokens[..n], &mut ())?;
 //!     for _ in 0..length {
-//!         let token = session.sample(&mut sampler)?;
-//!         if token == tokenizer.eot() {
-//!             break;
-//!         }
+//!         let Some(token) = story.next(&mut session, &mut sampler, &mut ())? else { break };
 //!         tokenizer.for_each_byte(token, &mut sink);
-//!         session.step(token)?;
 //!     }
 //!     Ok(())
 //! }
@@ -46,7 +40,7 @@
 //! targets only. No public function panics.
 //!
 //! # Memory
-//! For `supernova` a session takes 42.4 KB to decode, of which 31 KB are state (the reasoning loop's memory takes 12 of
+//! For `supernova` a session takes 44.4 KB to decode, of which 32.7 KB are state (the reasoning loop's memory takes 12 of
 //! them), and 8.4 KB more for every further token prefilled together, up to 16. Attention remembers its window: in every
 //! block the keys and values of so many tokens,
 //! as int8, 1.3 MB for `nova-ignition`. However long the text, this does not grow.
@@ -62,6 +56,7 @@ pub mod bench;
 pub mod blob;
 pub mod config;
 mod fingerprint;
+mod generate;
 mod kernels;
 mod layers;
 pub mod math;
@@ -86,6 +81,7 @@ pub use config::{
     AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
 };
 pub use fingerprint::fingerprint;
+pub use generate::Generation;
 pub use kernels::{Kernels, Level};
 pub use memory::{Line, MAX_CHUNK};
 pub use model::{Aligned, Model, Section};

@@ -4,8 +4,8 @@ use firmware_example::clock;
 use firmware_example::console::{Console, LINE};
 use flashlm_core::config::Depth;
 use flashlm_core::{
-    BlobError, Kernels, Line, Model, Observer, Sampler, SamplerConfig, SamplerError, Session, SessionError, Tokenizer,
-    TokenizerError, fingerprint,
+    BlobError, Generation, Kernels, Line, Model, Observer, Sampler, SamplerConfig, SamplerError, Session, SessionError,
+    Tokenizer, TokenizerError, fingerprint,
 };
 
 /// Why there is no story.
@@ -129,21 +129,14 @@ impl<'m> Storyteller<'m> {
         let begun = clock::ticks();
         let mut room = [0; LINE];
         let tokens = self.encode(prompt, &mut room)?;
-        self.sampler.forget();
-        self.session.step(self.tokenizer.eot())?; // a story begins where another ends
-        self.session.prefill(tokens)?;
-        tokens.iter().for_each(|&token| self.sampler.observe(token));
+        let mut story = Generation::begin(&mut self.session, &mut self.sampler, tokens, &mut ())?;
         stats.prompt_tokens = tokens.len() as u32;
         stats.prompt_ticks = clock::ticks() - begun;
 
         prompt.iter().for_each(|&byte| console.put(byte));
         while stats.tokens < self.settings.length && !console.interrupted() {
             let begun = clock::ticks();
-            let token = self.session.sample(&mut self.sampler)?;
-            if token == self.tokenizer.eot() {
-                break;
-            }
-            self.session.step_observed(token, &mut stats)?;
+            let Some(token) = story.next(&mut self.session, &mut self.sampler, &mut stats)? else { break };
             stats.tokens += 1;
             stats.ticks += clock::ticks() - begun;
             self.tokenizer.for_each_byte(token, |byte| console.put(byte));

@@ -9,13 +9,13 @@ use anyhow::{Result, bail};
 use flashlm_core::config::Depth;
 use flashlm_core::products::Products;
 use flashlm_core::{Kernels, Line, MAX_CHUNK, Model, Sampler, SamplerConfig, Session};
+use flashlm_host::peak_memory;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::args::Bench;
-use crate::model::{ModelFile, encode};
-use crate::settings::{check_depth, depth_name};
-use crate::stats::peak_memory;
+use crate::model;
+use crate::settings::check_depth;
 
 /// What is read over and over.
 const TEXT: &str = "Once upon a time, there was a little dog named Max. He lived in a small house near the forest. \
@@ -45,12 +45,12 @@ struct Product {
 }
 
 pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
-    let file = ModelFile::open(path.as_deref())?;
-    let model = file.model()?;
+    let blob = model::open(path.as_deref())?;
+    let model = blob.model()?;
     if let Some(Err(why)) = args.depth.map(|depth| check_depth(depth, model.config().rcsm.as_ref())) {
         bail!("--depth: {why}");
     }
-    let mut arena = file.arena();
+    let mut arena = blob.arena();
     let tokens = tokens(&model, args.tokens as usize);
     let levels: Vec<Kernels> = args.level.map_or_else(|| Kernels::available().collect(), |level| vec![level]);
     let depths = args.depth.map_or_else(|| depths(&model), |depth| vec![depth]);
@@ -66,7 +66,7 @@ pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
     let mut out = io::stdout().lock();
     if args.json {
         let report = json!({
-            "model": file.name,
+            "model": blob.name(),
             "tokens": tokens.len(),
             "repeats": args.repeats,
             "results": results,
@@ -76,7 +76,7 @@ pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
         writeln!(out, "{report:#}")?;
         return Ok(());
     }
-    writeln!(out, "{}, one thread, {} tokens, median of {} runs", file.name, tokens.len(), args.repeats)?;
+    writeln!(out, "{}, one thread, {} tokens, median of {} runs", blob.name(), tokens.len(), args.repeats)?;
     writeln!(out, "level     depth  decode tokens/s prefill tokens/s   step / its products")?;
     for speed in &results {
         let Speed { level, depth, decode_tokens_per_second: decode, prefill_tokens_per_second: prefill, .. } = speed;
@@ -93,7 +93,7 @@ pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
 /// [`TEXT`] in tokens, over and over, `count` of them; each copy begins a story.
 fn tokens(model: &Model, count: usize) -> Vec<u16> {
     let mut copy: Vec<u16> = model.config().eot.map(|eot| eot as u16).into_iter().collect();
-    copy.extend(model.tokenizer().map_or(Vec::new(), |t| encode(t, TEXT.as_bytes())));
+    copy.extend(model.tokenizer().map_or(Vec::new(), |t| t.encoded(TEXT.as_bytes())));
     copy.into_iter().cycle().take(count).collect()
 }
 
@@ -148,7 +148,7 @@ fn speed(
     };
     Ok(Speed {
         level: kernels.level().name(),
-        depth: depth_name(depth),
+        depth: depth.to_string(),
         decode_tokens_per_second: 1.0 / decode,
         prefill_tokens_per_second: 1.0 / prefill,
         step_over_products,

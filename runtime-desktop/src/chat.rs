@@ -7,13 +7,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
+use flashlm_host::{Blob, peak_memory};
 
 use crate::args;
 use crate::engine::{Ended, Engine};
 use crate::interrupt::{self, Generating};
-use crate::model::ModelFile;
-use crate::settings::{Settings, check_depth, check_trace, depth_name};
-use crate::stats::peak_memory;
+use crate::model;
+use crate::settings::{Settings, check_depth, check_trace};
 use command::Command;
 use input::Input;
 
@@ -46,36 +46,35 @@ enum Next {
 }
 
 pub fn run(path: Option<PathBuf>, args: args::Chat) -> Result<()> {
-    let mut file = ModelFile::open(path.as_deref())?;
+    let mut blob = model::open(path.as_deref())?;
     // A wrong model or depth on the command line ends the program before anything is asked.
-    file.depth(&file.model()?, args.sampling.depth)?;
+    blob.depth(args.sampling.depth)?;
     let mut settings = args.sampling.settings(args.length);
     interrupt::install()?;
     let mut input = Input::open(args.history)?;
     loop {
-        match talk(&file, &mut settings, &mut input)? {
+        match talk(&blob, &mut settings, &mut input)? {
             Next::Quit => return Ok(()),
-            Next::Load(path) => match ModelFile::open(Some(&path)).and_then(|f| f.model().map(|_| ()).map(|()| f)) {
-                Ok(loaded) => file = loaded,
-                Err(error) => complain(&format!("{error:#}; {} stays", file.name))?,
+            Next::Load(path) => match model::open(Some(&path)) {
+                Ok(loaded) => blob = loaded,
+                Err(error) => complain(&format!("{error:#}; {} stays", blob.name()))?,
             },
         }
     }
 }
 
 /// Talks with the model in `file` until another is wanted.
-fn talk(file: &ModelFile, settings: &mut Settings, input: &mut Input) -> Result<Next> {
-    let model = file.model()?;
+fn talk(blob: &Blob, settings: &mut Settings, input: &mut Input) -> Result<Next> {
+    let model = blob.model()?;
     if settings.depth.is_some_and(|depth| check_depth(depth, model.config().rcsm.as_ref()).is_err()) {
         settings.depth = None;
     }
     settings.trace &= model.config().rcsm.is_some();
-    let mut arena = file.arena();
-    let mut engine = Engine::new(file, &model, &mut arena, *settings)?;
+    let mut engine = Engine::new(blob, *settings)?;
     if input.is_interactive() {
         let facts = model.facts();
         let bpc = facts.held_out_bpc.map_or(String::new(), |bpc| format!(", {bpc:.3} BPC"));
-        say(&format!("{} ({}{bpc}). Begin a story, or type /help.", file.name, facts.name))?;
+        say(&format!("{} ({}{bpc}). Begin a story, or type /help.", blob.name(), facts.name))?;
     }
     while let Some(line) = input.line()? {
         let command = match Command::parse(&line) {
@@ -111,7 +110,7 @@ fn talk(file: &ModelFile, settings: &mut Settings, input: &mut Input) -> Result<
                 }
             }
             Command::Show => say(&settings.to_string())?,
-            Command::Stats => say(&report(&engine, file))?,
+            Command::Stats => say(&report(&engine, blob))?,
             Command::Load(path) => return Ok(Next::Load(path)),
             Command::Reset => engine.reset()?,
             Command::Help => say(HELP)?,
@@ -140,7 +139,7 @@ fn write(engine: &mut Engine, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn report(engine: &Engine, file: &ModelFile) -> String {
+fn report(engine: &Engine, blob: &Blob) -> String {
     let stats = engine.stats();
     let mut text = format!(
         "generated {} tokens, {:.1} tokens/s; read {} prompt tokens, {:.1} tokens/s\n",
@@ -149,7 +148,7 @@ fn report(engine: &Engine, file: &ModelFile) -> String {
         stats.prompt_tokens,
         stats.prompt_tokens_per_second()
     );
-    let depth = depth_name(engine.depth());
+    let depth = engine.depth();
     match stats.mean_passes() {
         Some(passes) => text += &format!("passes per token {passes:.2} (depth {depth})\n"),
         None => text += &format!("passes per token: none counted yet (depth {depth})\n"),
@@ -166,7 +165,7 @@ fn report(engine: &Engine, file: &ModelFile) -> String {
         }
     }
     let peak = peak_memory().map_or("unknown".into(), |b| format!("{:.1} MB", b as f64 / 1e6));
-    let (arena, blob) = (file.arena_bytes() as f64 / 1e3, file.bytes().len() as f64 / 1e6);
+    let (arena, blob) = (size_of_val(&blob.arena()[..]) as f64 / 1e3, blob.bytes().len() as f64 / 1e6);
     text + &format!("memory: session {arena:.1} KB, model {blob:.2} MB, peak of the program {peak}")
 }
 

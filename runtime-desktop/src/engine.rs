@@ -1,18 +1,15 @@
-//! A session with its sampler and its statistics: what chat and `generate` write with; and the scorer of `eval` and
-//! `score`.
+//! A session with its sampler and its statistics: what chat and `generate` write with.
 
 use std::io;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use flashlm_core::config::Depth;
 use flashlm_core::tokenizer::{Tokenizer, Utf8Stream};
-use flashlm_core::{
-    Kernels, Line, MemoryWrite, Model, Observer, Pass, Sampler, SamplerConfig, Session, sampler, score,
-};
+use flashlm_core::{Generation, Line, MemoryWrite, Model, Observer, Pass, Sampler, SamplerConfig, Session, sampler};
+use flashlm_host::Blob;
 
 use crate::interrupt::Generating;
-use crate::model::{ModelFile, encode};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::trace::Trace;
@@ -29,15 +26,14 @@ pub enum Ended {
 }
 
 /// Writes stories.
-pub struct Engine<'m, 'a> {
-    session: Session<'m, &'a mut [Line]>,
+pub struct Engine<'m> {
+    session: Session<'m, Vec<Line>>,
     tokenizer: Tokenizer<'m>,
     eot: u16,
     sampler: Sampler,
     settings: Settings,
     utf8: Utf8Stream,
-    /// The last token drawn, which the session has not processed yet.
-    pending: Option<u16>,
+    story: Generation,
     /// The story's last tokens, for a new sampler to know.
     recent: Vec<u16>,
     in_story: bool,
@@ -45,21 +41,23 @@ pub struct Engine<'m, 'a> {
     trace: Option<Trace>,
 }
 
-impl<'m, 'a> Engine<'m, 'a> {
-    pub fn new(file: &ModelFile, model: &Model<'m>, arena: &'a mut [Line], settings: Settings) -> Result<Self> {
-        let (session, tokenizer, eot) = session(file, model, arena, file.depth(model, settings.depth)?)?;
+impl<'m> Engine<'m> {
+    pub fn new(blob: &'m Blob, settings: Settings) -> Result<Self> {
+        let (session, tokenizer) = (blob.session(settings.depth)?, blob.tokenizer()?);
+        let eot = session.model().config().eot;
+        let eot = eot.with_context(|| format!("{}: expected a model with an end-of-story token", blob.name()))? as u16;
         Ok(Self {
-            session,
             tokenizer,
             eot,
             sampler: new_sampler(&settings)?,
             settings,
             utf8: Utf8Stream::new(),
-            pending: None,
+            story: Generation::default(),
             recent: Vec::new(),
             in_story: false,
-            stats: new_stats(model),
-            trace: new_trace(model, eot, &settings),
+            stats: new_stats(session.model()),
+            trace: new_trace(session.model(), eot, &settings),
+            session,
         })
     }
 
@@ -104,7 +102,7 @@ impl<'m, 'a> Engine<'m, 'a> {
     }
 
     fn forget(&mut self) {
-        self.pending = None;
+        self.story = Generation::default();
         self.utf8 = Utf8Stream::new();
         self.recent.clear();
         self.sampler.forget();
@@ -113,45 +111,45 @@ impl<'m, 'a> Engine<'m, 'a> {
     /// Begins a story with `text`.
     pub fn start(&mut self, text: &[u8]) -> Result<()> {
         self.forget();
-        // as input, the end of a story begins the next
-        self.pending = Some(self.eot);
         self.in_story = true;
-        self.add(text)
+        self.read(text, true)
     }
 
     /// Adds `text` to the story.
     pub fn add(&mut self, text: &[u8]) -> Result<()> {
+        self.read(text, false)
+    }
+
+    /// Reads a prompt, the first of a story or a further one.
+    fn read(&mut self, text: &[u8], first: bool) -> Result<()> {
         let begun = Instant::now();
-        let added = encode(&self.tokenizer, text);
-        added.iter().for_each(|&token| self.observe(token));
-        let mut tokens: Vec<u16> = self.pending.take().into_iter().collect();
-        tokens.extend_from_slice(&added);
-        match &mut self.trace {
-            Some(trace) => {
-                trace.expect(&tokens);
-                self.session.prefill_observed(&tokens, trace)?;
+        let tokens = self.tokenizer.encoded(text);
+        let Self { session, sampler, story, trace, .. } = self;
+        let before = if first { Some(self.eot) } else { story.pending() };
+        let expected = [before.as_slice(), &tokens].concat();
+        let mut read = |observer: &mut Traced<'_>| -> Result<()> {
+            match first {
+                true => *story = Generation::begin(session, sampler, &tokens, observer)?,
+                false => story.add(session, sampler, &tokens, observer)?,
             }
-            None => self.session.prefill(&tokens)?,
-        }
-        self.stats.prompt_tokens += added.len() as u64;
+            Ok(())
+        };
+        trace.iter_mut().for_each(|trace| trace.expect(&expected));
+        read(&mut Traced { stats: None, trace: trace.as_mut() })?;
+        tokens.iter().for_each(|&token| self.remember(token));
+        self.stats.prompt_tokens += tokens.len() as u64;
         self.stats.prompt_time += begun.elapsed();
         Ok(())
     }
 
-    fn step(&mut self, token: u16) -> Result<()> {
-        match &mut self.trace {
-            Some(trace) => {
-                trace.expect(&[token]);
-                self.session.step_observed(token, &mut Both(&mut self.stats, trace))?;
-            }
-            None => self.session.step_observed(token, &mut self.stats)?,
-        }
-        Ok(())
-    }
-
-    fn observe(&mut self, token: u16) {
-        self.sampler.observe(token);
-        self.remember(token);
+    /// Draws the next token; `None` at the story's end.
+    fn draw(&mut self) -> Result<Option<u16>> {
+        let Self { session, sampler, story, stats, trace, .. } = self;
+        let pending = story.pending();
+        trace.iter_mut().for_each(|trace| trace.expect(pending.as_slice()));
+        let token = story.next(session, sampler, &mut Traced { stats: Some(stats), trace: trace.as_mut() })?;
+        trace.iter_mut().for_each(|trace| trace.drawn(token.unwrap_or(self.eot)));
+        Ok(token)
     }
 
     fn remember(&mut self, token: u16) {
@@ -179,20 +177,12 @@ impl<'m, 'a> Engine<'m, 'a> {
                 ended = Ended::Interrupted;
                 break;
             }
-            if let Some(token) = self.pending.take() {
-                self.step(token)?;
-            }
-            let token = self.session.sample(&mut self.sampler)?;
-            if let Some(trace) = &mut self.trace {
-                trace.drawn(token);
-            }
-            if token == self.eot {
+            let Some(token) = self.draw()? else {
                 self.utf8.finish(|c| text.push_str(c));
                 self.in_story = false;
                 ended = Ended::Story;
                 break;
-            }
-            self.pending = Some(token);
+            };
             self.remember(token);
             self.stats.tokens += 1;
             self.utf8.push(&self.tokenizer.piece(token), |c| text.push_str(c));
@@ -219,58 +209,24 @@ fn new_trace(model: &Model, eot: u16, settings: &Settings) -> Option<Trace> {
     rcsm.map(|rcsm| Trace::new(rcsm, eot))
 }
 
-/// Two observers of one step.
-struct Both<'a>(&'a mut Stats, &'a mut Trace);
+/// Who watches a step: the statistics, where it is one of generating, and the trace, where one is followed.
+struct Traced<'a> {
+    stats: Option<&'a mut Stats>,
+    trace: Option<&'a mut Trace>,
+}
 
-impl Observer for Both<'_> {
+impl Observer for Traced<'_> {
     fn depth(&mut self, passes: u8, logits: &[f32]) {
-        self.0.depth(passes, logits);
-        self.1.depth(passes, logits);
+        self.stats.iter_mut().for_each(|stats| stats.depth(passes, logits));
+        self.trace.iter_mut().for_each(|trace| trace.depth(passes, logits));
     }
 
     fn pass(&mut self, pass: Pass<'_>) {
-        self.0.pass(pass);
-        self.1.pass(pass);
+        self.stats.iter_mut().for_each(|stats| stats.pass(pass));
+        self.trace.iter_mut().for_each(|trace| trace.pass(pass));
     }
 
     fn write(&mut self, write: MemoryWrite<'_>) {
-        self.1.write(write);
-    }
-}
-
-/// A session of the best kernels this machine has, with what every text needs: a tokenizer and a token that begins it.
-fn session<'m, 'a>(
-    file: &ModelFile,
-    model: &Model<'m>,
-    arena: &'a mut [Line],
-    depth: Depth,
-) -> Result<(Session<'m, &'a mut [Line]>, Tokenizer<'m>, u16)> {
-    let (Some(tokenizer), Some(eot)) = (model.tokenizer(), model.config().eot) else {
-        bail!("{}: expected a model with a tokenizer and an end-of-story token, found one without", file.name);
-    };
-    let mut session = Session::new(*model, Kernels::detect(), arena).with_context(|| file.name.clone())?;
-    session.set_depth(depth).with_context(|| file.name.clone())?;
-    Ok((session, *tokenizer, eot as u16))
-}
-
-/// Counts the bits of texts.
-pub struct Scorer<'m, 'a> {
-    session: Session<'m, &'a mut [Line]>,
-    tokenizer: Tokenizer<'m>,
-    eot: u16,
-}
-
-impl<'m, 'a> Scorer<'m, 'a> {
-    pub fn new(file: &ModelFile, model: &Model<'m>, arena: &'a mut [Line], depth: Depth) -> Result<Self> {
-        let (session, tokenizer, eot) = session(file, model, arena, depth)?;
-        Ok(Self { session, tokenizer, eot })
-    }
-
-    /// Bits of `text` from the reset state, and how many tokens they are for; with `terminated`, its end is one.
-    pub fn score(&mut self, text: &[u8], terminated: bool) -> Result<(f64, usize)> {
-        let mut tokens = encode(&self.tokenizer, text);
-        tokens.extend(terminated.then_some(self.eot));
-        let bits = score::story(&mut self.session, &tokens, |_, _| ())?;
-        Ok((bits, tokens.len()))
+        self.trace.iter_mut().for_each(|trace| trace.write(write));
     }
 }

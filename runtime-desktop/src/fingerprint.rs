@@ -7,21 +7,21 @@ use anyhow::{Context, Result, ensure};
 use flashlm_core::{Kernels, Sampler, SamplerConfig, Session, fingerprint};
 
 use crate::args::Fingerprint;
-use crate::model::{ModelFile, encode};
+use crate::model;
 
 pub fn run(path: Option<PathBuf>, args: Fingerprint) -> Result<()> {
-    let file = ModelFile::open(path.as_deref())?;
-    let model = file.model()?;
-    let prompt = model.tokenizer().map_or(Vec::new(), |tokenizer| encode(tokenizer, args.prompt.as_bytes()));
+    let blob = model::open(path.as_deref())?;
+    let model = blob.model()?;
+    let prompt = blob.tokenizer()?.encoded(args.prompt.as_bytes());
     let levels = args.level.map_or(Kernels::available().collect(), |kernels| vec![kernels]);
     let config = SamplerConfig { temperature: 0.8, top_k: 40, seed: args.seed, ..SamplerConfig::default() };
-    let mut arena = file.arena();
+    let mut arena = blob.arena();
     let mut found = Vec::new();
     let mut out = io::stdout().lock();
     for kernels in levels {
-        let mut session = Session::new(model, kernels, &mut arena[..]).with_context(|| file.name.clone())?;
+        let mut session = Session::new(model, kernels, &mut arena[..]).with_context(|| blob.name().to_string())?;
         let hash = fingerprint(&mut session, &mut Sampler::new(config)?, &prompt, args.length)
-            .with_context(|| file.name.clone())?;
+            .with_context(|| blob.name().to_string())?;
         writeln!(out, "{} {hash:016x}", kernels.level().name())?;
         out.flush()?;
         found.push(hash);

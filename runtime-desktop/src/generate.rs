@@ -4,22 +4,20 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
+use flashlm_host::peak_memory;
 use serde_json::json;
 
 use crate::args::Generate;
 use crate::engine::{Ended, Engine};
 use crate::interrupt::{self, Generating};
-use crate::model::ModelFile;
-use crate::settings::{Settings, check_trace, depth_name};
-use crate::stats::peak_memory;
+use crate::model;
+use crate::settings::{Settings, check_trace};
 
 pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
-    let file = ModelFile::open(path.as_deref())?;
-    let model = file.model()?;
-    let mut arena = file.arena();
-    check_trace(args.trace, model.config().rcsm.as_ref()).map_err(|e| anyhow!("{}: {e}", file.name))?;
+    let blob = model::open(path.as_deref())?;
+    check_trace(args.trace, blob.model()?.config().rcsm.as_ref()).map_err(|e| anyhow!("{}: {e}", blob.name()))?;
     let settings = Settings { trace: args.trace, ..args.sampling.settings(args.length) };
-    let mut engine = Engine::new(&file, &model, &mut arena, settings)?;
+    let mut engine = Engine::new(&blob, settings)?;
     interrupt::install()?;
     let generating = Generating::begin();
     let mut out = io::stdout().lock();
@@ -46,7 +44,7 @@ pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
     }
     let stats = engine.stats();
     let mut report = json!({
-        "model": file.name,
+        "model": blob.name(),
         "prompt": args.prompt,
         "text": text,
         "ended": match ended {
@@ -55,7 +53,7 @@ pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
             Ended::Interrupted => "interrupted",
         },
         "seed": args.sampling.seed,
-        "depth": depth_name(engine.depth()),
+        "depth": engine.depth().to_string(),
         "prompt_tokens": stats.prompt_tokens,
         "tokens": stats.tokens,
         "seconds": stats.time.as_secs_f64(),

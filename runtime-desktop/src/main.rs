@@ -16,23 +16,13 @@ mod settings;
 mod stats;
 mod trace;
 
-use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let result = run(Cli::parse());
-    match result.and_then(|()| Ok(io::stdout().flush()?)) {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    flashlm_host::exit(run(Cli::parse()))
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -45,8 +35,4 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bench(bench) => bench::run(cli.model, bench),
         Command::Fingerprint(fingerprint) => fingerprint::run(cli.model, fingerprint),
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|e| e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe))
 }

@@ -6,10 +6,10 @@ use anyhow::Result;
 use flashlm_probe::Subject;
 
 use crate::args::Probe;
-use crate::model::ModelFile;
+use crate::model;
 
 pub fn run(path: Option<PathBuf>, args: &Probe) -> Result<()> {
-    let file = ModelFile::open(path.as_deref())?;
-    let subject = Subject { name: &file.name, model: file.model()? };
+    let blob = model::open(path.as_deref())?;
+    let subject = Subject { name: blob.name(), model: blob.model()? };
     Ok(args.options.run(Some(subject), args.folder.as_deref())?)
 }

@@ -5,32 +5,29 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use flashlm_core::score;
 use serde_json::json;
 
 use crate::args::Score;
-use crate::engine::Scorer;
-use crate::model::ModelFile;
-use crate::settings::depth_name;
+use crate::model;
 
 pub fn run(path: Option<PathBuf>, args: Score) -> Result<()> {
-    let file = ModelFile::open(path.as_deref())?;
-    let model = file.model()?;
-    let depth = file.depth(&model, args.depth)?;
+    let blob = model::open(path.as_deref())?;
+    let (mut session, tokenizer) = (blob.session(args.depth)?, blob.tokenizer()?);
     let text = read(&args.file)?;
-    let mut arena = file.arena();
-    let mut scorer = Scorer::new(&file, &model, &mut arena, depth)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut scores = Vec::new();
     for line in lines(&text) {
-        let (bits, tokens) = scorer.score(line, false)?;
+        let tokens = tokenizer.encoded(line);
+        let bits = score::story(&mut session, &tokens, |_, _| ())?;
         if args.json {
-            scores.push(json!({ "bits": bits, "tokens": tokens, "bytes": line.len() }));
+            scores.push(json!({ "bits": bits, "tokens": tokens.len(), "bytes": line.len() }));
         } else {
             writeln!(out, "{bits:.4}")?;
         }
     }
     if args.json {
-        let report = json!({ "model": file.name, "depth": depth_name(depth), "scores": scores });
+        let report = json!({ "model": blob.name(), "depth": session.depth().to_string(), "scores": scores });
         writeln!(out, "{report:#}")?;
     }
     out.flush()?;

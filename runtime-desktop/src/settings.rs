@@ -49,7 +49,7 @@ impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { temperature, top_k, top_p, min_p, repeat, seed, depth, length, trace } = self;
         write!(f, "temp {temperature}, top-k {top_k}, top-p {top_p}, min-p {min_p}, repeat {repeat}, seed {seed}, ")?;
-        let (depth, trace) = (depth.map_or("as trained".into(), depth_name), if *trace { "on" } else { "off" });
+        let (depth, trace) = (depth.map_or("as trained".into(), |d| d.to_string()), if *trace { "on" } else { "off" });
         write!(f, "depth {depth}, trace {trace}, length {length}")
     }
 }
@@ -116,13 +116,7 @@ pub fn level(text: &str) -> Result<Kernels, String> {
 
 /// `auto`, or a number of passes. Whether the model has it is [`check_depth`]'s question.
 pub fn depth(text: &str) -> Result<Depth, String> {
-    if text == "auto" {
-        return Ok(Depth::Adaptive);
-    }
-    match text.parse::<u8>() {
-        Ok(passes) if passes > 0 => Ok(Depth::Fixed(passes)),
-        _ => Err(format!("expected auto or a number of passes, found {text:?}")),
-    }
+    text.parse().map_err(|e| format!("{e}, found {text:?}"))
 }
 
 /// Refuses a depth the model's reasoning loop does not have.
@@ -130,9 +124,7 @@ pub fn check_depth(depth: Depth, rcsm: Option<&RcsmConfig>) -> Result<(), String
     match (depth, rcsm) {
         (_, None) => Err("this model has no reasoning loop, so it has no depth".into()),
         (depth, Some(rcsm)) if rcsm.allows(depth) => Ok(()),
-        (depth, Some(rcsm)) => {
-            Err(format!("this model's depths are 1 to {} and auto, found {}", rcsm.depths[2], depth_name(depth)))
-        }
+        (depth, Some(rcsm)) => Err(format!("this model's depths are 1 to {} and auto, found {depth}", rcsm.depths[2])),
     }
 }
 
@@ -141,13 +133,6 @@ pub fn check_trace(trace: bool, rcsm: Option<&RcsmConfig>) -> Result<(), String>
     match rcsm {
         None if trace => Err("this model has no reasoning loop, so there is nothing to trace".into()),
         _ => Ok(()),
-    }
-}
-
-pub fn depth_name(depth: Depth) -> String {
-    match depth {
-        Depth::Adaptive => "auto".into(),
-        Depth::Fixed(passes) => passes.to_string(),
     }
 }
 

@@ -41,13 +41,6 @@ pub fn rate(count: u64, time: Duration) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
-/// The most memory this process has had resident, bytes; `None` where the system does not say.
-pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
 impl Observer for Stats {
     fn depth(&mut self, passes: u8, _: &[f32]) {
         self.passes += u64::from(passes);

@@ -103,7 +103,8 @@ fn wait_for(what: impl Fn() -> bool) {
 #[test]
 fn phase_4_tells_stories_keeps_the_best_and_reports_what_every_phase_bought() {
     let work = Work::new();
-    let output = work.run("with", "--generated 96 --generated-share 0.5");
+    // a model this small gets worse by chance; going back is another test's
+    let output = work.run("with", "--generated 96 --generated-share 0.5 --generated-tolerance 9");
     let phases = work.phases("with");
     let segments = phases["segments"].as_array().unwrap();
     for (segment, steps) in segments.iter().zip(PHASES.windows(2)) {

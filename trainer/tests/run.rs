@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use flashlm_host::Blob;
+
 const TINY: &str = "--d-model 32 --layers 1 --d-ffn 48 --vocab 400 --rcsm-width 16 --rcsm-ops 4 --rcsm-slots 4 \
                     --threads 2 --sequences 4 --tokens 32 --eval-every 0.02";
 
@@ -140,7 +142,7 @@ fn killed_and_resumed(arguments: &str) {
     assert_eq!(whole, cut);
     let model = |out| {
         let bytes = fs::read(work.path(out).join("model.flm")).unwrap();
-        let blob = trainer::run::packed::Blob::new(&bytes).unwrap();
+        let blob = Blob::copy("model.flm", &bytes).unwrap();
         let facts = *blob.model().unwrap().facts();
         (bytes, facts.held_out_bpc)
     };
@@ -163,7 +165,7 @@ fn an_interrupted_run_saves_exports_and_exits_with_success() {
     }
     let packed = trainer::run::packed::load(&work.path("out").join("model.safetensors")).unwrap();
     let exported = trainer::run::packed::load(&work.path("out").join("model.flm")).unwrap();
-    let config = |blob: &trainer::run::packed::Blob| *blob.model().unwrap().config();
+    let config = |blob: &Blob| *blob.model().unwrap().config();
     assert_eq!(config(&packed), config(&exported));
 }
 

@@ -1,7 +1,7 @@
 //! What the module does, without the calls that lead there.
 
 use flashlm_core::tokenizer::{Tokenizer, Utf8Stream};
-use flashlm_core::{Kernels, Line, Model, Sampler, SamplerConfig, Session, fingerprint};
+use flashlm_core::{Generation, Kernels, Line, Model, Sampler, SamplerConfig, Session, fingerprint};
 
 /// Tells stories with one model.
 pub struct Teller {
@@ -9,9 +9,7 @@ pub struct Teller {
     tokenizer: Tokenizer<'static>,
     sampler: Sampler,
     utf8: Utf8Stream,
-    eot: u16,
-    /// The last token drawn, which the session has not processed yet.
-    pending: Option<u16>,
+    story: Generation,
     ended: bool,
 }
 
@@ -19,7 +17,7 @@ impl Teller {
     /// A teller with the model in `blob`. What is wrong with it is told in words.
     pub fn new(blob: &'static [u8]) -> Result<Self, String> {
         let model = Model::from_bytes(blob).map_err(|e| e.to_string())?;
-        let (Some(tokenizer), Some(eot)) = (model.tokenizer(), model.config().eot) else {
+        let (Some(tokenizer), Some(_)) = (model.tokenizer(), model.config().eot) else {
             return Err("expected a model with a tokenizer and an end-of-story token, found one without".into());
         };
         Ok(Self {
@@ -27,8 +25,7 @@ impl Teller {
             tokenizer: *tokenizer,
             sampler: Sampler::new(SamplerConfig::default()).map_err(|e| e.to_string())?,
             utf8: Utf8Stream::new(),
-            eot: eot as u16,
-            pending: None,
+            story: Generation::default(),
             ended: true,
         })
     }
@@ -36,12 +33,10 @@ impl Teller {
     /// Begins a story with `prompt`.
     pub fn begin(&mut self, prompt: &[u8], config: SamplerConfig) -> Result<(), String> {
         self.sampler = Sampler::new(config).map_err(|e| e.to_string())?;
-        let tokens = self.encode(prompt);
-        self.session.step(self.eot).map_err(|e| e.to_string())?;
-        self.session.prefill(&tokens).map_err(|e| e.to_string())?;
-        tokens.iter().for_each(|&token| self.sampler.observe(token));
+        let prompt = self.tokenizer.encoded(prompt);
+        let begun = Generation::begin(&mut self.session, &mut self.sampler, &prompt, &mut ());
+        self.story = begun.map_err(|e| e.to_string())?;
         self.utf8 = Utf8Stream::new();
-        self.pending = None;
         self.ended = false;
         Ok(())
     }
@@ -51,16 +46,12 @@ impl Teller {
         if self.ended {
             return Ok(false);
         }
-        if let Some(token) = self.pending.take() {
-            self.session.step(token).map_err(|e| e.to_string())?;
-        }
-        let token = self.session.sample(&mut self.sampler).map_err(|e| e.to_string())?;
-        self.ended = token == self.eot;
-        if self.ended {
+        let drawn = self.story.next(&mut self.session, &mut self.sampler, &mut ()).map_err(|e| e.to_string())?;
+        let Some(token) = drawn else {
+            self.ended = true;
             self.utf8.finish(|c| text.push_str(c));
             return Ok(false);
-        }
-        self.pending = Some(token);
+        };
         self.utf8.push(&self.tokenizer.piece(token), |c| text.push_str(c));
         Ok(true)
     }
@@ -74,7 +65,7 @@ impl Teller {
     pub fn fingerprint(&mut self, prompt: &[u8], tokens: usize, seed: u64) -> Result<String, String> {
         let config = SamplerConfig { temperature: 0.8, top_k: 40, seed, ..SamplerConfig::default() };
         let mut sampler = Sampler::new(config).map_err(|e| e.to_string())?;
-        let prompt = self.encode(prompt);
+        let prompt = self.tokenizer.encoded(prompt);
         self.ended = true;
         let hash = fingerprint(&mut self.session, &mut sampler, &prompt, tokens).map_err(|e| e.to_string())?;
         Ok(std::format!("{hash:016x}"))
@@ -83,14 +74,6 @@ impl Teller {
     /// Whose instructions it runs on.
     pub fn level(&self) -> &'static str {
         self.session.kernels().level().name()
-    }
-
-    fn encode(&self, text: &[u8]) -> Vec<u16> {
-        let mut tokens = std::vec![0; text.len()];
-        // one token for each byte always suffices
-        let used = self.tokenizer.encode(text, &mut tokens).unwrap_or(0);
-        tokens.truncate(used);
-        tokens
     }
 }
 

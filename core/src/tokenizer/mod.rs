@@ -123,6 +123,16 @@ impl<'a> Tokenizer<'a> {
         Ok(used)
     }
 
+    /// [`Self::encode`] into a vector.
+    #[cfg(any(test, feature = "std"))]
+    pub fn encoded(&self, text: &[u8]) -> std::vec::Vec<u16> {
+        let mut tokens = std::vec![0; text.len()];
+        // one token for each byte always suffices
+        let used = self.encode(text, &mut tokens).unwrap_or(0);
+        tokens.truncate(used);
+        tokens
+    }
+
     /// Encodes one item of [`PreTokens`]: for texts longer than any buffer, a pre-token at a time. `tokens` needs
     /// one place for each byte of `pre_token`, whatever the result's length.
     pub fn encode_pre_token(&self, pre_token: &[u8], tokens: &mut [u16]) -> Result<usize, TokenizerError> {

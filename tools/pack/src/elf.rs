@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use flashlm_core::blob::MAGIC;
-use flashlm_core::{Line, MAX_CHUNK, Model, arena_lines};
+use flashlm_core::{Line, MAX_CHUNK, arena_lines};
+use flashlm_host::Blob;
 use object::elf::{FileHeader32, FileHeader64, SHF_ALLOC, SHF_WRITE};
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, Object, ObjectKind, ObjectSection, ObjectSymbol, SectionFlags};
@@ -198,8 +199,9 @@ fn find_models(contents: &[u8], address: u64, models: &mut Vec<Embedded>) {
         if first == u32::from_le_bytes(MAGIC) as usize
             && let Some(bytes) = candidate
         {
-            let blob = crate::Blob::copy(Path::new(""), bytes);
-            if let Ok(model) = Model::from_bytes(blob.bytes()) {
+            // in memory of its own, where it is aligned as it is in the firmware
+            let copy = Blob::copy("in the firmware", bytes).ok();
+            if let Some(model) = copy.as_ref().and_then(|blob| blob.model().ok()) {
                 let arenas = (1..=MAX_CHUNK).map(|chunk| arena_bytes(bytes, chunk)).collect();
                 let name = model.facts().name.to_owned();
                 models.push(Embedded { name, address: address + at as u64, bytes: bytes.len() as u64, arenas });

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use flashlm_core::MAX_CHUNK;
+use flashlm_host::Blob;
 use serde_json::json;
 
-use crate::Blob;
 use crate::chips::{CHIPS, Chip};
 use crate::elf::{Firmware, Stack, StackSource, arena_bytes};
 
@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let mut needs = Vec::new();
     for path in &args.models {
-        let blob = Blob::read(path)?;
+        let blob = Blob::open(path)?;
         let name = blob.model()?.facts().name;
         let (name, arena) = (if name.is_empty() { stem(path) } else { name.into() }, blob_arena(&blob, args.prefill));
         needs.push(Needs {

@@ -7,9 +7,10 @@ use anyhow::Result;
 use flashlm_core::{
     AttentionMap, ChannelMixer, Depth, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, Writes, arena_lines,
 };
+use flashlm_host::Blob;
 use serde_json::json;
 
-use crate::{Blob, table};
+use crate::table;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -21,7 +22,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let blob = Blob::read(&args.model)?;
+    let blob = Blob::open(&args.model)?;
     let model = blob.model()?;
     let (config, facts) = (model.config(), model.facts());
     let arena = |chunk| arena_lines(blob.bytes(), chunk) * size_of::<Line>();

@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use flashlm_core::blob::MAX_TEXT;
 use flashlm_core::{Facts, ModelConfig};
+use flashlm_host::Blob;
 use trainer::export::{short_name, write_blob};
 use trainer::run::checkpoint::{self, Checkpoint, write_atomically};
 use trainer::run::clock::Clock;
 use trainer::run::preset;
 
-use crate::{Blob, table};
+use crate::table;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -41,7 +42,7 @@ pub fn run(args: &Args) -> Result<()> {
     write_atomically(&output, |file| file.write_all(&blob))?;
 
     // what is reported is what lies on the disk
-    let blob = Blob::read(&output)?;
+    let blob = Blob::open(&output)?;
     let mut out = io::stdout().lock();
     writeln!(out, "{} -> {}", args.checkpoint.display(), output.display())?;
     table::print(&mut out, &blob.model()?, blob.bytes().len())?;

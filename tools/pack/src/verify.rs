@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use flashlm_core::config::Depth;
 use flashlm_core::math::argmax;
-use flashlm_core::{Kernels, Session, SessionError, text};
+use flashlm_core::{Session, SessionError, text};
+use flashlm_host::Blob;
 use serde_json::json;
 use trainer::nn::{BatchShape, EmbeddingMode, Engine, KeyValues};
 use trainer::run::checkpoint;
-
-use crate::Blob;
 
 /// Least share of tokens where both must find the same token likeliest.
 const MIN_AGREEMENT: f64 = 0.999;
@@ -31,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     tokens: u32,
     /// Passes of the reasoning loop per token, or auto [default: the model's own]
-    #[arg(long, value_name = "N|auto", value_parser = depth)]
+    #[arg(long, value_name = "N|auto")]
     depth: Option<Depth>,
     /// What the trainer's forward pass rounds the keys and values of attention to, to see what that costs; then nothing
     /// is expected to agree [default: int8, as packed models do]
@@ -40,14 +39,6 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-fn depth(text: &str) -> Result<Depth, String> {
-    match (text, text.parse()) {
-        ("auto", _) => Ok(Depth::Adaptive),
-        (_, Ok(passes @ 1..)) => Ok(Depth::Fixed(passes)),
-        _ => Err("expected a number of passes or auto".into()),
-    }
 }
 
 fn key_values(text: &str) -> Result<KeyValues, String> {
@@ -72,7 +63,7 @@ struct Comparison {
 
 pub fn run(args: &Args) -> Result<()> {
     let checkpoint = checkpoint::read(&args.checkpoint)?;
-    let blob = Blob::read(&args.model)?;
+    let blob = Blob::open(&args.model)?;
     let model = blob.model()?;
     let (name, packed) = (args.checkpoint.display(), args.model.display());
     if *model.config() != checkpoint.config {
@@ -91,10 +82,8 @@ pub fn run(args: &Args) -> Result<()> {
     let (mut stories, mut total, mut bytes) = (Vec::new(), 0, 0);
     let mut source = text::stories(&file).peekable();
     while let Some(story) = source.next().filter(|_| total < args.tokens as usize) {
-        let mut tokens = vec![0; story.text.len()];
-        let used = tokenizer.encode(story.text, &mut tokens)?;
-        tokens.truncate(used);
-        total += used + usize::from(story.terminated);
+        let tokens = tokenizer.encoded(story.text);
+        total += tokens.len() + usize::from(story.terminated);
         bytes = source.peek().map_or(file.len(), |next| next.start);
         stories.push((tokens, story.terminated));
     }
@@ -102,8 +91,7 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("{data}: expected stories, found an empty file");
     }
 
-    let mut session = Session::on_heap(model, Kernels::detect());
-    session.set_depth(depth).with_context(|| packed.to_string())?;
+    let mut session = blob.session(Some(depth))?;
     // one sequence on one thread, so that the trainer's logits come in the order core computes them
     let shape = BatchShape { threads: 1, sequences: 1, tokens: 64, accumulate: 1 };
     let kernels = trainer::kernels::Kernels::detect();

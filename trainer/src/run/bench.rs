@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use flashlm_core::config::Depth;
 use serde::Serialize;
 
 use crate::kernels::{Kernels, Macs, Multiply, Precision};
 use crate::nn::{BatchShape, EmbeddingMode, Engine, Params, Part, Rng, StepOptions, StepProfile, TrainDepth};
 use crate::optim::{self, Optimiser};
-use crate::run::args::{BenchArgs, DepthArg};
+use crate::run::args::BenchArgs;
 
 /// How long the peak of one kind of multiplication is looked for.
 const PEAK_TIME: Duration = Duration::from_millis(100);
@@ -146,7 +147,7 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
     };
     let depths = config.rcsm.map_or([1; 3], |r| r.depths);
     let (depth, name) = match args.depth {
-        DepthArg::Fixed(n) => (TrainDepth::Fixed(n), format!("{n} passes")),
+        Depth::Fixed(n) => (TrainDepth::Fixed(n), format!("{n} passes")),
         _ => (TrainDepth::Rows, format!("{depths:?} passes at 70, 20 and 10 % of the sequences")),
     };
     let params = Params::init(&config, 1);

@@ -5,16 +5,14 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use flashlm_host::Blob;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::nn::{Calibration, Story};
 use crate::run::amplify::guard;
-use crate::run::args::DepthArg;
 use crate::run::checkpoint;
-use crate::run::evaluate::score_stories;
 use crate::run::metrics::EvalRecord;
-use crate::run::packed::Blob;
 use crate::run::phases;
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
@@ -194,7 +192,7 @@ fn measure(run: &mut Run, blob: &Blob, elapsed: f64, progress: &Progress) -> any
         bits += evaluation.bits;
         tokens += evaluation.tokens;
         passes += evaluation.mean_passes * evaluation.tokens as f64;
-        packed_bits += run.engine.pool().install(|| score_stories(blob, part, 0, DepthArg::Model))?.bits;
+        packed_bits += flashlm_host::stories(blob, part, 0, None, run.settings.batch.threads)?.bits;
     }
     let (bpc, packed_bpc) = (bits / bytes as f64, packed_bits / bytes as f64);
     let mean_passes = passes / tokens.max(1) as f64;

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use anyhow::Context;
-use flashlm_core::{Sampler, SamplerConfig};
+use flashlm_core::config::Depth;
+use flashlm_core::{Generation, Sampler, SamplerConfig};
+use flashlm_host::Blob;
 
-use crate::run::args::{DepthArg, GenerateArgs};
-use crate::run::packed::{self, Blob};
+use crate::run::args::GenerateArgs;
+use crate::run::packed;
 
 /// Runs `trainer generate`: the prompt and its continuation on standard output.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
@@ -15,7 +16,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         SamplerConfig { temperature: args.temperature, top_p: args.top_p, seed: args.seed, ..SamplerConfig::default() };
     let mut out = io::stdout().lock();
     out.write_all(args.prompt.as_bytes())?;
-    continue_text(&blob, &args.prompt, args.tokens as usize, config, args.depth, |bytes| {
+    continue_text(&blob, &args.prompt, args.tokens as usize, config, args.depth.0, |bytes| {
         out.write_all(bytes)?;
         out.flush()
     })?;
@@ -30,24 +31,16 @@ pub fn continue_text(
     prompt: &str,
     tokens: usize,
     config: SamplerConfig,
-    depth: DepthArg,
+    depth: Option<Depth>,
     mut sink: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> anyhow::Result<usize> {
-    let model = blob.model()?;
-    let tokenizer = *model.tokenizer().context("the model carries no tokenizer")?;
-    let mut sampler = Sampler::new(config)?;
-    let mut session = blob.session(depth)?;
-    let mut ids = vec![tokenizer.eot(); prompt.len() + 1];
-    let count = 1 + tokenizer.encode(prompt.as_bytes(), &mut ids[1..])?;
-    ids[1..count].iter().for_each(|&id| sampler.observe(id));
-    session.prefill(&ids[..count])?;
+    let tokenizer = blob.tokenizer()?;
+    let (mut session, mut sampler) = (blob.session(depth)?, Sampler::new(config)?);
+    let prompt = tokenizer.encoded(prompt.as_bytes());
+    let mut story = Generation::begin(&mut session, &mut sampler, &prompt, &mut ())?;
     for drawn in 0..tokens {
-        let token = session.sample(&mut sampler)?;
-        if token == tokenizer.eot() {
-            return Ok(drawn);
-        }
+        let Some(token) = story.next(&mut session, &mut sampler, &mut ())? else { return Ok(drawn) };
         sink(&tokenizer.piece(token))?;
-        session.step(token)?;
     }
     Ok(tokens)
 }
@@ -56,7 +49,7 @@ pub fn continue_text(
 pub fn sample(blob: &Blob, prompt: &str, tokens: usize, seed: u64) -> anyhow::Result<String> {
     let mut bytes = prompt.as_bytes().to_vec();
     let config = SamplerConfig { seed, ..SamplerConfig::default() };
-    continue_text(blob, prompt, tokens, config, DepthArg::Model, |piece| {
+    continue_text(blob, prompt, tokens, config, None, |piece| {
         bytes.extend_from_slice(piece);
         Ok(())
     })?;

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
+use flashlm_host::Blob;
 
 use crate::data::{self, EvaluationSet, Prepared};
 use crate::export;
@@ -19,7 +20,6 @@ use crate::run::checkpoint::{self, Checkpoint};
 use crate::run::clock::{self, Budget, Clock, DepthTraining, Point, Schedule};
 use crate::run::levels::{Levels, Opened};
 use crate::run::metrics::{EvalRecord, Metrics};
-use crate::run::packed::Blob;
 use crate::run::phases;
 use crate::run::progress::Progress;
 use crate::run::settings::{Batch, Settings, Source};
@@ -240,7 +240,9 @@ impl Run {
         };
         let params = self.engine.params();
         let blob = export::write_blob(&self.config, &facts, &self.tokenizer, &|name| params.tensor(name))?;
-        Blob::new(&blob)
+        let blob = Blob::copy("the model as it stands", &blob)?;
+        blob.model()?;
+        Ok(blob)
     }
 }
 

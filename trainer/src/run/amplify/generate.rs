@@ -5,14 +5,13 @@
 
 use std::ops::Range;
 
-use anyhow::Context;
-use flashlm_core::{Line, Sampler, SamplerConfig, Session, score};
+use flashlm_core::config::Depth;
+use flashlm_core::{Generation, Line, Sampler, SamplerConfig, Session, score};
+use flashlm_host::Blob;
 use rayon::prelude::*;
 
 use crate::data::StoryTokens;
 use crate::data::hash::mix;
-use crate::run::args::DepthArg;
-use crate::run::packed::Blob;
 
 /// Tokens of a training story that a candidate begins with, at most; never more than half of the story.
 const PROMPT: Range<u64> = 4..20;
@@ -51,7 +50,7 @@ pub fn generate(
     numbers: Range<u64>,
 ) -> anyhow::Result<Vec<Candidate>> {
     let numbers: Vec<u64> = numbers.collect();
-    let deepest = DepthArg::Fixed(blob.model()?.config().rcsm.map_or(1, |rcsm| rcsm.depths[2]));
+    let deepest = Some(Depth::Fixed(blob.model()?.config().rcsm.map_or(1, |rcsm| rcsm.depths[2])));
     let tell = |session: &mut anyhow::Result<Session<Vec<Line>>>, &number: &u64| {
         let session = session.as_mut().map_err(|e| anyhow::anyhow!("{e}"))?;
         let own = mix(drawing.seed ^ mix(number));
@@ -76,19 +75,11 @@ fn continue_story(
     longest: usize,
     mut sampler: Sampler,
 ) -> anyhow::Result<(Vec<u16>, bool)> {
-    let eot = session.model().config().eot.context("the model has no end-of-story token to begin a story with")? as u16;
-    session.reset();
-    session.step(eot)?;
-    session.prefill(prompt)?;
-    prompt.iter().for_each(|&token| sampler.observe(token));
+    let mut story = Generation::begin(session, &mut sampler, prompt, &mut ())?;
     let mut tokens = prompt.to_vec();
     while tokens.len() < longest {
-        let token = session.sample(&mut sampler)?;
-        if token == eot {
-            return Ok((tokens, true));
-        }
+        let Some(token) = story.next(session, &mut sampler, &mut ())? else { return Ok((tokens, true)) };
         tokens.push(token);
-        session.step(token)?;
     }
     Ok((tokens, false))
 }
@@ -128,7 +119,7 @@ mod tests {
         // as an untrained model draws nothing but noise, let some tokens be likelier than others
         params.data.iter_mut().for_each(|v| *v *= 3.0);
         let bytes = write_blob(&config, &Facts::default(), &bpe::table(&[]), &|name| params.tensor(name)).unwrap();
-        Blob::new(&bytes).unwrap()
+        Blob::copy("a model", &bytes).unwrap()
     }
 
     struct Stories(Vec<Vec<u16>>);
@@ -182,7 +173,7 @@ mod tests {
     fn likelihood_is_of_what_was_told_at_the_deepest_depth() {
         let (blob, stories) = (blob(), stories());
         let c = generate(&blob, &stories, 30, DRAWING, 3..4).unwrap().remove(0);
-        let mut session = blob.session(DepthArg::Fixed(8)).unwrap();
+        let mut session = blob.session(Some(Depth::Fixed(8))).unwrap();
         session.step(0).unwrap();
         let (mut want, mut told) = (0.0, 0);
         for (i, &token) in c.tokens.iter().chain(c.ended.then_some(&0)).enumerate() {

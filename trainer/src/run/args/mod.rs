@@ -10,6 +10,7 @@ pub(super) mod values;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use flashlm_core::config::Depth;
 
 use crate::kernels;
 use crate::optim;
@@ -203,26 +204,17 @@ impl std::str::FromStr for Resume {
     }
 }
 
-/// Depth of inference on the command line.
+/// Depth of inference on the command line: one that was asked for, or the model's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DepthArg {
-    /// What the model was trained for last.
-    Model,
-    Adaptive,
-    Fixed(u8),
-}
+pub struct DepthArg(pub Option<Depth>);
 
 impl std::str::FromStr for DepthArg {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         match s {
-            "model" => Ok(Self::Model),
-            "auto" => Ok(Self::Adaptive),
-            n => match n.parse() {
-                Ok(n @ 1..=64) => Ok(Self::Fixed(n)),
-                _ => Err("must be auto, model, or a number of passes in 1 ..= 64".into()),
-            },
+            "model" => Ok(Self(None)),
+            asked => asked.parse().map(|depth| Self(Some(depth))).map_err(|e| format!("{e}, or model")),
         }
     }
 }
@@ -287,9 +279,9 @@ pub struct BenchArgs {
     pub machine: MachineArgs,
     #[command(flatten)]
     pub batch: BatchArgs,
-    /// RCSM passes per token: a number, or auto for the blend of all depths with memory writes
+    /// RCSM passes per token: a number, or auto for the three depths at 70, 20 and 10 % of the sequences
     #[arg(long, default_value = "auto")]
-    pub depth: DepthArg,
+    pub depth: Depth,
     /// Timed steps, after one that is not
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeats: u32,

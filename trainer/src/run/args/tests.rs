@@ -89,7 +89,7 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("trainer --mix poems=0.3", "no stories called poems"),
         ("trainer --mix reasoning=0.95", "0 ..= 0.9"),
         ("trainer --families magic", "pattern, if-then, tracking, in-context"),
-        ("trainer eval --model a --data b --depth 0", "must be auto, model, or a number of passes"),
+        ("trainer eval --model a --data b --depth 0", "expected auto or a number of passes, or model"),
     ] {
         let message = parse(line).expect_err(line);
         assert!(message.contains(want), "{line}: {message}");

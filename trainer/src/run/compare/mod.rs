@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use flashlm_core::{Sampler, SamplerConfig};
+use flashlm_host::Blob;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::Layout;
-use crate::run::args::{CompareArgs, DepthArg};
+use crate::run::args::CompareArgs;
 use crate::run::metrics::EvalRecord;
-use crate::run::packed::{self, Blob};
+use crate::run::packed;
 use crate::run::preset::{self, Named, Preset};
 use crate::run::{checkpoint, interrupt, train};
 
@@ -124,14 +125,14 @@ fn measure(named: &Named, dir: &Path) -> anyhow::Result<Row> {
         seconds: results.elapsed,
         bpc: held_out.packed_bpc,
         decode_tokens_per_second: decode_rate(&blob)?,
-        state_bytes: size_of_val(blob.session(DepthArg::Model)?.state()),
+        state_bytes: size_of_val(blob.session(None)?.state()),
         curve,
     })
 }
 
 /// Tokens per second of generating on one thread, the median of some runs after one that warms up.
 fn decode_rate(blob: &Blob) -> anyhow::Result<f64> {
-    let mut session = blob.session(DepthArg::Model)?;
+    let mut session = blob.session(None)?;
     let eot = blob.model()?.config().eot.unwrap_or(0) as u16;
     let mut seconds = Vec::with_capacity(REPEATS + 1);
     for _ in 0..=REPEATS {

@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use flashlm_core::config::{ModelConfig, RcsmConfig, Writes};
+use flashlm_core::config::{Depth, ModelConfig, RcsmConfig, Writes};
 use flashlm_core::{Facts, Line, Observer, Pass, Sampler, SamplerConfig, Session};
+use flashlm_host::Blob;
 use flashlm_probe::statistics::Paired;
 use flashlm_probe::tasks::Part;
 
@@ -15,8 +16,6 @@ use crate::export;
 use crate::kernels::Kernels;
 use crate::nn::{BatchShape, EmbeddingMode, Engine, Params, StepOptions, TrainDepth};
 use crate::optim::{self, Optimiser};
-use crate::run::args::DepthArg;
-use crate::run::packed::Blob;
 
 /// 136 thousand parameters.
 const CONFIG: ModelConfig = ModelConfig {
@@ -116,7 +115,7 @@ impl Trained {
 
     /// Greedy answers to all questions of the stories, each story told up to its question.
     fn ask(&self, blob: &Blob, depth: u8) -> anyhow::Result<Vec<Answer>> {
-        let mut session = blob.session(DepthArg::Fixed(depth))?;
+        let mut session = blob.session(Some(Depth::Fixed(depth)))?;
         let mut answers = Vec::new();
         for story in &self.stories {
             let mut told = vec![EOT];
@@ -158,7 +157,7 @@ impl Trained {
     /// Passes that the model chooses at tokens that two-fact answers follow and at those no answer follows, and the
     /// difference.
     pub(super) fn chosen_passes(&self) -> anyhow::Result<Vec<f64>> {
-        let mut session = self.blob.session(DepthArg::Adaptive)?;
+        let mut session = self.blob.session(Some(Depth::Adaptive))?;
         let mut seen = Seen::default();
         let (mut deep, mut plain) = (Mean::default(), Mean::default());
         for story in &self.stories {
@@ -179,7 +178,7 @@ impl Trained {
 
     /// Operations taken at the last depth: how many, and the entropy of their shares.
     pub(super) fn operations_used(&self) -> anyhow::Result<Vec<f64>> {
-        let mut session = self.blob.session(DepthArg::Fixed(RCSM.depths[2]))?;
+        let mut session = self.blob.session(Some(Depth::Fixed(RCSM.depths[2])))?;
         let mut seen = Seen::default();
         for story in &self.stories {
             let tokens: Vec<u16> = std::iter::once(EOT).chain(story.iter().map(|t| t.id)).collect();
@@ -191,7 +190,7 @@ impl Trained {
 
     /// Tokens a second, decoded one by one at the chosen depth behind the start of a story.
     pub(super) fn generation(&self) -> anyhow::Result<Vec<f64>> {
-        let mut session = self.blob.session(DepthArg::Adaptive)?;
+        let mut session = self.blob.session(Some(Depth::Adaptive))?;
         let mut sampler = Sampler::new(SamplerConfig { temperature: 1.0, ..SamplerConfig::default() })?;
         session.step(EOT)?;
         let started = Instant::now();
@@ -206,7 +205,7 @@ impl Trained {
 /// Packs the parameters as the model of `config`.
 fn pack(config: &ModelConfig, params: &Params) -> anyhow::Result<Blob> {
     let facts = Facts { name: "smoke", data: "questions of one and two facts", ..Facts::default() };
-    Blob::new(&export::write_blob(config, &facts, &[], &|name| params.tensor(name))?)
+    Blob::copy("smoke", &export::write_blob(config, &facts, &[], &|name| params.tensor(name))?)
 }
 
 /// The token that is likeliest to come next, the first among equals.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use flashlm_core::Facts;
 use flashlm_core::blob::{Role, layout::Contents};
 use flashlm_core::config::{ModelConfig, RcsmConfig, Writes};
+use flashlm_host::Blob;
 
 use super::Context;
 use crate::export;
@@ -91,7 +92,7 @@ pub(super) fn entropy(counts: &[f64]) -> f64 {
 fn section(engine: &Engine, role: Role) -> anyhow::Result<Vec<u8>> {
     let params = engine.params();
     let blob = export::write_blob(&CONFIG, &Facts::default(), &[], &|name| params.tensor(name))?;
-    let aligned = crate::run::packed::Blob::new(&blob)?;
+    let aligned = Blob::copy("smoke", &blob)?;
     let model = aligned.model()?;
     let found = model.sections().find(|s| s.role == role);
     let found = found.ok_or_else(|| anyhow::anyhow!("the packed model has no section {}", role.name()))?;

@@ -1,0 +1,164 @@
+//! A packed model in memory.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use flashlm_core::config::Depth;
+use flashlm_core::{Kernels, Line, MAX_CHUNK, Model, Session, Tokenizer, arena_lines};
+use memmap2::MmapMut;
+
+/// The bytes of a packed model, and what to call them in messages.
+pub struct Blob {
+    name: String,
+    pages: Pages,
+}
+
+impl Blob {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read, is no regular file, is empty, or is longer than a blob can be.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let unreadable = || format!("{name}: expected a readable model file (.flm)");
+        let mut file = File::open(path).with_context(unreadable)?;
+        let about = file.metadata().with_context(unreadable)?;
+        if !about.is_file() {
+            bail!("{name}: expected a model file (.flm), found something else");
+        }
+        if about.len() == 0 {
+            bail!("{name}: expected a model file (.flm), found an empty file");
+        }
+        // a blob states its length in 32 bits
+        if about.len() > u32::MAX.into() {
+            bail!("{name}: expected a model file (.flm) of less than 4 GiB, found {} bytes", about.len());
+        }
+        let mut pages = Pages::new(about.len() as usize).with_context(|| format!("{name}: no memory for it"))?;
+        file.read_exact(pages.bytes_mut()).with_context(unreadable)?;
+        Ok(Self { name, pages })
+    }
+
+    /// Copies `bytes`, to be called `name`.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub fn copy(name: &str, bytes: &[u8]) -> Result<Self> {
+        let mut pages = Pages::new(bytes.len()).with_context(|| format!("{name}: no memory for it"))?;
+        pages.bytes_mut().copy_from_slice(bytes);
+        Ok(Self { name: name.into(), pages })
+    }
+
+    /// What it is called in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All of it, on a page boundary.
+    pub fn bytes(&self) -> &[u8] {
+        self.pages.bytes()
+    }
+
+    /// Checks the bytes and borrows the model from them.
+    pub fn model(&self) -> Result<Model<'_>> {
+        Model::from_bytes(self.bytes()).with_context(|| self.name.clone())
+    }
+
+    /// The model's tokenizer, which a model that is to read text needs.
+    pub fn tokenizer(&self) -> Result<Tokenizer<'_>> {
+        let tokenizer = self.model()?.tokenizer().copied();
+        tokenizer.with_context(|| format!("{}: expected a model with a tokenizer, found one without", self.name))
+    }
+
+    /// The depth to run at: `asked` if the model has it, the model's own if nothing was asked.
+    pub fn depth(&self, asked: Option<Depth>) -> Result<Depth> {
+        let model = self.model()?;
+        let Some(depth) = asked else { return Ok(model.default_depth()) };
+        let (name, rcsm) = (&self.name, model.config().rcsm);
+        match rcsm {
+            None => bail!("{name}: this model has no reasoning loop, so it has no depth"),
+            Some(rcsm) if rcsm.allows(depth) => Ok(depth),
+            Some(rcsm) => bail!("{name}: this model's depths are 1 to {} and auto, found {depth}", rcsm.depths[2]),
+        }
+    }
+
+    /// A session on this machine's best kernels, at the depth asked for or else the model's own.
+    pub fn session(&self, asked: Option<Depth>) -> Result<Session<'_, Vec<Line>>> {
+        let mut session = Session::on_heap(self.model()?, Kernels::detect());
+        session.set_depth(self.depth(asked)?).with_context(|| self.name.clone())?;
+        Ok(session)
+    }
+
+    /// A session's memory for this model, for prefilling [`MAX_CHUNK`] tokens together.
+    pub fn arena(&self) -> Vec<Line> {
+        vec![Line::ZERO; arena_lines(self.bytes(), MAX_CHUNK)]
+    }
+}
+
+/// Bytes in pages of 2 MB where the system has them. A step reads all of a model; with pages of 4 KB a good part of
+/// its time goes into finding them.
+struct Pages {
+    map: MmapMut,
+    start: usize,
+    len: usize,
+}
+
+impl Pages {
+    const SIZE: usize = 2 << 20;
+
+    /// `len` zeros on a boundary of [`Self::SIZE`].
+    fn new(len: usize) -> io::Result<Self> {
+        let map = MmapMut::map_anon(len.next_multiple_of(Self::SIZE) + Self::SIZE)?;
+        // small pages do as well
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        let start = map.as_ptr().align_offset(Self::SIZE);
+        Ok(Self { map, start, len })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.map[self.start..][..self.len]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.map[self.start..][..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flashlm_core::testing::{SMALL, random_blob};
+
+    #[test]
+    fn files_that_are_no_model_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (missing, empty, text) =
+            (dir.path().join("missing"), dir.path().join("empty"), dir.path().join("text.flm"));
+        std::fs::write(&empty, "").unwrap();
+        std::fs::write(&text, "Once upon a time there was a file that is longer than a prelude of 64 bytes.").unwrap();
+        let refused = |path: &Path, why: &str| {
+            let error = Blob::open(path).and_then(|blob| blob.model().map(drop)).unwrap_err();
+            let message = format!("{error:#}");
+            assert!(message.starts_with(&path.display().to_string()) && message.contains(why), "{message}");
+        };
+        refused(&missing, "expected a readable model file");
+        refused(&empty, "found an empty file");
+        refused(dir.path(), "found something else");
+        refused(&text, "the first four bytes are not FLM1");
+    }
+
+    #[test]
+    fn a_copy_is_the_model_and_runs_at_its_depths_alone() {
+        let packed = random_blob(&SMALL, 1);
+        let blob = Blob::copy("a copy", packed.bytes()).unwrap();
+        assert_eq!(blob.bytes(), packed.bytes());
+        let deepest = SMALL.rcsm.unwrap().depths[2];
+        for depth in [None, Some(Depth::Adaptive), Some(Depth::Fixed(1)), Some(Depth::Fixed(deepest))] {
+            assert_eq!(blob.session(depth).unwrap().depth(), depth.unwrap_or(blob.model().unwrap().default_depth()));
+        }
+        let message = blob.depth(Some(Depth::Fixed(deepest + 1))).unwrap_err().to_string();
+        assert!(message.contains(&format!("depths are 1 to {deepest} and auto")), "{message}");
+    }
+}

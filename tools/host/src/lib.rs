@@ -1,0 +1,12 @@
+//! What every FlashLM program on a host does alike: opening a model, scoring a text, ending.
+#![deny(unsafe_code)]
+
+mod blob;
+mod exit;
+mod memory;
+mod score;
+
+pub use blob::Blob;
+pub use exit::exit;
+pub use memory::peak_memory;
+pub use score::{file, stories};

@@ -1,0 +1,90 @@
+//! Bits of texts, on several threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result};
+use flashlm_core::config::Depth;
+use flashlm_core::score::{self, Score};
+use flashlm_core::text;
+
+use crate::Blob;
+
+/// Scores every byte of `text`, a file of stories, separators included, each story from the reset state (DESIGN section 5).
+pub fn file(blob: &Blob, text: &[u8], depth: Option<Depth>, threads: usize) -> Result<Score> {
+    let tokenizer = blob.tokenizer()?;
+    let stories: Vec<_> = text::stories(text).collect();
+    let tokens = |i: usize, out: &mut Vec<u16>| {
+        let story = &stories[i];
+        *out = tokenizer.encoded(story.text);
+        story.terminated
+    };
+    let mut score = run(blob, stories.len(), tokens, depth, threads)?;
+    score.bytes = text.len() as u64;
+    Ok(score)
+}
+
+/// The same of stories that are tokens already, each with whether its end is to be scored; they take `bytes` in their file.
+pub fn stories(
+    blob: &Blob,
+    stories: &[(&[u16], bool)],
+    bytes: u64,
+    depth: Option<Depth>,
+    threads: usize,
+) -> Result<Score> {
+    let tokens = |i: usize, out: &mut Vec<u16>| {
+        out.clear();
+        out.extend_from_slice(stories[i].0);
+        stories[i].1
+    };
+    let mut score = run(blob, stories.len(), tokens, depth, threads)?;
+    score.bytes = bytes;
+    Ok(score)
+}
+
+/// Scores `count` stories, each as `tokens` gives it. Their bits are added in order, so that the sum does not depend on which
+/// thread took which.
+fn run(
+    blob: &Blob,
+    count: usize,
+    tokens: impl Fn(usize, &mut Vec<u16>) -> bool + Sync,
+    depth: Option<Depth>,
+    threads: usize,
+) -> Result<Score> {
+    let eot = blob.model()?.config().eot;
+    let eot = eot.with_context(|| format!("{}: expected a model with an end-of-story token", blob.name()))? as u16;
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<(usize, f64, u64)>> {
+        let mut session = blob.session(depth)?;
+        let (mut scores, mut story) = (Vec::new(), Vec::new());
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return Ok(scores);
+            }
+            if tokens(index, &mut story) {
+                story.push(eot);
+            }
+            let bits = score::story(&mut session, &story, |_, _| ())?;
+            scores.push((index, bits, story.len() as u64));
+        }
+    };
+    let mut scores = thread::scope(|scope| -> Result<_> {
+        let workers: Vec<_> = (0..threads.clamp(1, count.max(1))).map(|_| scope.spawn(work)).collect();
+        let mut scores = Vec::with_capacity(count);
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => scores.extend(part?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(scores)
+    })?;
+    scores.sort_unstable_by_key(|s| s.0);
+    let mut total = Score::default();
+    for (_, bits, tokens) in scores {
+        total.bits += bits;
+        total.tokens += tokens;
+    }
+    Ok(total)
+}
