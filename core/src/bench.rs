@@ -42,14 +42,16 @@ impl<'m> Product<'m> {
         self.0.scales
     }
 
-    /// `y[n] = sum_k(code[n][k] q[k]) as f32 * (scales[n] * scale)`; nothing if the lengths disagree.
-    pub fn run(&self, kernels: Kernels, q: &[i8], scale: f32, y: &mut [f32]) {
-        kernels.ternary(self.0, q, &[scale], y);
+    /// `y[n] = sum_k(code[n][k] q[k]) as f32 * (scales[n] * scale)`. Whether the lengths agree: nothing happens if not.
+    #[must_use]
+    pub fn run(&self, kernels: Kernels, q: &[i8], scale: f32, y: &mut [f32]) -> bool {
+        kernels.try_ternary(self.0, q, &[scale], y)
     }
 }
 
 /// Rows of a head whose int8 values lie in the layout of [`EmbeddingShape`](crate::blob::layout::EmbeddingShape):
-/// `y[n] = sum_k(values[n][k] x[k]) as f32 * (scales[n] * scale)`; nothing if the lengths disagree.
-pub fn head(kernels: Kernels, values: &[u32], scales: &[f32], x: &[i16], scale: f32, y: &mut [f32]) {
-    kernels.head(Embedding { values, scales, columns: x.len() }, 0, x, scale, y);
+/// `y[n] = sum_k(values[n][k] x[k]) as f32 * (scales[n] * scale)`. Whether the lengths agree: nothing happens if not.
+#[must_use]
+pub fn head(kernels: Kernels, values: &[u32], scales: &[f32], x: &[i16], scale: f32, y: &mut [f32]) -> bool {
+    kernels.try_head(Embedding { values, scales, columns: x.len() }, 0, x, scale, y)
 }

@@ -368,23 +368,27 @@ pub enum ConfigError {
 
 impl core::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Vocab => "vocab must be within 2..=65536",
-            Self::Width => "d_model must be a multiple of 16 within 16..=512",
-            Self::Layers => "layers must be within 1..=64",
-            Self::FeedForward => "d_ffn must be a multiple of 16 within 16..=8192",
-            Self::Heads => "heads must be within 1..=64, each a multiple of 16 within 16..=256 wide, 1024 together",
-            Self::Window => "window must be within 1..=4096",
-            Self::Capacity => "mixture_of_depths.capacity must be within 1..=99",
-            Self::EndOfStory => "eot must be less than vocab",
-            Self::RcsmWidth => "rcsm.width must be a multiple of 16 within 16..=256",
-            Self::RcsmOps => "rcsm.ops must be within 2..=64",
-            Self::RcsmSlots => "rcsm.slots must be within 1..=128",
-            Self::RcsmTaps => "rcsm.taps must be within 1..=8",
-            Self::RcsmAfter => "rcsm.after must be within 1..=layers",
-            Self::RcsmDepths => "rcsm.depths must rise strictly within 1..=64",
-            Self::RcsmDefaultDepth => "rcsm.default_depth must be within 1..=the deepest of rcsm.depths",
-        })
+        match self {
+            Self::Vocab => write!(f, "vocab must be within 2..={MAX_VOCAB}"),
+            Self::Width => write!(f, "d_model must be a multiple of 16 within 16..={MAX_D_MODEL}"),
+            Self::Layers => write!(f, "layers must be within 1..={MAX_LAYERS}"),
+            Self::FeedForward => write!(f, "d_ffn must be a multiple of 16 within 16..={MAX_D_FFN}"),
+            Self::Heads => write!(
+                f,
+                "heads must be within 1..={MAX_HEADS}, each a multiple of 16 within 16..={MAX_HEAD_WIDTH} wide, \
+                 {MAX_INNER} together"
+            ),
+            Self::Window => write!(f, "window must be within 1..={MAX_WINDOW}"),
+            Self::Capacity => f.write_str("mixture_of_depths.capacity must be within 1..=99"),
+            Self::EndOfStory => f.write_str("eot must be less than vocab"),
+            Self::RcsmWidth => write!(f, "rcsm.width must be a multiple of 16 within 16..={MAX_RCSM_WIDTH}"),
+            Self::RcsmOps => write!(f, "rcsm.ops must be within {TOP_K_OPS}..={MAX_RCSM_PARTS}"),
+            Self::RcsmSlots => write!(f, "rcsm.slots must be within 1..={MAX_RCSM_SLOTS}"),
+            Self::RcsmTaps => write!(f, "rcsm.taps must be within 1..={MAX_RCSM_TAPS}"),
+            Self::RcsmAfter => f.write_str("rcsm.after must be within 1..=layers"),
+            Self::RcsmDepths => write!(f, "rcsm.depths must rise strictly within 1..={MAX_RCSM_PARTS}"),
+            Self::RcsmDefaultDepth => f.write_str("rcsm.default_depth must be within 1..=the deepest of rcsm.depths"),
+        }
     }
 }
 

@@ -59,6 +59,7 @@ mod fingerprint;
 mod generate;
 mod kernels;
 mod layers;
+mod log_sum_exp;
 pub mod math;
 mod memory;
 mod model;

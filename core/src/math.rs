@@ -11,6 +11,8 @@ pub const LANES: usize = 16;
 pub const EPS: f32 = 1e-6;
 /// The least absmax an activation vector is divided by.
 pub const MIN_ABSMAX: f32 = 1e-5;
+/// The least scale of a row of ternary weights.
+pub const MIN_TERNARY_SCALE: f32 = 1e-5;
 
 /// 1.5 * 2^23: adding and subtracting it rounds |x| < 2^22 to the nearest integer, ties to even.
 const ROUND: f32 = 12_582_912.0;
@@ -155,6 +157,19 @@ pub fn quantise_int8(x: &[f32], q: &mut [i8]) -> f32 {
         *q = (v * inverse + ROUND).to_bits() as i8;
     }
     a / 127.0
+}
+
+/// One row of weights to ternary codes, `t = clamp(round_half_even(w / s), -1, 1)`; returns s = max(mean |w|, 1e-5)
+/// (Ma et al., 2024, "The Era of 1-bit LLMs").
+#[inline(always)]
+pub fn quantise_ternary(w: &[f32], codes: &mut [i8]) -> f32 {
+    let mean = sum_by(w, f32::abs) / w.len() as f32;
+    let s = if mean > MIN_TERNARY_SCALE { mean } else { MIN_TERNARY_SCALE };
+    for (code, &w) in codes.iter_mut().zip(w) {
+        // clamped first: the rounding is defined for |x| < 2^22, and rounding keeps -1 and 1
+        *code = round_half_even((w / s).clamp(-1.0, 1.0)) as i8;
+    }
+    s
 }
 
 /// Quantises `x` to int16 by its absmax a: `q = round_half_even(x * 32767 / a)`. Returns the scale a / 32767.

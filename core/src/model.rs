@@ -145,8 +145,8 @@ impl<'a> Model<'a> {
     pub(crate) fn block(&self, index: usize) -> Block<'a> {
         let c = &self.config;
         let floats = self.floats(Role::BlockVectors).cut(floats_before(c, index)).1;
-        let (of_mixer, floats) = Vectors::cut(floats, c.mixer.tensors(), c);
-        let (of_ffn, floats) = Vectors::cut(floats, c.ffn.tensors(), c);
+        let (of_mixer, floats) = Vectors::cut(floats, schema::mixer(c), c);
+        let (of_ffn, floats) = Vectors::cut(floats, schema::channel_mixer(c), c);
         let (input, output) = (self.ternary(Role::MixerIn, index), self.ternary(Role::MixerOut, index));
         let mixer = match c.mixer {
             Mixer::GatedRecurrence => BlockMixer::Gated(GatedRecurrence {
@@ -253,7 +253,7 @@ struct Vectors<'a, 'c> {
 impl<'a, 'c> Vectors<'a, 'c> {
     /// Those of `tensors`, which `floats` begin with, and the floats behind them.
     fn cut(floats: &'a [f32], tensors: &'static [Tensor], config: &'c ModelConfig) -> (Self, &'a [f32]) {
-        let (floats, rest) = floats.cut(config.floats(tensors));
+        let (floats, rest) = floats.cut(schema::floats_of(config, tensors));
         (Self { floats, tensors, config }, rest)
     }
 

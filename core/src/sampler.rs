@@ -1,9 +1,8 @@
 //! Choosing the next token, the same for the same seed on every target.
 
+use crate::kernels::Kernels;
+use crate::log_sum_exp::LogSumExp;
 use crate::math;
-use crate::memory::Line;
-use crate::score::LogSumExp;
-use crate::session::{Session, SessionError};
 use heapless::Vec;
 
 /// Tokens that can be drawn at all: the likeliest this many. Larger `top_k` mean this, and so does 0.
@@ -97,29 +96,11 @@ impl Sampler {
         self.recent = Recent::default();
     }
 
-    /// Draws the token after the session's last.
-    pub(crate) fn draw<A: AsRef<[Line]> + AsMut<[Line]>>(
-        &mut self,
-        session: &Session<'_, A>,
-    ) -> Result<u16, SessionError> {
-        let kernels = session.kernels();
+    /// Begins to draw a token: its logits come in pieces.
+    pub(crate) fn begin(&mut self, kernels: Kernels) -> Draw<'_> {
         let greedy = self.config.temperature < MIN_TEMPERATURE;
-        let sharpness = if greedy { 1.0 } else { 1.0 / self.config.temperature };
-        let wanted = if greedy { 1 } else { self.candidates() };
-        let mut best = Candidates::new(wanted);
-        let mut all = LogSumExp::default();
-        session.logits_mut(|first, rows| {
-            self.penalise(first, rows);
-            for logit in rows.iter_mut() {
-                *logit *= sharpness;
-            }
-            let max = if greedy { math::max(rows) } else { all.push(kernels, rows) };
-            best.push(first, rows, max);
-        })?;
-        let best = best.sort();
-        let token = if greedy { first(best) } else { self.pick(best, &all) };
-        self.observe(token);
-        Ok(token)
+        let best = Candidates::new(if greedy { 1 } else { self.candidates() });
+        Draw { sampler: self, kernels, greedy, best, all: LogSumExp::default() }
     }
 
     fn candidates(&self) -> usize {
@@ -169,6 +150,36 @@ impl Sampler {
         }
         // rounding left some: the last takes it. Without probabilities (a logit is infinite or not a number): greedy.
         kept.last().filter(|_| !total.is_nan()).map_or(first(best), |&(token, _)| token)
+    }
+}
+
+/// A token that is being drawn.
+pub(crate) struct Draw<'s> {
+    sampler: &'s mut Sampler,
+    kernels: Kernels,
+    greedy: bool,
+    best: Candidates,
+    all: LogSumExp,
+}
+
+impl Draw<'_> {
+    /// Takes the logits of the rows from `first` on, in order, and changes them.
+    pub(crate) fn push(&mut self, first: u32, rows: &mut [f32]) {
+        self.sampler.penalise(first, rows);
+        let sharpness = if self.greedy { 1.0 } else { 1.0 / self.sampler.config.temperature };
+        for logit in rows.iter_mut() {
+            *logit *= sharpness;
+        }
+        let max = if self.greedy { math::max(rows) } else { self.all.push(self.kernels, rows) };
+        self.best.push(first, rows, max);
+    }
+
+    /// The token, once all logits are in.
+    pub(crate) fn finish(mut self) -> u16 {
+        let best = self.best.sort();
+        let token = if self.greedy { first(best) } else { self.sampler.pick(best, &self.all) };
+        self.sampler.observe(token);
+        token
     }
 }
 

@@ -6,8 +6,79 @@
 //! among the tensors of one section, the order in the blob; so matrices that read the same vector are neighbours, and
 //! one product serves them.
 
-use crate::blob::header::Role;
 use crate::config::{AttentionMap, ChannelMixer, Mixer, ModelConfig, RcsmConfig};
+use serde::{Deserialize, Serialize};
+
+/// What a section holds. All blocks' parts of one role lie in one section, so the table is short. Which tensors these
+/// are, in which order and in which form, the tables here say; docs/FORMAT.md writes it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Role {
+    /// Tables of the tokenizer; empty when the model carries none.
+    Tokenizer,
+    /// int8 rows in tiles, then a f32 scale a row. Both the input embedding and the output head.
+    Embedding,
+    /// Per block the ternary matrix that reads the mixer's input: gates and values, or queries, keys and values.
+    MixerIn,
+    /// Per block the ternary matrix that writes the mixer's output.
+    MixerOut,
+    /// Per block the ternary matrix that reads the channel mixer's input.
+    FfnIn,
+    /// Per block the ternary matrix that writes the channel mixer's output.
+    FfnOut,
+    /// Per block the floats of the mixer, of the channel mixer and, where there is one, of the router.
+    BlockVectors,
+    /// The ternary matrix down, R x D.
+    RcsmIn,
+    /// The ternary matrix [router; code], each padded to 16 rows, x R.
+    RcsmPass,
+    /// The O operations, one ternary matrix OR x R.
+    RcsmOps,
+    /// The ternary matrix up, D x R.
+    RcsmOut,
+    /// The engine's floats.
+    RcsmVectors,
+    /// D floats: the gain before the head.
+    Norm,
+}
+
+impl Role {
+    /// Every role, in the order sections lie in a blob.
+    pub const ALL: [Self; 13] = [
+        Self::Tokenizer,
+        Self::Embedding,
+        Self::MixerIn,
+        Self::MixerOut,
+        Self::FfnIn,
+        Self::FfnOut,
+        Self::BlockVectors,
+        Self::RcsmIn,
+        Self::RcsmPass,
+        Self::RcsmOps,
+        Self::RcsmOut,
+        Self::RcsmVectors,
+        Self::Norm,
+    ];
+
+    /// A name to print.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tokenizer => "tokenizer",
+            Self::Embedding => "embedding",
+            Self::MixerIn => "mixer.in",
+            Self::MixerOut => "mixer.out",
+            Self::FfnIn => "ffn.in",
+            Self::FfnOut => "ffn.out",
+            Self::BlockVectors => "block.vectors",
+            Self::RcsmIn => "rcsm.in",
+            Self::RcsmPass => "rcsm.pass",
+            Self::RcsmOps => "rcsm.ops",
+            Self::RcsmOut => "rcsm.out",
+            Self::RcsmVectors => "rcsm.vectors",
+            Self::Norm => "norm",
+        }
+    }
+}
 
 /// A dimension, in terms of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -319,66 +390,60 @@ pub const RCSM: &[Tensor] = &[
 /// The last normalisation's.
 pub const NORM: &[Tensor] = &[floats("norm.gain", &[Model], Role::Norm, ONES)];
 
-impl Mixer {
-    /// Its tensors.
-    pub const fn tensors(&self) -> &'static [Tensor] {
-        match self {
-            Self::GatedRecurrence => GATED,
-            Self::ParallelRecurrence(_) => PARALLEL,
-            Self::Attention(_) => ATTENTION,
-        }
+/// A mixer's.
+pub const fn mixer(config: &ModelConfig) -> &'static [Tensor] {
+    match config.mixer {
+        Mixer::GatedRecurrence => GATED,
+        Mixer::ParallelRecurrence(_) => PARALLEL,
+        Mixer::Attention(_) => ATTENTION,
     }
 }
 
-impl ChannelMixer {
-    /// Its tensors.
-    pub const fn tensors(&self) -> &'static [Tensor] {
-        match self {
-            Self::Glu => GLU,
-            Self::Relu2 => RELU2,
-            Self::ShiftedRelu2 => SHIFTED_RELU2,
-        }
+/// A channel mixer's.
+pub const fn channel_mixer(config: &ModelConfig) -> &'static [Tensor] {
+    match config.ffn {
+        ChannelMixer::Glu => GLU,
+        ChannelMixer::Relu2 => RELU2,
+        ChannelMixer::ShiftedRelu2 => SHIFTED_RELU2,
     }
 }
 
-impl ModelConfig {
-    /// All tensors of a model, each with the block it belongs to if it belongs to one.
-    pub fn tensors(&self) -> impl Iterator<Item = (Option<usize>, &'static Tensor)> + use<> {
-        let config = *self;
-        let of = |block: Option<usize>, tensors: &'static [Tensor]| tensors.iter().map(move |t| (block, t));
-        let blocks = (0..usize::from(config.layers)).flat_map(move |layer| {
-            let router = if config.routed(layer) { ROUTER } else { &[] };
-            let parts = [config.mixer.tensors(), config.ffn.tensors(), router];
-            parts.into_iter().flat_map(move |tensors| of(Some(layer), tensors))
-        });
-        let rcsm = if config.rcsm.is_some() { RCSM } else { &[] };
-        let there = move |tensor: &Tensor| tensor.len(&config) > 0;
-        of(None, EMBEDDING).chain(blocks).chain(of(None, rcsm)).chain(of(None, NORM)).filter(move |(_, t)| there(t))
-    }
+/// All tensors of a model, each with the block it belongs to if it belongs to one.
+pub fn tensors(config: &ModelConfig) -> impl Iterator<Item = (Option<usize>, &'static Tensor)> + use<> {
+    let config = *config;
+    let of = |block: Option<usize>, tensors: &'static [Tensor]| tensors.iter().map(move |t| (block, t));
+    let blocks = (0..usize::from(config.layers)).flat_map(move |layer| {
+        let router = if config.routed(layer) { ROUTER } else { &[] };
+        let parts = [mixer(&config), channel_mixer(&config), router];
+        parts.into_iter().flat_map(move |tensors| of(Some(layer), tensors))
+    });
+    let rcsm = if config.rcsm.is_some() { RCSM } else { &[] };
+    let there = move |tensor: &Tensor| tensor.len(&config) > 0;
+    of(None, EMBEDDING).chain(blocks).chain(of(None, rcsm)).chain(of(None, NORM)).filter(move |(_, t)| there(t))
+}
 
-    /// Rows of the ternary matrix in which those of `role` among `tensors` lie below each other, each padded to whole
-    /// tiles; and its columns.
-    pub(crate) const fn stacked(&self, tensors: &[Tensor], role: Role) -> (usize, usize) {
-        let (mut rows, mut columns, mut i) = (0, 0, 0);
-        while i < tensors.len() {
-            if tensors[i].role as u8 == role as u8 && matches!(tensors[i].stored, Stored::Ternary) {
-                rows += padded(tensors[i].rows(self));
-                columns = tensors[i].columns(self);
-            }
-            i += 1;
+/// Rows of the ternary matrix in which those of `role` among `tensors` lie below each other, each padded to whole tiles;
+/// and its columns.
+pub(crate) const fn stacked(config: &ModelConfig, tensors: &[Tensor], role: Role) -> (usize, usize) {
+    let (mut rows, mut columns, mut i) = (0, 0, 0);
+    while i < tensors.len() {
+        if tensors[i].role as u8 == role as u8 && matches!(tensors[i].stored, Stored::Ternary) {
+            rows += padded(tensors[i].rows(config));
+            columns = tensors[i].columns(config);
         }
-        (rows, columns)
+        i += 1;
     }
+    (rows, columns)
+}
 
-    /// Floats that `tensors` have in the blob.
-    pub(crate) const fn floats(&self, tensors: &[Tensor]) -> usize {
-        let (mut n, mut i) = (0, 0);
-        while i < tensors.len() {
-            n += tensors[i].floats(self);
-            i += 1;
-        }
-        n
+/// Floats that `tensors` have in the blob.
+pub(crate) const fn floats_of(config: &ModelConfig, tensors: &[Tensor]) -> usize {
+    let (mut n, mut i) = (0, 0);
+    while i < tensors.len() {
+        n += tensors[i].floats(config);
+        i += 1;
     }
+    n
 }
 
 /// Rows of a matrix as stored: padded to whole tiles.
@@ -444,7 +509,7 @@ mod tests {
     fn names_are_unique_within_a_model() {
         for config in [ModelConfig::SUPERNOVA, ModelConfig::THUNDERBOLT, ModelConfig::NOVA_IGNITION, ModelConfig::BOLT]
         {
-            let names: Vec<_> = config.tensors().map(|(block, t)| t.named(block).to_string()).collect();
+            let names: Vec<_> = tensors(&config).map(|(block, t)| t.named(block).to_string()).collect();
             assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{names:?}");
         }
     }
@@ -485,7 +550,7 @@ mod tests {
                     end += len;
                 }
             }
-            assert_eq!(end, config.floats(tensors));
+            assert_eq!(end, floats_of(&config, tensors));
         }
     }
 }

@@ -261,7 +261,9 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
 
     /// Draws the next token. It is not processed: pass it to [`step`](Self::step).
     pub fn sample(&self, sampler: &mut Sampler) -> Result<u16, SessionError> {
-        sampler.draw(self)
+        let mut draw = sampler.begin(self.kernels);
+        self.logits_mut(|first, rows| draw.push(first, rows))?;
+        Ok(draw.finish())
     }
 
     fn header(&self) -> StateHeader {

@@ -1,6 +1,7 @@
 //! The header: what the model is, how it came about and where its sections lie, in postcard's wire format.
 
 use crate::config::ModelConfig;
+use crate::schema::Role;
 use serde::{Deserialize, Serialize};
 
 /// How a model came about; told by `inspect`, never used to compute.
@@ -24,77 +25,6 @@ pub struct Facts<'a> {
 
 /// The longest text in [`Facts`], bytes.
 pub const MAX_TEXT: usize = 64;
-
-/// What a section holds. All blocks' parts of one role lie in one section, so the table is short. Which tensors these
-/// are, in which order and in which form, the [`schema`](crate::schema) says; docs/FORMAT.md writes it out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Role {
-    /// Tables of the tokenizer; empty when the model carries none.
-    Tokenizer,
-    /// int8 rows in tiles, then a f32 scale a row. Both the input embedding and the output head.
-    Embedding,
-    /// Per block the ternary matrix that reads the mixer's input: gates and values, or queries, keys and values.
-    MixerIn,
-    /// Per block the ternary matrix that writes the mixer's output.
-    MixerOut,
-    /// Per block the ternary matrix that reads the channel mixer's input.
-    FfnIn,
-    /// Per block the ternary matrix that writes the channel mixer's output.
-    FfnOut,
-    /// Per block the floats of the mixer, of the channel mixer and, where there is one, of the router.
-    BlockVectors,
-    /// The ternary matrix down, R x D.
-    RcsmIn,
-    /// The ternary matrix [router; code], each padded to 16 rows, x R.
-    RcsmPass,
-    /// The O operations, one ternary matrix OR x R.
-    RcsmOps,
-    /// The ternary matrix up, D x R.
-    RcsmOut,
-    /// The engine's floats.
-    RcsmVectors,
-    /// D floats: the gain before the head.
-    Norm,
-}
-
-impl Role {
-    /// Every role, in the order sections lie in a blob.
-    pub const ALL: [Self; 13] = [
-        Self::Tokenizer,
-        Self::Embedding,
-        Self::MixerIn,
-        Self::MixerOut,
-        Self::FfnIn,
-        Self::FfnOut,
-        Self::BlockVectors,
-        Self::RcsmIn,
-        Self::RcsmPass,
-        Self::RcsmOps,
-        Self::RcsmOut,
-        Self::RcsmVectors,
-        Self::Norm,
-    ];
-
-    /// A name to print.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tokenizer => "tokenizer",
-            Self::Embedding => "embedding",
-            Self::MixerIn => "mixer.in",
-            Self::MixerOut => "mixer.out",
-            Self::FfnIn => "ffn.in",
-            Self::FfnOut => "ffn.out",
-            Self::BlockVectors => "block.vectors",
-            Self::RcsmIn => "rcsm.in",
-            Self::RcsmPass => "rcsm.pass",
-            Self::RcsmOps => "rcsm.ops",
-            Self::RcsmOut => "rcsm.out",
-            Self::RcsmVectors => "rcsm.vectors",
-            Self::Norm => "norm",
-        }
-    }
-}
 
 /// Sections of a blob.
 pub(crate) const SECTIONS: usize = Role::ALL.len();

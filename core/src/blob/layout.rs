@@ -1,7 +1,7 @@
 //! Sizes and addresses inside the sections: the one place that knows them, for the reader and the writer.
 
-use super::header::Role;
 use crate::config::ModelConfig;
+use crate::schema::Role;
 use crate::schema::{self, padded};
 
 /// Shape of a ternary matrix as stored.
@@ -102,18 +102,19 @@ pub enum Contents {
 
 /// Floats of all blocks before `layer` in [`Role::BlockVectors`].
 pub(crate) const fn floats_before(config: &ModelConfig, layer: usize) -> usize {
-    let without = config.floats(config.mixer.tensors()) + config.floats(config.ffn.tensors());
+    let without =
+        schema::floats_of(config, schema::mixer(config)) + schema::floats_of(config, schema::channel_mixer(config));
     let routed = match config.mixture_of_depths {
         Some(m) => layer.saturating_sub(m.from as usize),
         None => 0,
     };
-    layer * without + routed * config.floats(schema::ROUTER)
+    layer * without + routed * schema::floats_of(config, schema::ROUTER)
 }
 
 /// Rows of a block's first mixer and channel mixer matrices.
 pub(crate) const fn input_rows(config: &ModelConfig) -> (usize, usize) {
-    let (mixer, _) = config.stacked(config.mixer.tensors(), Role::MixerIn);
-    let (ffn, _) = config.stacked(config.ffn.tensors(), Role::FfnIn);
+    let (mixer, _) = schema::stacked(config, schema::mixer(config), Role::MixerIn);
+    let (ffn, _) = schema::stacked(config, schema::channel_mixer(config), Role::FfnIn);
     (mixer, ffn)
 }
 
@@ -123,19 +124,19 @@ impl Contents {
         let d = config.d_model.into();
         let layers = config.layers.into();
         let ternary = |tensors, count| {
-            let (rows, columns) = config.stacked(tensors, role);
+            let (rows, columns) = schema::stacked(config, tensors, role);
             Self::Ternary(TernaryShape { rows, columns }, count)
         };
         let rcsm = usize::from(config.rcsm.is_some());
         match role {
             Role::Tokenizer => Self::Bytes,
             Role::Embedding => Self::Embedding(EmbeddingShape { rows: padded(config.vocab as usize), columns: d }),
-            Role::MixerIn | Role::MixerOut => ternary(config.mixer.tensors(), layers),
-            Role::FfnIn | Role::FfnOut => ternary(config.ffn.tensors(), layers),
+            Role::MixerIn | Role::MixerOut => ternary(schema::mixer(config), layers),
+            Role::FfnIn | Role::FfnOut => ternary(schema::channel_mixer(config), layers),
             Role::BlockVectors => Self::Floats(floats_before(config, layers)),
             Role::RcsmIn | Role::RcsmPass | Role::RcsmOps | Role::RcsmOut => ternary(schema::RCSM, rcsm),
-            Role::RcsmVectors => Self::Floats(rcsm * config.floats(schema::RCSM)),
-            Role::Norm => Self::Floats(config.floats(schema::NORM)),
+            Role::RcsmVectors => Self::Floats(rcsm * schema::floats_of(config, schema::RCSM)),
+            Role::Norm => Self::Floats(schema::floats_of(config, schema::NORM)),
         }
     }
 

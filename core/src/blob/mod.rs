@@ -21,7 +21,8 @@ mod write;
 use crate::config::ConfigError;
 use crate::tokenizer::TokenizerError;
 
-pub use header::{Facts, MAX_TEXT, Role};
+pub use crate::schema::Role;
+pub use header::{Facts, MAX_TEXT};
 pub use prelude::{MAGIC, VERSION, arena_lines};
 pub(crate) use validate::check;
 #[cfg(any(test, feature = "std"))]

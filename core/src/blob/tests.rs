@@ -2,6 +2,7 @@ use super::layout::{Contents, TernaryShape};
 use super::*;
 use crate::config::ModelConfig;
 use crate::model::Model;
+use crate::schema;
 use crate::testing::hostile::seal_checksum;
 use crate::testing::{Blob, MODELS, SMALL, random_blob, random_sections};
 use std::string::ToString;
@@ -58,7 +59,8 @@ fn a_model_without_the_reasoning_loop_has_no_bytes_for_it() {
 fn blocks_vectors_follow_one_another() {
     for config in MODELS {
         let of = |i| move |(block, _): &(Option<usize>, _)| *block == Some(i);
-        let floats = |i| config.tensors().filter(of(i)).map(|(_, t)| config.floats(&[*t])).sum::<usize>();
+        let floats =
+            |i| schema::tensors(&config).filter(of(i)).map(|(_, t)| schema::floats_of(&config, &[*t])).sum::<usize>();
         let sizes = (0..usize::from(config.layers)).map(floats);
         let total = sizes.enumerate().fold(0, |before, (i, size)| {
             assert_eq!(layout::floats_before(&config, i), before);

@@ -1,11 +1,12 @@
 //! Everything that is checked about a blob, once.
 
-use super::header::{Facts, Header, MAX_TEXT, Role, SECTIONS};
+use super::header::{Facts, Header, MAX_TEXT, SECTIONS};
 use super::layout::Contents;
 use super::{BlobError, crc::crc32, prelude};
 use crate::arena::Layout;
 use crate::config::ModelConfig;
 use crate::parts::Parts;
+use crate::schema::Role;
 
 /// What a blob turned out to hold.
 pub(crate) struct Checked<'a> {

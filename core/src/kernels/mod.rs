@@ -20,6 +20,7 @@ mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use crate::config::MAX_D_MODEL;
 use crate::memory::MAX_CHUNK;
 use crate::parts::Parts;
 use crate::views::{Embedding, TernaryMatrix};
@@ -83,7 +84,7 @@ trait Backend {
     /// [`Kernels::head`] over all rows of `e`.
     ///
     /// # Safety
-    /// The instruction set is available. K = `e.columns` is a multiple of 16, at most 512, and x's length; y's length
+    /// The instruction set is available. K = `e.columns` is a multiple of 16, at most [`MAX_D_MODEL`], and x's length; y's length
     /// N is a multiple of 16, `e.scales`' length, and `e.values` holds N K / 4 words.
     unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]);
 
@@ -187,18 +188,24 @@ impl Kernels {
     ///
     /// q: T x K int8 in -127..=127, scale: T (at most [`MAX_CHUNK`]), y: T x N.
     ///
-    /// Does nothing if the lengths disagree; the session's never do.
+    /// The lengths agree by construction, which debug builds check; see [`Self::try_ternary`].
     pub(crate) fn ternary(self, m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
+        let fit = self.try_ternary(m, q, scale, y);
+        debug_assert!(fit, "a ternary product of other lengths");
+    }
+
+    /// [`Self::ternary`] of any lengths: whether they agree, and nothing happens if not.
+    pub(crate) fn try_ternary(self, m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) -> bool {
         let (rows, columns, tokens) = (m.scales.len(), m.columns, scale.len());
         let tiled = rows.is_multiple_of(16) && columns.is_multiple_of(16) && tokens <= MAX_CHUNK;
         let fit = m.codes.len() * 16 == rows * columns && q.len() == tokens * columns && y.len() == tokens * rows;
-        debug_assert!(tiled && fit);
         if !(tiled && fit) {
-            return;
+            return false;
         }
         debug_assert!(q.iter().all(|&q| q != i8::MIN));
         // SAFETY: the level was available when `self` was made; the lengths were checked above.
         at_level!(self.0, B => unsafe { B::ternary(m, q, scale, y) });
+        true
     }
 
     /// Asks for the beginning of `m`, to be multiplied soon: the work until then hides the time memory takes. A hint
@@ -208,23 +215,30 @@ impl Kernels {
     }
 
     /// Rows of the output head: `y[n] = sum_k(w[n][k] * x[k]) as f32 * (row_scale[n] * scale)` for the `y.len()` rows
-    /// from `first` on, both multiples of 16, the sum exact for K <= 512.
+    /// from `first` on, both multiples of 16, the sum exact for K <= [`MAX_D_MODEL`].
     ///
-    /// Does nothing if the lengths disagree; the session's never do.
+    /// The lengths agree by construction, which debug builds check; see [`Self::try_head`].
     pub(crate) fn head(self, e: Embedding<'_>, first: usize, x: &[i16], scale: f32, y: &mut [f32]) {
+        let fit = self.try_head(e, first, x, scale, y);
+        debug_assert!(fit, "rows of a head of other lengths");
+    }
+
+    /// [`Self::head`] of any lengths: whether they agree, and nothing happens if not.
+    pub(crate) fn try_head(self, e: Embedding<'_>, first: usize, x: &[i16], scale: f32, y: &mut [f32]) -> bool {
         let columns = e.columns;
         let tiled = first.is_multiple_of(16) && y.len().is_multiple_of(16) && columns.is_multiple_of(16);
-        let fit = columns <= 512 && x.len() == columns && e.values.len() * 4 == e.scales.len() * columns;
+        let fit =
+            columns <= MAX_D_MODEL as usize && x.len() == columns && e.values.len() * 4 == e.scales.len() * columns;
         let values = e.values.part(first * columns / 4, y.len() * columns / 4);
         let e = Embedding { values, scales: e.scales.part(first, y.len()), columns };
         let fit = tiled && fit && e.scales.len() == y.len();
-        debug_assert!(fit);
-        debug_assert!(x.iter().all(|&x| x != i16::MIN));
         if !fit {
-            return;
+            return false;
         }
+        debug_assert!(x.iter().all(|&x| x != i16::MIN));
         // SAFETY: the level was available when `self` was made; the lengths were checked above.
         at_level!(self.0, B => unsafe { B::head(e, x, scale, y) });
+        true
     }
 
     /// Float product with a transposed matrix: `y[n] = sum_k w[k][n] * x[k]`, from 0 on in the order of k.

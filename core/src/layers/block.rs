@@ -1,8 +1,8 @@
 //! A block: mixer, channel mixer, and where the model has one the router that lets tokens pass it by (mixture of depths,
 //! Raposo et al., 2024).
 
-use super::Chunk;
 use super::attention::{Ring, attention, ring_lines};
+use super::chunk::{Chunk, Reach};
 use super::gated::gated_recurrence;
 use super::glu::glu;
 use super::parallel::parallel_recurrence;
@@ -11,15 +11,6 @@ use crate::math;
 use crate::memory::{Line, MAX_CHUNK};
 use crate::parts::Parts;
 use crate::views::{Block, BlockFfn, BlockMixer};
-
-/// How far a mixer must go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// All the way into the residual stream.
-    Output,
-    /// Its state only: no token of the chunk takes its output.
-    State,
-}
 
 /// Takes the residual stream through a block and advances its state.
 pub(crate) fn block(b: &Block<'_>, chunk: &mut Chunk<'_>, mixer: &mut [Line], before: &mut [f32]) {

@@ -20,6 +20,15 @@ pub(crate) struct Chunk<'a> {
     pub s: Scratch<'a>,
 }
 
+/// How far a mixer must go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All the way into the residual stream.
+    Output,
+    /// Its state only: no token of the chunk takes its output.
+    State,
+}
+
 /// What a token's normalised input is mixed with.
 pub(crate) struct Shift<'a> {
     /// Shares of its own, D.

@@ -12,8 +12,8 @@ mod rcsm;
 mod relu2;
 pub(crate) mod sizes;
 
-pub(crate) use block::{Reach, block};
-pub(crate) use chunk::{Chunk, Shift};
+pub(crate) use block::block;
+pub(crate) use chunk::{Chunk, Reach, Shift};
 pub(crate) use embedding::{embed, final_norm};
 pub(crate) use rcsm::{Store, reason};
 

@@ -1,7 +1,9 @@
 use super::*;
 use crate::blob::{Facts, Role, write};
 use crate::kernels::Kernels;
+use crate::memory::Line;
 use crate::model::Model;
+use crate::session::{Session, SessionError};
 use crate::testing::{Blob, SMALL, random_blob, random_sections};
 use std::vec::Vec as StdVec;
 

@@ -4,6 +4,7 @@
 use super::Blob;
 use crate::blob::{BlobError, arena_lines};
 use crate::config::Depth;
+use crate::config::MAX_D_MODEL;
 use crate::kernels::Kernels;
 use crate::memory::{Line, MAX_CHUNK};
 use crate::model::Model;
@@ -225,7 +226,7 @@ pub fn products(bytes: &[u8]) {
     let matrix = TernaryMatrix { codes: &codes, scales: &scales, columns };
     at_every_level(tokens * rows, |kernels, y| kernels.ternary(matrix, &q, &scale, y));
 
-    let columns = columns.min(512);
+    let columns = columns.min(MAX_D_MODEL.into());
     let values: Vec<u32> = (0..rows * columns / 4).map(|_| word()).collect();
     let x: Vec<i16> = (0..columns).map(|_| (word() as i16).max(-32767)).collect();
     let first = 16 * (usize::from(*groups / 5) % (rows / 16));

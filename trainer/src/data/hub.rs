@@ -1,7 +1,6 @@
 //! Text files of data sets on the Hugging Face hub.
 
 use super::DataError;
-use super::source::Part;
 use hf_hub::api::sync::ApiBuilder;
 use hf_hub::{Cache, Repo, RepoType};
 use std::fmt;
@@ -9,6 +8,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 const ENDPOINT: &str = "https://huggingface.co";
+
+/// Which half of a data set is wanted, where it comes in two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Train,
+    Valid,
+}
 
 /// `OWNER/NAME`, or `OWNER/NAME/FILE` for one of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! and bits per byte count the bytes without them; training weighs the tokens of answers. A text without marks is
 //! only searched, not copied.
 
-use super::DataError;
+use super::error::{DataError, MarkError};
 use flashlm_core::text;
 use std::borrow::Cow;
 use std::path::Path;
@@ -22,21 +22,6 @@ pub struct AnswerBytes {
     pub length: u32,
     /// Facts of the story it needs, at least 1.
     pub facts: u8,
-}
-
-/// Marks that do not make sense, and where: bytes from the start of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MarkError {
-    #[error("an opening mark at byte {offset} is no <|answer|> or <|answer:N|> with N in 1 ..= 99")]
-    Malformed { offset: usize },
-    #[error("<|answer|> at byte {offset} has no <|/answer|> before the story's end")]
-    Unclosed { offset: usize },
-    #[error("<|/answer|> at byte {offset} has no <|answer|> before it")]
-    Unopened { offset: usize },
-    #[error("<|answer|> at byte {offset} stands inside another answer")]
-    Nested { offset: usize },
-    #[error("nothing stands between <|answer|> and <|/answer|> at byte {offset}")]
-    Empty { offset: usize },
 }
 
 /// Whether a text has a mark anywhere.
@@ -93,20 +78,6 @@ pub fn clean_file<'a>(file: &'a [u8], path: &Path) -> Result<Cow<'a, [u8]>, Data
     }
     clean.extend_from_slice(&file[copied..]);
     Ok(Cow::Owned(clean))
-}
-
-impl MarkError {
-    /// The error as one of story number `story` (from 1), which begins at byte `start` of the file.
-    pub fn in_story(self, path: &Path, story: usize, start: usize) -> DataError {
-        let offset = match self {
-            Self::Malformed { offset }
-            | Self::Unclosed { offset }
-            | Self::Unopened { offset }
-            | Self::Nested { offset }
-            | Self::Empty { offset } => start + offset,
-        };
-        DataError::Marks { path: path.to_owned(), story, offset, error: self }
-    }
 }
 
 /// Where the next mark of either kind begins.

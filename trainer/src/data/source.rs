@@ -2,6 +2,8 @@
 
 use super::marks::{self, AnswerBytes};
 use super::{DataError, builtin, hub};
+
+pub use super::hub::Part;
 use crate::kernels::map::map_file;
 use flashlm_core::text;
 use memmap2::Mmap;
@@ -21,13 +23,6 @@ pub enum Source {
     Path(PathBuf),
     /// `hf:OWNER/NAME[/FILE]`: text files of a data set on the Hugging Face hub.
     Hub(hub::Dataset),
-}
-
-/// Which half of a data set is wanted, where it comes in two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    Train,
-    Valid,
 }
 
 impl Source {

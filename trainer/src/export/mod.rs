@@ -8,7 +8,7 @@ mod pack;
 mod tests;
 
 use flashlm_core::blob::{self, Role, WriteError, layout::Contents};
-use flashlm_core::schema::Stored;
+use flashlm_core::schema::{self, Stored};
 use flashlm_core::{BlobError, Facts, Model, ModelConfig, TokenizerError};
 use pack::SectionWriter;
 
@@ -93,7 +93,7 @@ impl<'t> Source<'_, 't> {
     fn section(&self, role: Role) -> Result<Vec<u8>, ExportError> {
         let c = self.config;
         let mut w = SectionWriter::new(Contents::of(role, c));
-        let of_role: Vec<_> = c.tensors().filter(|(_, t)| t.role == role).collect();
+        let of_role: Vec<_> = schema::tensors(c).filter(|(_, t)| t.role == role).collect();
         for block in of_role.chunk_by(|(a, _), (b, _)| a == b) {
             let mut matrices = Vec::new();
             for &(index, tensor) in block {

@@ -4,9 +4,6 @@ use flashlm_core::blob::layout::{Contents, TernaryShape, ZERO_CODES};
 use flashlm_core::math;
 use flashlm_core::schema::Form;
 
-/// The least scale of a ternary row.
-const MIN_SCALE: f32 = 1e-5;
-
 /// Fills one section, part after part.
 pub(super) struct SectionWriter {
     contents: Contents,
@@ -71,14 +68,13 @@ impl SectionWriter {
     }
 }
 
-/// Writes the codes of one row; returns its scale, the mean absolute weight.
+/// Writes the codes of one row; returns its scale.
 fn ternary_row(weights: &[f32], row: usize, shape: TernaryShape, codes: &mut [u8]) -> f32 {
-    let mean = math::sum_by(weights, f32::abs) / weights.len() as f32;
-    let scale = if mean > MIN_SCALE { mean } else { MIN_SCALE };
-    for (column, &w) in weights.iter().enumerate() {
-        let code = (math::round_half_even((w / scale).clamp(-1.0, 1.0)) + 1.0) as u8;
+    let mut trits = vec![0; weights.len()];
+    let scale = math::quantise_ternary(weights, &mut trits);
+    for (column, trit) in trits.into_iter().enumerate() {
         let (at, shift) = shape.code_at(row, column);
-        codes[at] = codes[at] & !(3 << shift) | code << shift;
+        codes[at] = codes[at] & !(3 << shift) | ((trit + 1) as u8) << shift;
     }
     scale
 }

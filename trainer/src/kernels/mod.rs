@@ -31,7 +31,7 @@ mod x86;
 
 pub use isa::{Isa, Precision, Unavailable, UnknownName};
 pub use memory::zeros;
-pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace, ternarise};
+pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace};
 pub use peak::{Macs, Multiply};
 pub use small::{Rounding, rows_times_matrix};
 pub use strided::Strided;

@@ -18,8 +18,6 @@ pub(super) const ROW_PAD: usize = 32;
 pub(super) const INT8_PAD: usize = 64;
 /// The contraction of bfloat16 products is padded to the width of a tile.
 pub(super) const BF16_PAD: usize = 32;
-/// The least scale of a ternary row.
-const MIN_SCALE: f32 = 1e-5;
 
 /// Activations (M, K) in int8, one scale a row, as [`Kernels::quantise`] writes them.
 #[derive(Clone)]
@@ -206,7 +204,7 @@ impl TernaryMatrix {
         let (k, stride) = (self.k, self.stride());
         let rows = self.codes.as_mut().chunks_exact_mut(stride).zip(self.scale.as_mut());
         for (w, (codes, scale)) in weight.chunks_exact(k).zip(rows) {
-            *scale = ternarise(w, &mut codes[..k]);
+            *scale = math::quantise_ternary(w, &mut codes[..k]);
         }
         let shift = self.code_of_zero() as u8;
         let codes: &[u32] = bytemuck::cast_slice(self.codes.as_ref());
@@ -230,19 +228,6 @@ impl TernaryMatrix {
             }
         }
     }
-}
-
-/// One row of latent weights to ternary codes, `t = clamp(round_half_even(w / s), -1, 1)`; returns
-/// s = max(mean |w|, 1e-5).
-#[inline(always)]
-pub fn ternarise(w: &[f32], codes: &mut [i8]) -> f32 {
-    let mean = math::sum_by(w, f32::abs) / w.len() as f32;
-    let s = if mean > MIN_SCALE { mean } else { MIN_SCALE };
-    for (code, &w) in codes.iter_mut().zip(w) {
-        // clamped first: the rounding is defined for |x| < 2^22, and rounding keeps -1 and 1
-        *code = math::round_half_even((w / s).clamp(-1.0, 1.0)) as i8;
-    }
-    s
 }
 
 /// Adds two words byte by byte.
@@ -360,9 +345,9 @@ mod tests {
     fn ternary_rows_round_half_to_even_and_clamp() {
         let mut codes = [0; 5];
         // mean |w| = 4.0; 2.0 / 4.0 and -2.0 / 4.0 are ties and go to the even 0
-        assert_eq!(ternarise(&[2.0, -2.0, 2.5, 12.5, -1.0], &mut codes), 4.0);
+        assert_eq!(math::quantise_ternary(&[2.0, -2.0, 2.5, 12.5, -1.0], &mut codes), 4.0);
         assert_eq!(codes, [0, 0, 1, 1, 0]);
-        assert_eq!(ternarise(&[0.0, 1e-5, -1e30 * 0.0, 0.0, 0.0], &mut codes), 1e-5);
+        assert_eq!(math::quantise_ternary(&[0.0, 1e-5, -1e30 * 0.0, 0.0, 0.0], &mut codes), 1e-5);
         assert_eq!(codes, [0, 1, 0, 0, 0]);
     }
 }

@@ -70,14 +70,19 @@ impl Kernels {
     }
 }
 
-/// Through the `gemm` crate.
-fn in_f32(a: Strided, b: Strided, c: &mut [f32], row_stride: usize, write: Write) {
+/// `c (+)= a b` through the `gemm` crate; the rows of `c` are `row_stride` apart.
+pub(super) fn in_f32(a: Strided, b: Strided, c: &mut [f32], row_stride: usize, write: Write) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(k == b.rows && a.fits() && b.fits(), "({m}, {k}) times ({}, {n})", b.rows);
+    assert!(row_stride >= n && (m - 1) * row_stride + n <= c.len(), "({m}, {n}) by {row_stride} in {}", c.len());
     let (read, alpha) = match write {
         Write::Set => (false, 0.0),
         Write::Add => (true, 1.0),
     };
-    // SAFETY: the caller checked that both factors lie within their data and the product within `c`, whose rows do not
+    // SAFETY: both factors lie within their data, as was just checked, and the product within `c`, whose rows do not
     // overlap; `c` is borrowed for writing, so it overlaps no factor.
     unsafe {
         gemm::gemm(

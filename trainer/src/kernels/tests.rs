@@ -1,7 +1,7 @@
 //! Every product at every instruction set and precision of this machine, against plain loops.
 
 use super::*;
-use flashlm_core::math;
+use flashlm_core::math::{self, quantise_ternary};
 use proptest::prelude::*;
 
 /// (M, N, K): the layers' shapes with few rows, edges of every block size, and the smallest possible.
@@ -83,7 +83,8 @@ fn assert_close(kernels: Kernels, name: &str, got: &[f32], start: f32, want: &Ex
 fn naive_ternary(x: &[f32], weight: &[f32], m: usize, n: usize, k: usize) -> Vec<f32> {
     let mut y = Vec::new();
     let mut codes = vec![0; k];
-    let rows: Vec<(f32, Vec<i8>)> = weight.chunks_exact(k).map(|w| (ternarise(w, &mut codes), codes.clone())).collect();
+    let rows: Vec<(f32, Vec<i8>)> =
+        weight.chunks_exact(k).map(|w| (quantise_ternary(w, &mut codes), codes.clone())).collect();
     let mut q = vec![0; k];
     for x in x.chunks_exact(k).take(m) {
         let scale = math::quantise_int8(x, &mut q);
@@ -104,7 +105,7 @@ fn check_shape(m: usize, n: usize, k: usize, seed: u64) {
     let mut quantised = vec![0.0; m * k];
     let mut codes = vec![0; k];
     for (w, t) in weight.chunks_exact(k).zip(ternary.chunks_exact_mut(k)) {
-        let s = ternarise(w, &mut codes);
+        let s = quantise_ternary(w, &mut codes);
         t.iter_mut().zip(&codes).for_each(|(t, &code)| *t = s * code as f32);
     }
     for (x, q) in x.chunks_exact(k).zip(quantised.chunks_exact_mut(k)) {

@@ -1,7 +1,7 @@
 //! What the layers of a replica are lent for a micro-batch: parameters, buffers, and a worker that multiplies and keeps
 //! account of the time.
 
-use super::attention::Workspace as AttentionWorkspace;
+use super::attention::window::Workspace as AttentionWorkspace;
 use super::profile::{Part, Profile};
 use super::shape::{BLOCK_ROWS, Shape};
 use crate::kernels::{Kernels, Macs, QuantisedRows, TernaryMatrix, Workspace, Write, zeros};

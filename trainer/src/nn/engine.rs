@@ -5,7 +5,7 @@ use super::head::{EmbeddingMode, IGNORE, LossScale};
 use super::params::{Layout, Params};
 use super::profile::{Part, PartProfile, Profile, StepProfile};
 use super::rcsm::{Losses, Passes};
-use super::replica::{Answers, ForwardOptions, PackedModel, Replica};
+use super::replica::{Answers, ForwardOptions, PackedModel, Replica, Rows};
 use super::routing::Routing;
 use super::shape::{Shape, add};
 use crate::kernels::{Kernels, zeros};
@@ -23,16 +23,6 @@ pub enum TrainDepth {
     Fixed(u8),
     /// All depths, blended by a Gumbel-softmax of temperature `tau`; without a seed by a plain softmax.
     Blend { tau: f32, noise_seed: Option<u64> },
-}
-
-/// One micro-batch of a replica to be filled, time-major: row `t * sequences + b`.
-pub struct Rows<'a> {
-    pub ids: &'a mut [u16],
-    pub targets: &'a mut [u16],
-    /// Facts that the answer needs which a row predicts a token of; 0 where its target is no answer.
-    pub facts: &'a mut [u8],
-    /// Passes of the reasoning loop; read with [`TrainDepth::Rows`] alone.
-    pub depths: &'a mut [u8],
 }
 
 /// What one optimiser step trains.

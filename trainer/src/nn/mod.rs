@@ -25,10 +25,10 @@ mod shape;
 
 pub use attention::KeyValues;
 pub use calibrate::Calibration;
-pub use engine::{BatchShape, Engine, Evaluation, Rows, StepOptions, StepStats, Story, TrainDepth};
+pub use engine::{BatchShape, Engine, Evaluation, StepOptions, StepStats, Story, TrainDepth};
 pub use head::{EmbeddingMode, IGNORE};
 pub use params::{Layout, ParamKind, Params, Rng, TensorSpec};
 pub use profile::{Part, PartProfile, StepProfile};
 pub use rcsm::{Passes, depth_gradient};
-pub use replica::{Answers, MOST_FACTS};
+pub use replica::{Answers, MOST_FACTS, Rows};
 pub use routing::ROUTING_LOSS;

@@ -3,7 +3,7 @@
 
 use flashlm_core::blob::Role;
 use flashlm_core::config::ModelConfig;
-use flashlm_core::schema::{Init, Stored};
+use flashlm_core::schema::{self, Init, Stored};
 use std::ops::Range;
 
 /// What a tensor is to the optimiser and to quantisation.
@@ -70,7 +70,7 @@ impl Layout {
     /// The layout of a model of this configuration.
     pub fn new(config: &ModelConfig) -> Self {
         let mut len = 0;
-        let tensors = config.tensors().map(|(block, tensor)| {
+        let tensors = schema::tensors(config).map(|(block, tensor)| {
             let offset = len;
             len += tensor.len(config);
             TensorSpec {
@@ -135,7 +135,7 @@ impl Params {
         let mut data = vec![0.0; layout.len];
         let mut rng = Rng::new(seed);
         let residual = (2.0 * config.layers as f32).sqrt().recip();
-        for (spec, (_, tensor)) in layout.tensors.iter().zip(config.tensors()) {
+        for (spec, (_, tensor)) in layout.tensors.iter().zip(schema::tensors(config)) {
             let out = &mut data[spec.range()];
             let fan_in = tensor.columns(config);
             let deviation = (fan_in as f32).sqrt().recip();

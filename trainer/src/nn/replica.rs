@@ -1,9 +1,8 @@
 //! One thread's copy of everything that depends on the micro-batch: activations, carried state, gradients.
 
-use super::attention::{self, KeyValues};
+use super::attention::{KeyValues, window};
 use super::block::{self, Block};
 use super::context::{Context, Need, Scratch, Worker};
-use super::engine::Rows;
 use super::head::{self, EmbeddingMode, Head, IGNORE, LossScale};
 use super::params::Layout;
 use super::profile::{Part, Profile};
@@ -73,6 +72,16 @@ impl std::ops::AddAssign for Answers {
     }
 }
 
+/// One micro-batch of a replica to be filled, time-major: row `t * sequences + b`.
+pub struct Rows<'a> {
+    pub ids: &'a mut [u16],
+    pub targets: &'a mut [u16],
+    /// Facts that the answer needs which a row predicts a token of; 0 where its target is no answer.
+    pub facts: &'a mut [u8],
+    /// Passes of the reasoning loop; read with [`TrainDepth::Rows`] alone.
+    pub depths: &'a mut [u8],
+}
+
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardOptions {
@@ -118,7 +127,7 @@ impl Replica {
         let points = 2 * layers + 1 + usize::from(rcsm.is_some());
         let need = config.rcsm.map_or(Need::default(), |c| Rcsm::need(&c, d)).max(Block::need(config));
         let kept = if config.routed(layers - 1) { d } else { 0 };
-        let attention = attention::Workspace::new(config, mode.key_values(), shape);
+        let attention = window::Workspace::new(config, mode.key_values(), shape);
         Self {
             shape,
             blocks: (0..layers).map(|i| Block::new(kernels, config, layout, i, shape)).collect(),

@@ -20,7 +20,7 @@ use crate::nn::{Layout, Params};
 use crate::optim::Optimiser;
 use crate::run::answers::AnswerRates;
 use crate::run::levels::Levels;
-use crate::run::phases;
+use crate::run::log;
 use crate::run::settings::Settings;
 
 /// Files kept in a run's directory.
@@ -64,14 +64,14 @@ pub struct State {
     pub answers: AnswerRates,
     /// What each phase bought so far.
     #[serde(default)]
-    pub phases: phases::Log,
+    pub phases: log::Log,
     pub settings: Settings,
 }
 
 impl State {
     /// The state of a run at `step` that has seen no answers and no phases.
     pub fn new(step: u64, updates: u64, elapsed: f64, tokens: u64, cursor: Value, settings: Settings) -> Self {
-        let (levels, answers, phases) = (Levels::new(), AnswerRates::default(), phases::Log::default());
+        let (levels, answers, phases) = (Levels::new(), AnswerRates::default(), log::Log::default());
         Self { format: FORMAT, step, updates, elapsed, tokens, cursor, levels, answers, phases, settings }
     }
 }

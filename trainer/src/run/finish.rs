@@ -12,11 +12,12 @@ use serde_json::Value;
 use crate::nn::{Calibration, Story};
 use crate::run::amplify::guard;
 use crate::run::checkpoint;
+use crate::run::log;
 use crate::run::metrics::EvalRecord;
 use crate::run::phases;
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
-use crate::run::train::{calibrate, save};
+use crate::run::standing::{calibrate, save};
 use crate::run::{interrupt, metrics::Record};
 
 /// The most the packed model's bits per byte may differ from the trainer's (DESIGN section 5).
@@ -51,7 +52,7 @@ struct Results<'a> {
     /// The evaluations on the way, on the first part of the held-out text.
     curve: &'a [EvalRecord],
     /// What each phase bought, and what phase 4 did.
-    phases: &'a phases::Log,
+    phases: &'a log::Log,
     settings: Value,
 }
 

@@ -12,6 +12,7 @@ mod finish;
 pub mod generate;
 mod interrupt;
 pub mod levels;
+pub mod log;
 pub mod metrics;
 pub mod packed;
 pub mod phases;
@@ -21,6 +22,7 @@ mod probe;
 mod progress;
 pub mod settings;
 pub mod smoke;
+mod standing;
 mod streams;
 mod train;
 

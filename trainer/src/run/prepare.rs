@@ -19,8 +19,8 @@ use crate::run::args::{Resume, TrainArgs};
 use crate::run::checkpoint::{self, Checkpoint};
 use crate::run::clock::{self, Budget, Clock, DepthTraining, Point, Schedule};
 use crate::run::levels::{Levels, Opened};
+use crate::run::log;
 use crate::run::metrics::{EvalRecord, Metrics};
-use crate::run::phases;
 use crate::run::progress::Progress;
 use crate::run::settings::{Batch, Settings, Source};
 use crate::run::streams::{Choice, Lanes, Streams};
@@ -56,7 +56,7 @@ pub struct Run {
     pub held_out_path: PathBuf,
     pub clock: Clock,
     /// What each phase bought, and what phase 4 did.
-    pub phases: phases::Log,
+    pub phases: log::Log,
     /// Steps taken and tokens trained on.
     pub step: u64,
     pub tokens: u64,
@@ -254,7 +254,7 @@ struct Standing {
     elapsed: f64,
     levels: Levels,
     answers: AnswerRates,
-    phases: phases::Log,
+    phases: log::Log,
 }
 
 fn calibrates(settings: &Settings) -> bool {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::data::Mix;
 use crate::optim;
-use crate::run::amplify;
+use crate::run::amplify::settings::Settings as Amplify;
 use crate::run::clock::{Budget, Schedule};
 
 /// The shape of one optimiser step's data.
@@ -58,7 +58,7 @@ pub struct Settings {
     pub calibrate: bool,
     /// Stories of the model's own in the phase that takes them; `None`: never.
     #[serde(default)]
-    pub amplify: Option<amplify::settings::Settings>,
+    pub amplify: Option<Amplify>,
     /// Kernels the run computes with; other kernels may round the backward pass otherwise.
     pub kernels: String,
 }

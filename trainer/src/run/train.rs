@@ -4,17 +4,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::nn::{Calibration, StepOptions, StepStats, Story, TrainDepth};
+use crate::nn::{StepOptions, StepStats, Story, TrainDepth};
 use crate::optim::Outcome;
 use crate::run::answers::AnswerCounts;
 use crate::run::args::TrainArgs;
-use crate::run::checkpoint::{self, Snapshot, State};
+use crate::run::checkpoint;
 use crate::run::clock::{DepthTraining, Point};
 use crate::run::levels::Opened;
 use crate::run::metrics::{EvalRecord, Record, StepRecord};
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
 use crate::run::settings::Settings;
+use crate::run::standing::{calibrate, save};
 use crate::run::{finish, generate, interrupt, phases};
 
 /// Share of the run from which on evaluations fit the choice of depth.
@@ -172,22 +173,6 @@ fn report_opened(run: &Run, progress: &Progress, opened: Option<Opened>) {
     }
 }
 
-/// Fits the choice of depth, where it is to be fitted, to at most so many batches, and says what it is worth.
-pub(crate) fn calibrate(run: &mut Run, progress: &Progress, batches: usize) -> Option<Calibration> {
-    let found = run.calibrate(batches)?;
-    let [first, second, third] = found.depth_nats;
-    progress.line(&format!(
-        "step {}: choice of depth fitted on {} tokens: {first:.3}/{second:.3}/{third:.3} nats at the three depths, \
-         {:.3} as chosen; {:.1} % go on after the first, {:.1} % after the second",
-        run.step,
-        found.tokens,
-        found.chosen_nats,
-        100.0 * found.deeper[0],
-        100.0 * found.deeper[1]
-    ));
-    Some(found)
-}
-
 /// Bits per byte on the fixed part of the held-out stories, and a sample to read.
 fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     let part = &run.held_out_head;
@@ -214,40 +199,6 @@ fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
             .line(&format!("  > {}", generate::sample(&blob, prompt, SAMPLE_TOKENS, seed)?.replace('\n', "\n    ")));
     }
     Ok(())
-}
-
-/// Saves a checkpoint; a failure is reported and training goes on, for the next attempt may succeed.
-pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
-    if let Some(message) = run.metrics.flush() {
-        progress.line(&message);
-    }
-    match with_snapshot(run, |snapshot| checkpoint::save(&run.out, snapshot)) {
-        Ok(_) => {
-            run.saved = Some(run.step);
-            true
-        }
-        Err(e) => {
-            progress.line(&format!("checkpoint not saved: {e}"));
-            false
-        }
-    }
-}
-
-/// Shows `f` the run as it stands.
-pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
-    let elapsed = run.clock.elapsed().as_secs_f64();
-    let updates = run.optimiser.updates();
-    let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
-    let (levels, answers, phases) = (run.levels.clone(), run.answers.clone(), run.phases.clone());
-    f(&Snapshot {
-        config: &run.config,
-        state: &State { levels, answers, phases, ..state },
-        tokenizer: &run.tokenizer,
-        params: run.engine.params(),
-        optimiser: &run.optimiser,
-        lanes: &run.engine.states(),
-        generated: &run.streams.stories().to_tokens(),
-    })
 }
 
 fn diverged(run: &Run) -> String {

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::{Turned, has, word};
+use crate::config::MAX_D_MODEL;
 use crate::kernels::{Backend, by_tokens};
 use crate::views::{Embedding, TernaryMatrix};
 use core::arch::x86_64::*;
@@ -204,7 +205,7 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
 /// unsigned by flipping their sign bit (+128), which leaves with one subtraction.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
-    let (mut high, mut low) = ([0i8; 512], [0u8; 512]);
+    let (mut high, mut low) = ([0i8; MAX_D_MODEL as usize], [0u8; MAX_D_MODEL as usize]);
     let mut total = 0;
     for ((h, l), &x) in high.iter_mut().zip(&mut low).zip(x) {
         *h = (x >> 8) as i8;

@@ -1,7 +1,8 @@
 //! Evaluation's way from queries, keys and values to what is read: the same sums in the same order as core's, to the
 //! same bits at every level.
 
-use super::inner::{Factors, Heads};
+use super::heads::Heads;
+use super::inner::Factors;
 use super::window::Workspace;
 use crate::kernels::Kernels;
 use crate::nn::shape::row_mut;

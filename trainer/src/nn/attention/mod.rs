@@ -8,14 +8,14 @@
 
 mod backward;
 mod exact;
+mod heads;
 mod inner;
 mod key_values;
-mod window;
+pub mod window;
 
 pub use key_values::KeyValues;
-pub use window::Workspace;
 
-use self::inner::Heads;
+use self::heads::Heads;
 use super::context::{Context, Need};
 use super::input::Input;
 use super::params::Layout;

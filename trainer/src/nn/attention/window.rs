@@ -2,7 +2,7 @@
 //! memory.
 
 use super::KeyValues;
-use super::inner::{Heads, QUERIES};
+use super::heads::{Heads, QUERIES};
 use crate::kernels::zeros;
 use crate::nn::shape::Shape;
 use flashlm_core::config::{Mixer, ModelConfig};

@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::run::checkpoint::{self, CheckpointError};
 use crate::run::prepare::Run;
-use crate::run::train::with_snapshot;
+use crate::run::standing::with_snapshot;
 
 /// The copy's file name in the run's directory.
 pub const COPY: &str = "phase-4-begin.safetensors";

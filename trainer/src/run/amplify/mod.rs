@@ -16,22 +16,21 @@ pub mod stories;
 mod tests;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use flashlm_core::Tokenizer;
 use flashlm_core::text::SEPARATOR;
-use serde::{Deserialize, Serialize};
 
 use crate::data::encoder::encode;
 use crate::data::hash::mix;
 use crate::data::split::fingerprint;
 use crate::data::{EvaluationSet, StoryTokens};
 use crate::run::clock::{Budget, Schedule};
-use crate::run::phases::held_out_bpc;
+use crate::run::log::{Amplification, Check, End, Round};
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
+use crate::run::standing::held_out_bpc;
 use crate::run::{checkpoint, interrupt};
 
 use generate::{Candidate, Drawing};
@@ -41,61 +40,6 @@ use settings::{CHECKS, ROUND_TIME, ROUNDS, Settings};
 /// Candidates told between two looks at Ctrl-C and the clock.
 const AT_A_TIME: u64 = 32;
 
-/// What phase 4 did so far.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct State {
-    /// The held-out text when the phase began, and at every later look.
-    pub begin: Option<Check>,
-    pub checks: Vec<Check>,
-    pub rounds: Vec<Round>,
-    /// Rows of the tables of rounds and checks that are behind: a short phase may skip some.
-    rounds_due: usize,
-    checks_due: usize,
-    /// Why no stories are generated or mixed in any more.
-    pub ended: Option<End>,
-}
-
-/// Held-out bits per byte after so many steps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Check {
-    pub step: u64,
-    pub bpc: f64,
-}
-
-/// One round of telling and choosing.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Round {
-    pub step: u64,
-    /// Stories told, those of them that are sane, and those kept.
-    pub generated: usize,
-    pub sane: usize,
-    pub kept: usize,
-    /// Tokens of the kept ones.
-    pub kept_tokens: usize,
-    /// Wall-clock time it took.
-    pub seconds: f64,
-    /// Means over all told and over the kept ones.
-    pub all: Means,
-    pub best: Means,
-}
-
-/// Why phase 4 went on without generated stories.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// The held-out text got worse: the run went back to the phase's begin.
-    RolledBack(Check),
-    /// There was no copy to go back to, so it would not be safe.
-    WithoutCopy(String),
-}
-
-impl State {
-    /// Stories told, and stories kept, in all rounds.
-    pub fn totals(&self) -> (usize, usize) {
-        (self.rounds.iter().map(|r| r.generated).sum(), self.rounds.iter().map(|r| r.kept).sum())
-    }
-}
-
 /// Does what is due before a step at `share` of the run, whose phase was entered: looks at the held-out text, rolls
 /// back, tells stories. When the user interrupts, it returns early and what is due stays due.
 pub fn turn(run: &mut Run, share: f64, progress: &Progress) -> anyhow::Result<()> {
@@ -104,7 +48,7 @@ pub fn turn(run: &mut Run, share: f64, progress: &Progress) -> anyhow::Result<()
         run.streams.stories_mut().unmix();
         // where a longer run was asked for after the end, phase 4 comes anew
         if run.phases.amplification.begin.is_some() {
-            run.phases.amplification = State::default();
+            run.phases.amplification = Amplification::default();
         }
         return Ok(());
     };
@@ -262,43 +206,5 @@ fn write_kept(run: &Run, round: u64, best: &[usize], judged: &[Judged], progress
     });
     if let Err(e) = written {
         progress.line(&e.to_string());
-    }
-}
-
-impl fmt::Display for Round {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { generated, sane, kept, kept_tokens, seconds, all, best, .. } = self;
-        write!(
-            f,
-            "phase 4: told {generated} stories in {seconds:.1} s, {sane} sane, kept {kept} ({kept_tokens} tokens)"
-        )?;
-        for (name, means) in [("kept", best), ("all", all)].into_iter().skip(usize::from(*kept == 0)) {
-            let Means { log_likelihood, repetition, names } = means;
-            write!(
-                f,
-                "; {name}: {log_likelihood:.3} nats a token, {repetition:.3} repeated, {names:.2} of names known"
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// What phase 4 did, in a line for the end of a run.
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (generated, kept) = self.totals();
-        write!(f, "phase 4: told {generated} stories in {} rounds, kept {kept}; ", self.rounds.len())?;
-        match &self.ended {
-            None => write!(f, "not rolled back"),
-            Some(End::RolledBack(at)) => {
-                let begin = self.begin.unwrap_or(*at);
-                write!(
-                    f,
-                    "rolled back at step {} to step {} ({:.4} bpc, {:.4} before)",
-                    at.step, begin.step, at.bpc, begin.bpc
-                )
-            }
-            Some(End::WithoutCopy(why)) => write!(f, "ended early: {why}"),
-        }
     }
 }

@@ -137,7 +137,7 @@ fn switched_off_or_in_other_phases_it_does_nothing() {
     for (more, share) in [("--no-phase-4", 0.9), ("", 0.84), ("--no-curriculum", 0.9)] {
         let mut run = run(dir.path(), more);
         enter(&mut run, share);
-        assert_eq!(run.phases.amplification, State::default(), "{more} {share}");
+        assert_eq!(run.phases.amplification, Amplification::default(), "{more} {share}");
         assert!(!dir.path().join("out").join(guard::COPY).exists());
     }
 }
@@ -153,7 +153,7 @@ fn a_longer_run_after_the_end_has_its_phase_4_anew() {
     assert!(run.streams.stories().is_mixed());
     enter(&mut run, 0.6);
     assert!(!run.streams.stories().is_mixed());
-    assert_eq!(run.phases.amplification, State::default());
+    assert_eq!(run.phases.amplification, Amplification::default());
     enter(&mut run, 0.85);
     assert_eq!(run.phases.amplification.begin.map(|b| b.step), Some(85));
     let names: Vec<&str> = run.phases.segments.iter().map(|s| s.name.as_str()).collect();

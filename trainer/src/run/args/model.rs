@@ -1,7 +1,10 @@
 //! What the model is made of.
 
 use clap::{Args, ValueEnum};
-use flashlm_core::config::{AttentionConfig, AttentionMap, ChannelMixer, Heads, Mixer, MixtureOfDepths, ModelConfig};
+use flashlm_core::config::{
+    AttentionConfig, AttentionMap, ChannelMixer, Heads, MAX_D_FFN, MAX_D_MODEL, MAX_HEAD_WIDTH, MAX_HEADS, MAX_LAYERS,
+    MAX_VOCAB, MAX_WINDOW, Mixer, MixtureOfDepths, ModelConfig,
+};
 
 use super::engine::EngineArgs;
 use super::values::multiple_of_16;
@@ -41,25 +44,25 @@ pub struct ModelArgs {
     #[arg(long, value_enum, default_value = "full")]
     pub size: Size,
     /// Model width [channels; a multiple of 16]
-    #[arg(long, value_parser = multiple_of_16(16, 512))]
+    #[arg(long, value_parser = multiple_of_16(16, MAX_D_MODEL))]
     pub d_model: Option<u16>,
     /// Blocks
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_LAYERS)))]
     pub layers: Option<u16>,
     /// Feed-forward width [channels; a multiple of 16]
-    #[arg(long, value_parser = multiple_of_16(16, 8192))]
+    #[arg(long, value_parser = multiple_of_16(16, MAX_D_FFN))]
     pub d_ffn: Option<u16>,
     /// Vocabulary [tokens, the end-of-story token and 256 bytes included]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(257..=65_535))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(257..i64::from(MAX_VOCAB)))]
     pub vocab: Option<u32>,
     /// Heads of the mixer, where the preset's has heads
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_HEADS)))]
     pub heads: Option<u16>,
     /// Width of a head [channels; a multiple of 16]
-    #[arg(long, value_parser = multiple_of_16(16, 256))]
+    #[arg(long, value_parser = multiple_of_16(16, MAX_HEAD_WIDTH))]
     pub d_head: Option<u16>,
     /// Tokens that attention looks back over, the token itself included
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_WINDOW)))]
     pub window: Option<u16>,
     /// How tokens exchange information over time [default: the preset's]
     #[arg(long, value_enum)]
@@ -71,7 +74,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub mod_capacity: Option<u8>,
     /// Mixture of depths: the first routed block, counted from 0
-    #[arg(long, value_name = "BLOCK", value_parser = clap::value_parser!(u16).range(0..=63))]
+    #[arg(long, value_name = "BLOCK", value_parser = clap::value_parser!(u16).range(0..i64::from(MAX_LAYERS)))]
     pub mod_from: Option<u16>,
     #[command(flatten)]
     pub engine: EngineArgs,

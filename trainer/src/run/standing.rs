@@ -1,0 +1,69 @@
+//! What is done with a run as it stands: it is saved, shown, scored, its choice of depth fitted.
+
+use flashlm_core::config::Depth;
+
+use crate::nn::{Calibration, Story};
+use crate::run::checkpoint::{self, Snapshot, State};
+use crate::run::prepare::Run;
+use crate::run::progress::Progress;
+
+/// Saves a checkpoint; a failure is reported and training goes on, for the next attempt may succeed.
+pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
+    if let Some(message) = run.metrics.flush() {
+        progress.line(&message);
+    }
+    match with_snapshot(run, |snapshot| checkpoint::save(&run.out, snapshot)) {
+        Ok(_) => {
+            run.saved = Some(run.step);
+            true
+        }
+        Err(e) => {
+            progress.line(&format!("checkpoint not saved: {e}"));
+            false
+        }
+    }
+}
+
+/// Shows `f` the run as it stands.
+pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
+    let elapsed = run.clock.elapsed().as_secs_f64();
+    let updates = run.optimiser.updates();
+    let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
+    let (levels, answers, phases) = (run.levels.clone(), run.answers.clone(), run.phases.clone());
+    f(&Snapshot {
+        config: &run.config,
+        state: &State { levels, answers, phases, ..state },
+        tokenizer: &run.tokenizer,
+        params: run.engine.params(),
+        optimiser: &run.optimiser,
+        lanes: &run.engine.states(),
+        generated: &run.streams.stories().to_tokens(),
+    })
+}
+
+/// Fits the choice of depth, where it is to be fitted, to at most so many batches, and says what it is worth.
+pub(crate) fn calibrate(run: &mut Run, progress: &Progress, batches: usize) -> Option<Calibration> {
+    let found = run.calibrate(batches)?;
+    let [first, second, third] = found.depth_nats;
+    progress.line(&format!(
+        "step {}: choice of depth fitted on {} tokens: {first:.3}/{second:.3}/{third:.3} nats at the three depths, \
+         {:.3} as chosen; {:.1} % go on after the first, {:.1} % after the second",
+        run.step,
+        found.tokens,
+        found.chosen_nats,
+        100.0 * found.deeper[0],
+        100.0 * found.deeper[1]
+    ));
+    Some(found)
+}
+
+/// Bits per byte of the first part of the held-out text, at the deepest depth: figures of one run compare, whether or not
+/// the choice of depth was fitted in between.
+pub fn held_out_bpc(run: &mut Run, progress: &Progress) -> f64 {
+    let deepest = run.config.rcsm.map_or(1, |rcsm| rcsm.depths[2]);
+    let part = &run.held_out_head;
+    let stories: Vec<Story> = part.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
+    let bpc = run.engine.evaluate(&stories, Depth::Fixed(deepest)).bits / part.bytes as f64;
+    progress.line(&format!("step {}: held-out {bpc:.4} bpc at {deepest} passes", run.step));
+    bpc
+}
