@@ -34,21 +34,21 @@ impl<'a> Command<'a> {
         let Some(command) = line.strip_prefix(b"/") else { return Ok(Self::Story(line)) };
         let (name, value) = word(command);
         match name {
-            b"temp" => {
+            b"temp" | b"temperature" => {
                 let temperature = decimal(value).filter(|&t| t <= 10.0);
                 temperature.map(Self::Temperature).ok_or("/temp: expected a number from 0 to 10, as 0.8")
             }
             b"seed" => whole(value).map(Self::Seed).ok_or("/seed: expected a whole number"),
-            b"depth" => match whole(value) {
-                Some(0) => Ok(Self::Depth(Depth::Adaptive)),
-                Some(n @ 1..=255) => Ok(Self::Depth(Depth::Fixed(n as u8))),
-                _ => Err("/depth: expected a number of passes, 0 for the model's choice"),
+            b"depth" => match (value.trim_ascii(), whole(value)) {
+                (b"auto", _) | (_, Some(0)) => Ok(Self::Depth(Depth::Adaptive)),
+                (_, Some(n @ 1..=255)) => Ok(Self::Depth(Depth::Fixed(n as u8))),
+                _ => Err("/depth: expected a number of passes, or auto for the model's choice"),
             },
-            b"length" => match whole(value) {
+            b"length" | b"tokens" => match whole(value) {
                 Some(n @ 1..=1_000_000) => Ok(Self::Length(n as u32)),
                 _ => Err("/length: expected a number of tokens from 1 to 1000000"),
             },
-            b"checksum" => {
+            b"checksum" | b"fingerprint" => {
                 let (tokens, rest) = word(value);
                 let (seed, prompt) = word(rest);
                 match (whole(tokens), whole(seed)) {

@@ -39,7 +39,7 @@ pub enum Command {
 
 impl Default for Command {
     fn default() -> Self {
-        Self::Chat(Chat { sampling: Sampling::default(), length: Settings::default().length, history: None })
+        Self::Chat(Chat { sampling: Sampling::default(), tokens: Settings::default().length, history: None })
     }
 }
 
@@ -47,8 +47,9 @@ impl Default for Command {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Sampling {
     /// Temperature, 0 to 10; 0 always takes the likeliest token
-    #[arg(long, value_name = "X", default_value_t = Settings::default().temperature, value_parser = settings::temperature)]
-    pub temp: f32,
+    #[arg(long, alias = "temp", value_name = "X", default_value_t = Settings::default().temperature)]
+    #[arg(value_parser = settings::temperature)]
+    pub temperature: f32,
     /// Keep only the N likeliest tokens, 1 to 64; 0 is 64
     #[arg(long, value_name = "N", default_value_t = Settings::default().top_k, value_parser = settings::top_k)]
     pub top_k: u32,
@@ -72,13 +73,13 @@ pub struct Sampling {
 impl Default for Sampling {
     fn default() -> Self {
         let Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, .. } = Settings::default();
-        Self { temp: temperature, top_k, top_p, min_p, repeat, seed, depth }
+        Self { temperature, top_k, top_p, min_p, repeat, seed, depth }
     }
 }
 
 impl Sampling {
     pub fn settings(&self, length: usize) -> Settings {
-        let Self { temp: temperature, top_k, top_p, min_p, repeat, seed, depth } = *self;
+        let Self { temperature, top_k, top_p, min_p, repeat, seed, depth } = *self;
         Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, length, trace: false }
     }
 }
@@ -88,8 +89,9 @@ pub struct Chat {
     #[command(flatten)]
     pub sampling: Sampling,
     /// The most tokens generated for a prompt
-    #[arg(short = 'n', long, value_name = "N", default_value_t = Settings::default().length, value_parser = settings::length)]
-    pub length: usize,
+    #[arg(short = 'n', long, alias = "length", value_name = "N", default_value_t = Settings::default().length)]
+    #[arg(value_parser = settings::length)]
+    pub tokens: usize,
     /// Where the lines you type are remembered [default: flashlm/history in your state directory]
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
@@ -101,8 +103,9 @@ pub struct Generate {
     #[arg(short, long, default_value = "")]
     pub prompt: String,
     /// The most tokens generated; the end of the story stops earlier
-    #[arg(short = 'n', long, value_name = "N", default_value_t = Settings::default().length, value_parser = settings::length)]
-    pub length: usize,
+    #[arg(short = 'n', long, alias = "length", value_name = "N", default_value_t = Settings::default().length)]
+    #[arg(value_parser = settings::length)]
+    pub tokens: usize,
     #[command(flatten)]
     pub sampling: Sampling,
     /// Show for every token what the reasoning loop did: passes, operations, gates, and what it read from the memory
@@ -160,8 +163,8 @@ pub struct Bench {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeats: u32,
     /// Only this instruction set [default: all this processor has]
-    #[arg(long, value_name = "LEVEL", value_parser = settings::level)]
-    pub level: Option<Kernels>,
+    #[arg(long, alias = "level", value_name = "NAME", value_parser = settings::level)]
+    pub isa: Option<Kernels>,
     /// Only this number of passes of the reasoning loop, or auto [default: all of the model's depths]
     #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
     pub depth: Option<Depth>,
@@ -176,12 +179,12 @@ pub struct Fingerprint {
     #[arg(short, long, default_value = "Once upon a time")]
     pub prompt: String,
     /// Tokens of the story; it goes on over its end
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 200, value_parser = settings::length)]
-    pub length: usize,
+    #[arg(short = 'n', long, alias = "length", value_name = "N", default_value_t = 200, value_parser = settings::length)]
+    pub tokens: usize,
     /// Seed of the tokens drawn
     #[arg(long, value_name = "N", default_value_t = Settings::default().seed, value_parser = settings::seed)]
     pub seed: u64,
     /// Only this instruction set [default: all this processor has]
-    #[arg(long, value_name = "NAME", value_parser = settings::level)]
-    pub level: Option<Kernels>,
+    #[arg(long, alias = "level", value_name = "NAME", value_parser = settings::level)]
+    pub isa: Option<Kernels>,
 }

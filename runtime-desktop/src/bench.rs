@@ -52,7 +52,7 @@ pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
     }
     let mut arena = blob.arena();
     let tokens = tokens(&model, args.tokens as usize);
-    let levels: Vec<Kernels> = args.level.map_or_else(|| Kernels::available().collect(), |level| vec![level]);
+    let levels: Vec<Kernels> = args.isa.map_or_else(|| Kernels::available().collect(), |level| vec![level]);
     let depths = args.depth.map_or_else(|| depths(&model), |depth| vec![depth]);
 
     let (mut results, mut products) = (Vec::new(), Vec::new());

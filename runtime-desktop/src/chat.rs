@@ -49,7 +49,7 @@ pub fn run(path: Option<PathBuf>, args: args::Chat) -> Result<()> {
     let mut blob = model::open(path.as_deref())?;
     // A wrong model or depth on the command line ends the program before anything is asked.
     blob.depth(args.sampling.depth)?;
-    let mut settings = args.sampling.settings(args.length);
+    let mut settings = args.sampling.settings(args.tokens);
     interrupt::install()?;
     let mut input = Input::open(args.history)?;
     loop {

@@ -13,14 +13,14 @@ pub fn run(path: Option<PathBuf>, args: Fingerprint) -> Result<()> {
     let blob = model::open(path.as_deref())?;
     let model = blob.model()?;
     let prompt = blob.tokenizer()?.encoded(args.prompt.as_bytes());
-    let levels = args.level.map_or(Kernels::available().collect(), |kernels| vec![kernels]);
+    let levels = args.isa.map_or(Kernels::available().collect(), |kernels| vec![kernels]);
     let config = SamplerConfig { temperature: 0.8, top_k: 40, seed: args.seed, ..SamplerConfig::default() };
     let mut arena = blob.arena();
     let mut found = Vec::new();
     let mut out = io::stdout().lock();
     for kernels in levels {
         let mut session = Session::new(model, kernels, &mut arena[..]).with_context(|| blob.name().to_string())?;
-        let hash = fingerprint(&mut session, &mut Sampler::new(config)?, &prompt, args.length)
+        let hash = fingerprint(&mut session, &mut Sampler::new(config)?, &prompt, args.tokens)
             .with_context(|| blob.name().to_string())?;
         writeln!(out, "{} {hash:016x}", kernels.level().name())?;
         out.flush()?;

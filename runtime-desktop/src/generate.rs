@@ -16,7 +16,7 @@ use crate::settings::{Settings, check_trace};
 pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
     let blob = model::open(path.as_deref())?;
     check_trace(args.trace, blob.model()?.config().rcsm.as_ref()).map_err(|e| anyhow!("{}: {e}", blob.name()))?;
-    let settings = Settings { trace: args.trace, ..args.sampling.settings(args.length) };
+    let settings = Settings { trace: args.trace, ..args.sampling.settings(args.tokens) };
     let mut engine = Engine::new(&blob, settings)?;
     interrupt::install()?;
     let generating = Generating::begin();

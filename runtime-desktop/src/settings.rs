@@ -108,6 +108,8 @@ pub fn switch(text: &str) -> Result<bool, String> {
 
 /// The name of an instruction set this processor has.
 pub fn level(text: &str) -> Result<Kernels, String> {
+    // what the trainer calls it
+    let text = if text == "portable" { "scalar" } else { text };
     Kernels::available().find(|kernels| kernels.level().name() == text).ok_or_else(|| {
         let names: Vec<_> = Kernels::available().map(|kernels| kernels.level().name()).collect();
         format!("expected one of this processor's: {}, found {text:?}", names.join(", "))

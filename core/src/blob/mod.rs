@@ -69,8 +69,8 @@ impl core::fmt::Display for BlobError {
             Self::Magic => f.write_str("not a model: the first four bytes are not FLM1"),
             Self::Version(v) if *v < VERSION => write!(
                 f,
-                "model of format version {v}; this program reads version {VERSION}: pack the checkpoint it was made from \
-                 again, or train again if its reasoning loop is the first one (versions 1 and 2)"
+                "model of format version {v}; this program reads version {VERSION}: train again, or, if it has no \
+                 reasoning loop, pack its checkpoint again"
             ),
             Self::Version(v) => {
                 write!(f, "model of format version {v}; this program reads version {VERSION}: get a newer program")

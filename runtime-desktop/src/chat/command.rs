@@ -63,14 +63,14 @@ impl<'a> Command<'a> {
             _ => Err(format!("/{name} takes no value, found {trimmed:?}")),
         };
         match name.trim_end() {
-            "temp" => set(settings::temperature(trimmed).map(Change::Temperature)),
+            "temp" | "temperature" => set(settings::temperature(trimmed).map(Change::Temperature)),
             "top-p" => set(settings::top_p(trimmed).map(Change::TopP)),
             "top-k" => set(settings::top_k(trimmed).map(Change::TopK)),
             "min-p" => set(settings::min_p(trimmed).map(Change::MinP)),
             "repeat" => set(settings::repeat(trimmed).map(Change::Repeat)),
             "seed" => set(settings::seed(trimmed).map(Change::Seed)),
             "depth" => set(settings::depth(trimmed).map(Change::Depth)),
-            "length" => set(settings::length(trimmed).map(Change::Length)),
+            "length" | "tokens" => set(settings::length(trimmed).map(Change::Length)),
             "trace" => set(settings::switch(trimmed).map(Change::Trace)),
             "load" if trimmed.is_empty() => Err("/load: expected a model file (.flm)".into()),
             "load" => Ok(Self::Load(trimmed.into())),

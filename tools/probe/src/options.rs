@@ -105,6 +105,9 @@ pub struct Options {
     /// Stories written for training; a hundredth of it for testing
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub stories: u32,
+    /// babi: tell the stories of tasks that ask little several times in train.txt, so that every task counts
+    #[arg(long)]
+    pub balance: bool,
     /// babi: share of every task's stories that is held out
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     pub hold_out: f64,

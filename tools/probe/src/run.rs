@@ -190,7 +190,7 @@ impl Options {
             }
             Task::Babi => {
                 let (_, tasks) = babi::read(needed(folder)?, Some(babi::Part::Train))?;
-                Box::new(babi::training(&tasks, self.seed).into_iter().take(count))
+                Box::new(babi::training(&tasks, false, self.seed).into_iter().take(count))
             }
         })
     }
@@ -200,8 +200,8 @@ impl Options {
         if self.task == Task::Babi {
             let (_, mut tasks) = babi::read(needed(folder)?, Some(self.part.unwrap_or(babi::Part::Train)))?;
             let held = babi::hold_out(&mut tasks, self.hold_out, self.seed);
-            marked::write(&train, babi::training(&tasks, self.seed))?;
-            marked::write(&test, babi::training(&held, self.seed))?;
+            marked::write(&train, babi::training(&tasks, self.balance, self.seed))?;
+            marked::write(&test, babi::training(&held, false, self.seed))?;
             return babi::write(&to.join("held-out"), &held, babi::Part::Valid);
         }
         let count = self.stories as usize;

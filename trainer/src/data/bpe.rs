@@ -52,10 +52,13 @@ pub fn train_mixed(
     }
     let stories = sampled(corpus, kept, sample.min(MAX_SAMPLE));
     let texts = stories.par_iter().with_min_len(256).map(|&index| corpus.story(index as usize));
-    let counts = texts.fold(Counts::default, count_pre_tokens).reduce(Counts::default, join);
+    let mut counts = texts.fold(Counts::default, count_pre_tokens).reduce(Counts::default, join);
     let bytes = stories.iter().map(|&index| corpus.story(index as usize).len() as u64).sum();
-    let told = mix.sample(bytes, seed)?;
-    let counts = told.iter().fold(counts, |counts, story| count_pre_tokens(counts, story.as_bytes()));
+    let (told, times) = mix.sample(bytes, seed)?;
+    let told = told.iter().fold(Counts::default(), |counts, story| count_pre_tokens(counts, story.as_bytes()));
+    for (word, count) in told {
+        *counts.entry(word).or_default() += count * times;
+    }
     let chars = byte_chars();
     let spell = |word: &[u8]| word.iter().map(|&b| chars[usize::from(b)]).collect::<String>();
     let words = counts.into_iter().map(|(word, count)| (spell(word).into(), count)).collect();

@@ -5,7 +5,7 @@ use super::encoder::Encoder;
 use super::hash::{hash, mix};
 use super::lanes::{Tell, Told};
 use super::marks::AnswerBytes;
-use super::reasoning::{self, ALL_WORDINGS, Difficulty, Family, Split};
+use super::reasoning::{self, ALL_WORDINGS, Difficulty, Family, OPEN, Split};
 use flashlm_core::tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
 
@@ -14,14 +14,11 @@ pub const BUILTIN_SHARE: f32 = 0.3;
 /// The most, whatever is asked for: held-out text and phases are of the data's own stories.
 pub const MAX_SHARE: f32 = 0.9;
 
-/// The hardest stories, which have all the words that are written in the lists; open words are cut into what there is.
+/// The hardest stories, which have all the words.
 const HARDEST: Difficulty =
-    Difficulty { facts: 3, filler: 6, distractors: 3, wordings: ALL_WORDINGS, open: 0, loose: false };
-/// The most text told for the tokenizer, as a share of the other text; of little text at least so many bytes.
-const SAMPLE_SHARE: f64 = 0.05;
-const MIN_SAMPLE: u64 = 256 << 10;
-/// A number that changes when what is told for the tokenizer does.
-const SAMPLE_VERSION: u64 = 2;
+    Difficulty { facts: 3, filler: 6, distractors: 3, wordings: ALL_WORDINGS, open: OPEN, loose: false };
+/// The most text told for the tokenizer [bytes]: by then every word has come often.
+const MAX_SAMPLE: u64 = 4 << 20;
 /// Stories that [`Mix::key`] looks at.
 const LOOKED_AT: u64 = 64;
 
@@ -62,21 +59,19 @@ impl Mix {
         self.families.iter().map(family).collect()
     }
 
-    /// Stories to train the tokenizer on beside `bytes` of other text: no more than [`SAMPLE_SHARE`] of it, whatever their
-    /// share in training. Their words are to have tokens, but not to take those of the text's own words: a word that
-    /// is cut into pieces is far harder to remember (docs/RESULTS.md).
-    pub fn sample(&self, bytes: u64, seed: u64) -> Result<Vec<String>, DataError> {
+    /// Stories to train the tokenizer on beside `bytes` of other text: as many bytes as their share asks for, but at
+    /// most [`MAX_SAMPLE`], and how often each counts to make up for that.
+    pub fn sample(&self, bytes: u64, seed: u64) -> Result<(Vec<String>, u64), DataError> {
         let share = f64::from(self.share.min(MAX_SHARE));
-        let least = MIN_SAMPLE.max((bytes as f64 * SAMPLE_SHARE) as u64);
-        let wanted = least.min((bytes as f64 * share / (1.0 - share)) as u64);
+        let wanted = (bytes as f64 * share / (1.0 - share)) as u64;
         let (families, seed) = (self.families()?, story_seed(seed));
         let (mut stories, mut told) = (Vec::new(), 0);
-        while told < wanted {
+        while told < wanted.min(MAX_SAMPLE) {
             let story = reasoning::story(Split::Train, &families, HARDEST, seed, stories.len() as u64).text;
             told += story.len() as u64;
             stories.push(story);
         }
-        Ok(stories)
+        Ok((stories, (wanted / told.max(1)).max(1)))
     }
 
     /// A number that changes with the share, the kinds and how their stories are told.
@@ -87,7 +82,7 @@ impl Mix {
         let (families, seed) = (self.families()?, story_seed(seed));
         let text = |index| reasoning::story(Split::Train, &families, HARDEST, seed, index).text;
         let told = (0..LOOKED_AT).fold(0, |key, index| mix(key ^ hash(text(index).as_bytes())));
-        Ok(mix(told ^ u64::from(self.share.to_bits()) ^ SAMPLE_VERSION << 32))
+        Ok(mix(told ^ u64::from(self.share.to_bits())))
     }
 }
 
@@ -156,16 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn the_tokenizers_sample_leaves_most_of_the_vocabulary_to_the_text() {
-        let told = |bytes: u64, share: f32| {
-            let stories = mix(share).sample(bytes, 1).unwrap();
-            stories.iter().map(|story| story.len() as f64).sum::<f64>()
-        };
-        assert_eq!(told(1 << 20, 0.0), 0.0);
-        // of much text a twentieth, of little text what the share asks for
-        assert!((told(20 << 20, 0.9) / f64::from(20 << 20) - 0.05).abs() < 0.001);
-        assert!((told(100_000, 0.5) / 100_000.0 - 1.0).abs() < 0.05);
-        assert!((told(1 << 20, 0.9) / f64::from(256 << 10) - 1.0).abs() < 0.05);
+    fn the_tokenizers_sample_has_the_share_in_weight() {
+        for (bytes, share) in [(100_000u64, 0.5), (20 << 20, 0.3)] {
+            let (stories, times) = mix(share).sample(bytes, 1).unwrap();
+            let told: u64 = stories.iter().map(|story| story.len() as u64).sum();
+            assert!(told <= MAX_SAMPLE + 10_000);
+            let found = (told * times) as f32 / (told * times + bytes) as f32;
+            assert!((found - share).abs() < 0.05, "{found} of {share}");
+        }
+        assert_eq!(mix(0.0).sample(1 << 20, 1).unwrap(), (vec![], 1));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Packed models through core against a plain reference written from `flashlm_ref.py` alone.
+//! Packed models through core against a plain reference written from docs/DESIGN.md alone.
 
 use super::*;
 use flashlm_core::config::{ChannelMixer, Mixer};

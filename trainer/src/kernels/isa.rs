@@ -115,6 +115,8 @@ impl FromStr for Isa {
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         let unknown = || UnknownName { name: name.to_owned(), known: "portable, avx2, avx512, amx" };
+        // what core calls it
+        let name = if name == "scalar" { "portable" } else { name };
         Self::ALL.into_iter().find(|isa| isa.to_string() == name).ok_or_else(unknown)
     }
 }

@@ -58,7 +58,7 @@ pub struct State {
     pub tokens: u64,
     /// Where the data stream stands, as the data module wrote it.
     pub cursor: Value,
-    /// Facts that reasoning stories' questions may need so far.
+    /// How hard reasoning stories are so far.
     pub levels: Levels,
     /// Answers in training of late.
     pub answers: AnswerRates,

@@ -20,6 +20,7 @@ mod prepare;
 pub mod preset;
 mod probe;
 mod progress;
+pub mod schedule;
 pub mod settings;
 pub mod smoke;
 mod standing;

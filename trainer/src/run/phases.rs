@@ -1,11 +1,11 @@
 //! Entering and leaving phases, and what each of them bought.
 
 use crate::run::amplify;
-use crate::run::clock::Point;
 use crate::run::levels::Opened;
 use crate::run::log::{Mark, Segment};
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
+use crate::run::schedule::Point;
 use crate::run::standing::held_out_bpc;
 
 /// Makes `point`'s phase, at `share` of the run, the current one, and does what is due in it before the next step.

@@ -17,11 +17,12 @@ use crate::optim::{self, Optimiser, PerKind};
 use crate::run::answers::AnswerRates;
 use crate::run::args::{Resume, TrainArgs};
 use crate::run::checkpoint::{self, Checkpoint};
-use crate::run::clock::{self, Budget, Clock, DepthTraining, Point, Schedule};
+use crate::run::clock::Clock;
 use crate::run::levels::{Levels, Opened};
 use crate::run::log;
 use crate::run::metrics::{EvalRecord, Metrics};
 use crate::run::progress::Progress;
+use crate::run::schedule::{self, Budget, DepthTraining, Point, Schedule};
 use crate::run::settings::{Batch, Settings, Source};
 use crate::run::streams::{Choice, Lanes, Streams};
 
@@ -274,7 +275,7 @@ fn inference_depth(config: &ModelConfig, settings: &Settings, checkpoint: Option
 }
 
 fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
-    let phases = if args.no_curriculum { clock::one_phase } else { clock::four_phases };
+    let phases = if args.no_curriculum { schedule::one_phase } else { schedule::four_phases };
     let floats = PerKind { ternary: args.weight_decay, embedding: 0.0, float: 0.0 };
     Settings {
         seed: args.seed,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::data::Mix;
 use crate::optim;
 use crate::run::amplify::settings::Settings as Amplify;
-use crate::run::clock::{Budget, Schedule};
+use crate::run::schedule::{Budget, Schedule};
 
 /// The shape of one optimiser step's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -194,18 +194,30 @@ pub fn items(tasks: &[Task], earlier: Earlier) -> Vec<Item> {
     items
 }
 
+/// The most times that stories of a small task are told.
+const MOST_TIMES: usize = 8;
+
 /// Text to train on, of all tasks in random order: every story with all its questions, and once more up to one
-/// question of it, that alone, as it is asked in a probe.
-pub fn training(tasks: &[Task], seed: u64) -> Vec<Told> {
+/// question of it, that alone, as it is asked in a probe. With `balance` the stories of tasks that ask little are told
+/// several times, so that no task drowns among the others; the second is "Story 2:" and so on, for a trainer leaves
+/// out copies.
+pub fn training(tasks: &[Task], balance: bool, seed: u64) -> Vec<Told> {
     let mut rng = Rng::new(seed);
     let mut all = Vec::new();
-    for story in tasks.iter().flat_map(|task| &task.stories) {
-        all.push(render(story, |_| true));
-        if let n @ 2.. = questions(story) {
-            let asked = rng.below(n);
-            let mut told = render(story, |q| q == asked);
-            told.text.truncate(told.answers[0].end + 1);
-            all.push(told);
+    let asked = |task: &Task| task.stories.iter().map(|story| questions(story)).sum::<usize>();
+    let mut sizes: Vec<usize> = tasks.iter().map(asked).collect();
+    sizes.sort_unstable();
+    let usual = sizes.get(sizes.len() / 2).copied().unwrap_or_default();
+    for task in tasks {
+        let times = if balance { (usual / asked(task).max(1)).clamp(1, MOST_TIMES) } else { 1 };
+        for (time, story) in (1..=times).flat_map(|time| task.stories.iter().map(move |story| (time, story))) {
+            all.push(numbered(render(story, |_| true), time));
+            if let n @ 2.. = questions(story) {
+                let asked = rng.below(n);
+                let mut told = render(story, |q| q == asked);
+                told.text.truncate(told.answers[0].end + 1);
+                all.push(numbered(told, time));
+            }
         }
     }
     // Fisher and Yates
@@ -213,6 +225,16 @@ pub fn training(tasks: &[Task], seed: u64) -> Vec<Told> {
         all.swap(i, rng.below(i + 1));
     }
     all
+}
+
+/// A story told for the `time`th time.
+fn numbered(mut told: Told, time: usize) -> Told {
+    if time > 1 {
+        let number = format!(" {time}");
+        told.text.insert_str("Story".len(), &number);
+        told.answers.iter_mut().for_each(|span| *span = span.start + number.len()..span.end + number.len());
+    }
+    told
 }
 
 /// Takes `share` of every task's stories, picked at random, out of `tasks` and returns them.
@@ -295,7 +317,7 @@ mod tests {
 
     #[test]
     fn training_text_holds_every_prompt_with_its_answer_marked() {
-        let texts: Vec<String> = training(&[task()], 1).iter().map(Told::marked).collect();
+        let texts: Vec<String> = training(&[task()], false, 1).iter().map(Told::marked).collect();
         assert_eq!(texts.len(), 3);
         assert!(texts.iter().any(|t| t == "Story: It rained. Why? <|answer|>clouds<|/answer|>."));
         let alone: Vec<String> = items(&[task()], Earlier::Drop)
@@ -303,6 +325,28 @@ mod tests {
             .map(|i| format!("{} <|answer|>{}<|/answer|>.", i.prompt, i.answer))
             .collect();
         assert_eq!(texts.iter().filter(|t| alone[..2].contains(t)).count(), 1, "{texts:?}");
+    }
+
+    #[test]
+    fn small_tasks_are_told_again_by_other_numbers_until_they_ask_as_much() {
+        let small =
+            Task { number: 1, name: "small".into(), stories: parse("1 It rained.\n2 Why?\tclouds\t1\n").unwrap() };
+        let large = |number| {
+            let stories = (0..5).flat_map(|_| task().stories).collect();
+            Task { number, name: "large".into(), stories }
+        };
+        // the two large ones ask 15 questions each
+        let tasks = [small, large(2), large(3)];
+        let count = |texts: &[Told], number: &str| texts.iter().filter(|t| t.text.starts_with(number)).count();
+        let texts = training(&tasks, true, 1);
+        for time in 2..=MOST_TIMES {
+            assert_eq!(count(&texts, &format!("Story {time}: It rained. Why? clouds.")), 1, "{time}");
+        }
+        assert_eq!(count(&texts, "Story ") + count(&texts, "Story:"), texts.len());
+        assert_eq!(count(&texts, "Story "), MOST_TIMES - 1, "large tasks are told once");
+        let answers = texts.iter().flat_map(|t| t.answers.iter().map(|span| &t.text[span.clone()]));
+        assert!(answers.into_iter().all(|a| ["clouds", "kitchen", "milk, apple"].contains(&a)));
+        assert_eq!(count(&training(&tasks, false, 1), "Story "), 0);
     }
 
     #[test]

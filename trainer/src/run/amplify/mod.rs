@@ -26,10 +26,10 @@ use crate::data::encoder::encode;
 use crate::data::hash::mix;
 use crate::data::split::fingerprint;
 use crate::data::{EvaluationSet, StoryTokens};
-use crate::run::clock::{Budget, Schedule};
 use crate::run::log::{Amplification, Check, End, Round};
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
+use crate::run::schedule::{Budget, Schedule};
 use crate::run::standing::held_out_bpc;
 use crate::run::{checkpoint, interrupt};
 

@@ -8,7 +8,7 @@ use flashlm_core::config::{
 
 use super::values::{depths, multiple_of_16, real32, shares};
 use crate::data::DepthShares;
-use crate::run::clock::DepthTraining;
+use crate::run::schedule::DepthTraining;
 
 /// What the memory is written with, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

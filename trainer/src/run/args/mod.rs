@@ -15,8 +15,8 @@ use flashlm_core::config::Depth;
 use crate::kernels;
 use crate::optim;
 use crate::run::amplify::settings::AmplifyArgs;
-use crate::run::clock;
 use crate::run::preset::Preset;
+use crate::run::schedule;
 pub use data::DataArgs;
 pub use engine::{EngineArgs, ReasoningArgs, WritesKind};
 pub use model::{FfnKind, MixerKind, ModelArgs};
@@ -112,7 +112,7 @@ pub struct TrainArgs {
     pub steps: Option<u64>,
     /// How the learning rate falls
     #[arg(long, help_heading = "Schedule", value_enum, default_value = "trapezoid")]
-    pub schedule: clock::Shape,
+    pub schedule: schedule::Shape,
     /// Part of the run over which the learning rate rises [share]
     #[arg(long, help_heading = "Schedule", default_value_t = 0.02, value_parser = real("share", 0.0, 0.5))]
     pub warmup: f64,
@@ -150,7 +150,7 @@ pub struct TrainArgs {
     /// Learning rate of the embedding, over --lr
     #[arg(long, help_heading = "Optimiser", default_value_t = 1.0, value_parser = real32("factor", 0.0, 100.0))]
     pub embedding_lr: f32,
-    /// Learning rate of gains, biases, decays and slots, over --lr
+    /// Learning rate of gains, biases, decays, taps and gates, over --lr
     #[arg(long, help_heading = "Optimiser", default_value_t = 1.0, value_parser = real32("factor", 0.0, 100.0))]
     pub float_lr: f32,
     /// Largest global gradient norm; 0: no limit

@@ -53,7 +53,7 @@ pub struct ModelArgs {
     #[arg(long, value_parser = multiple_of_16(16, MAX_D_FFN))]
     pub d_ffn: Option<u16>,
     /// Vocabulary [tokens, the end-of-story token and 256 bytes included]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(257..i64::from(MAX_VOCAB)))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(257..=i64::from(MAX_VOCAB) - 1))]
     pub vocab: Option<u32>,
     /// Heads of the mixer, where the preset's has heads
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_HEADS)))]
@@ -74,7 +74,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub mod_capacity: Option<u8>,
     /// Mixture of depths: the first routed block, counted from 0
-    #[arg(long, value_name = "BLOCK", value_parser = clap::value_parser!(u16).range(0..i64::from(MAX_LAYERS)))]
+    #[arg(long, value_name = "BLOCK", value_parser = clap::value_parser!(u16).range(0..=i64::from(MAX_LAYERS) - 1))]
     pub mod_from: Option<u16>,
     #[command(flatten)]
     pub engine: EngineArgs,

@@ -130,9 +130,9 @@ fn reasoning_stories_come_with_the_built_in_ones_and_elsewhere_when_asked_for() 
 fn how_depths_are_trained_is_read() {
     let args = |line: &str| parse(line).unwrap().train.reasoning;
     let usual = args("trainer");
-    assert_eq!((usual.depth_training, usual.answer_weight), (clock::DepthTraining::Forced, 5.0));
+    assert_eq!((usual.depth_training, usual.answer_weight), (schedule::DepthTraining::Forced, 5.0));
     assert_eq!((usual.shares().plain, usual.shares().reasoning), ([0.7, 0.2, 0.1], [0.2, 0.4, 0.4]));
     let other = args("trainer --depth-training blend --depths 1,0,0 --reasoning-depths 0,.5,1 --answer-weight 20");
-    assert_eq!((other.depth_training, other.answer_weight), (clock::DepthTraining::Blend, 20.0));
+    assert_eq!((other.depth_training, other.answer_weight), (schedule::DepthTraining::Blend, 20.0));
     assert_eq!((other.shares().plain, other.shares().reasoning), ([1.0, 0.0, 0.0], [0.0, 0.5, 1.0]));
 }

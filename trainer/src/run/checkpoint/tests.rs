@@ -4,7 +4,7 @@ use super::*;
 use crate::data::{DepthShares, Mix};
 use crate::kernels::Kernels;
 use crate::optim::{self, Outcome};
-use crate::run::clock::{self, Budget, Schedule};
+use crate::run::schedule::{self, Budget, Schedule};
 use crate::run::settings::{Batch, Source};
 use flashlm_core::config::RcsmConfig;
 
@@ -26,14 +26,14 @@ pub(crate) fn settings() -> Settings {
         source: Source { train: "builtin".into(), valid: None, mix: Mix::NONE },
         optimiser: optim::Settings::default(),
         schedule: Schedule {
-            phases: clock::four_phases(DepthShares { plain: [0.7, 0.2, 0.1], reasoning: [0.2, 0.4, 0.4] }),
-            shape: clock::Shape::Cosine,
+            phases: schedule::four_phases(DepthShares { plain: [0.7, 0.2, 0.1], reasoning: [0.2, 0.4, 0.4] }),
+            shape: schedule::Shape::Cosine,
             lr: 3e-3,
             lr_floor: 0.1,
             warmup: 0.02,
             cooldown: 0.5,
             balance: 0.01,
-            depth_training: clock::DepthTraining::Forced,
+            depth_training: schedule::DepthTraining::Forced,
             tau: (1.0, 0.3),
         },
         z_loss: 1e-4,
