@@ -4,7 +4,7 @@ use crate::blob::layout::{Contents, EmbeddingShape, floats_before};
 use crate::blob::{BlobError, Facts, Role, check};
 use crate::config::{ChannelMixer, Depth, Mixer, ModelConfig};
 use crate::parts::Parts;
-use crate::schema::{self, Form, Place, Tensor, padded};
+use crate::schema::{self, Form, Place, padded};
 use crate::tokenizer::Tokenizer;
 use crate::views::{
     Attention, Block, BlockFfn, BlockMixer, Embedding, GatedRecurrence, Glu, ParallelRecurrence, Rcsm, Relu2,
@@ -13,12 +13,13 @@ use crate::views::{
 
 /// The floats of a tensor that a table of the [`schema`] names; that it does is checked at compile time.
 macro_rules! floats_of {
-    ($vectors:expr, $table:ident, $name:literal) => {
-        floats_of!($vectors, $table, $name, AsIs)
+    ($config:expr, $floats:expr, $table:ident, $name:literal) => {
+        floats_of!($config, $floats, $table, $name, AsIs)
     };
-    ($vectors:expr, $table:ident, $name:literal, $form:ident) => {
-        $vectors.at(const { Place::of(schema::$table, $name, Form::$form) })
-    };
+    ($config:expr, $floats:expr, $table:ident, $name:literal, $form:ident) => {{
+        let (start, len) = const { Place::of(schema::$table, $name, Form::$form) }.range($config);
+        $floats.part(start, len)
+    }};
 }
 
 /// A model that lies in a blob: flash, a mapped file or a static. Nothing is copied; views are built as needed.
@@ -145,58 +146,58 @@ impl<'a> Model<'a> {
     pub(crate) fn block(&self, index: usize) -> Block<'a> {
         let c = &self.config;
         let floats = self.floats(Role::BlockVectors).cut(floats_before(c, index)).1;
-        let (of_mixer, floats) = Vectors::cut(floats, schema::mixer(c), c);
-        let (of_ffn, floats) = Vectors::cut(floats, schema::channel_mixer(c), c);
+        let [mixer, ffn] = schema::block_floats(c);
+        let (of_mixer, floats) = floats.cut(mixer);
+        let (of_ffn, of_router) = floats.cut(ffn);
         let (input, output) = (self.ternary(Role::MixerIn, index), self.ternary(Role::MixerOut, index));
         let mixer = match c.mixer {
             Mixer::GatedRecurrence => BlockMixer::Gated(GatedRecurrence {
-                gain: floats_of!(of_mixer, GATED, "mixer.norm.gain"),
-                shift: floats_of!(of_mixer, GATED, "mixer.shift", Sigmoid),
-                decay: floats_of!(of_mixer, GATED, "mixer.decay", Sigmoid),
-                drive: floats_of!(of_mixer, GATED, "mixer.decay", Drive),
-                state_gain: floats_of!(of_mixer, GATED, "mixer.state_norm.gain"),
+                gain: floats_of!(c, of_mixer, GATED, "mixer.norm.gain"),
+                shift: floats_of!(c, of_mixer, GATED, "mixer.shift", Sigmoid),
+                decay: floats_of!(c, of_mixer, GATED, "mixer.decay", Sigmoid),
+                drive: floats_of!(c, of_mixer, GATED, "mixer.decay", Drive),
+                state_gain: floats_of!(c, of_mixer, GATED, "mixer.state_norm.gain"),
                 input,
                 output,
             }),
             Mixer::ParallelRecurrence(heads) => BlockMixer::Parallel(ParallelRecurrence {
                 heads,
                 floor: c.forget_floor(index),
-                gain: floats_of!(of_mixer, PARALLEL, "mixer.norm.gain"),
-                shift: floats_of!(of_mixer, PARALLEL, "mixer.shift", Sigmoid),
-                forget_bias: floats_of!(of_mixer, PARALLEL, "mixer.forget_bias"),
-                group_gain: floats_of!(of_mixer, PARALLEL, "mixer.group_gain"),
-                group_bias: floats_of!(of_mixer, PARALLEL, "mixer.group_bias"),
+                gain: floats_of!(c, of_mixer, PARALLEL, "mixer.norm.gain"),
+                shift: floats_of!(c, of_mixer, PARALLEL, "mixer.shift", Sigmoid),
+                forget_bias: floats_of!(c, of_mixer, PARALLEL, "mixer.forget_bias"),
+                group_gain: floats_of!(c, of_mixer, PARALLEL, "mixer.group_gain"),
+                group_bias: floats_of!(c, of_mixer, PARALLEL, "mixer.group_bias"),
                 input,
                 output,
             }),
             Mixer::Attention(config) => BlockMixer::Attention(Attention {
                 config,
-                gain: floats_of!(of_mixer, ATTENTION, "mixer.norm.gain"),
-                q_gain: floats_of!(of_mixer, ATTENTION, "mixer.q_norm.gain"),
-                k_gain: floats_of!(of_mixer, ATTENTION, "mixer.k_norm.gain"),
-                head_gain: floats_of!(of_mixer, ATTENTION, "mixer.head_norm.gain"),
-                lambda: floats_of!(of_mixer, ATTENTION, "mixer.lam", Sigmoid),
+                gain: floats_of!(c, of_mixer, ATTENTION, "mixer.norm.gain"),
+                q_gain: floats_of!(c, of_mixer, ATTENTION, "mixer.q_norm.gain"),
+                k_gain: floats_of!(c, of_mixer, ATTENTION, "mixer.k_norm.gain"),
+                head_gain: floats_of!(c, of_mixer, ATTENTION, "mixer.head_norm.gain"),
+                lambda: floats_of!(c, of_mixer, ATTENTION, "mixer.lam", Sigmoid),
                 input,
                 output,
             }),
         };
         let (input, output) = (self.ternary(Role::FfnIn, index), self.ternary(Role::FfnOut, index));
         let ffn = match c.ffn {
-            ChannelMixer::Glu => BlockFfn::Glu(Glu { gain: floats_of!(of_ffn, GLU, "ffn.norm.gain"), input, output }),
+            ChannelMixer::Glu => {
+                BlockFfn::Glu(Glu { gain: floats_of!(c, of_ffn, GLU, "ffn.norm.gain"), input, output })
+            }
             ChannelMixer::Relu2 => {
-                let gain = floats_of!(of_ffn, RELU2, "ffn.norm.gain");
+                let gain = floats_of!(c, of_ffn, RELU2, "ffn.norm.gain");
                 BlockFfn::Relu2(Relu2 { gain, shift: None, input, output })
             }
             ChannelMixer::ShiftedRelu2 => {
-                let gain = floats_of!(of_ffn, SHIFTED_RELU2, "ffn.norm.gain");
-                let shift = Some(floats_of!(of_ffn, SHIFTED_RELU2, "ffn.shift", Sigmoid));
+                let gain = floats_of!(c, of_ffn, SHIFTED_RELU2, "ffn.norm.gain");
+                let shift = Some(floats_of!(c, of_ffn, SHIFTED_RELU2, "ffn.shift", Sigmoid));
                 BlockFfn::Relu2(Relu2 { gain, shift, input, output })
             }
         };
-        let router = c.routed(index).then(|| {
-            let (of_router, _) = Vectors::cut(floats, schema::ROUTER, c);
-            floats_of!(of_router, ROUTER, "router")
-        });
+        let router = c.routed(index).then(|| floats_of!(c, of_router, ROUTER, "router"));
         Block { mixer, ffn, router }
     }
 
@@ -208,28 +209,28 @@ impl<'a> Model<'a> {
 
     pub(crate) fn rcsm(&self) -> Option<Rcsm<'a>> {
         let config = self.config.rcsm?;
-        let (vectors, _) = Vectors::cut(self.floats(Role::RcsmVectors), schema::RCSM, &self.config);
+        let (c, vectors) = (&self.config, self.floats(Role::RcsmVectors));
         let one = |floats: &[f32]| floats.first().copied().unwrap_or_default();
         let pass = self.ternary(Role::RcsmPass, 0);
         let router_rows = padded(config.ops.into());
         Some(Rcsm {
             config,
-            mix: floats_of!(vectors, RCSM, "rcsm.mix.weight", Transposed),
-            gain: floats_of!(vectors, RCSM, "rcsm.in_norm.gain"),
-            context_taps: floats_of!(vectors, RCSM, "rcsm.context_taps"),
-            query_taps: floats_of!(vectors, RCSM, "rcsm.query_taps"),
-            salience: floats_of!(vectors, RCSM, "rcsm.salience.weight"),
-            out_gain: floats_of!(vectors, RCSM, "rcsm.out_gain"),
-            hop: floats_of!(vectors, RCSM, "rcsm.hop_gate.weight"),
-            hold: floats_of!(vectors, RCSM, "rcsm.hold_gate.weight"),
-            writes: floats_of!(vectors, RCSM, "rcsm.write_gates.weight"),
-            deeper: floats_of!(vectors, RCSM, "rcsm.deeper.weight"),
-            salience_bias: one(floats_of!(vectors, RCSM, "rcsm.salience.bias")),
-            hop_bias: one(floats_of!(vectors, RCSM, "rcsm.hop_gate.bias")),
-            hold_bias: one(floats_of!(vectors, RCSM, "rcsm.hold_gate.bias")),
-            write_biases: floats_of!(vectors, RCSM, "rcsm.write_gates.bias"),
-            deeper_biases: floats_of!(vectors, RCSM, "rcsm.deeper.bias"),
-            pass_scales: floats_of!(vectors, RCSM, "rcsm.pass_scale"),
+            mix: floats_of!(c, vectors, RCSM, "rcsm.mix.weight", Transposed),
+            gain: floats_of!(c, vectors, RCSM, "rcsm.in_norm.gain"),
+            context_taps: floats_of!(c, vectors, RCSM, "rcsm.context_taps"),
+            query_taps: floats_of!(c, vectors, RCSM, "rcsm.query_taps"),
+            salience: floats_of!(c, vectors, RCSM, "rcsm.salience.weight"),
+            out_gain: floats_of!(c, vectors, RCSM, "rcsm.out_gain"),
+            hop: floats_of!(c, vectors, RCSM, "rcsm.hop_gate.weight"),
+            hold: floats_of!(c, vectors, RCSM, "rcsm.hold_gate.weight"),
+            writes: floats_of!(c, vectors, RCSM, "rcsm.write_gates.weight"),
+            deeper: floats_of!(c, vectors, RCSM, "rcsm.deeper.weight"),
+            salience_bias: one(floats_of!(c, vectors, RCSM, "rcsm.salience.bias")),
+            hop_bias: one(floats_of!(c, vectors, RCSM, "rcsm.hop_gate.bias")),
+            hold_bias: one(floats_of!(c, vectors, RCSM, "rcsm.hold_gate.bias")),
+            write_biases: floats_of!(c, vectors, RCSM, "rcsm.write_gates.bias"),
+            deeper_biases: floats_of!(c, vectors, RCSM, "rcsm.deeper.bias"),
+            pass_scales: floats_of!(c, vectors, RCSM, "rcsm.pass_scale"),
             input: self.ternary(Role::RcsmIn, 0),
             pass,
             code: pass.row_range(router_rows, pass.rows() - router_rows),
@@ -240,26 +241,6 @@ impl<'a> Model<'a> {
 
     pub(crate) fn norm_gain(&self) -> &'a [f32] {
         self.floats(Role::Norm)
-    }
-}
-
-/// The floats of the tensors of one table of the [`schema`].
-struct Vectors<'a, 'c> {
-    floats: &'a [f32],
-    tensors: &'static [Tensor],
-    config: &'c ModelConfig,
-}
-
-impl<'a, 'c> Vectors<'a, 'c> {
-    /// Those of `tensors`, which `floats` begin with, and the floats behind them.
-    fn cut(floats: &'a [f32], tensors: &'static [Tensor], config: &'c ModelConfig) -> (Self, &'a [f32]) {
-        let (floats, rest) = floats.cut(schema::floats_of(config, tensors));
-        (Self { floats, tensors, config }, rest)
-    }
-
-    fn at(&self, place: Place) -> &'a [f32] {
-        let (start, len) = place.range(self.tensors, self.config);
-        self.floats.part(start, len)
     }
 }
 

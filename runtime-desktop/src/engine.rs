@@ -43,8 +43,9 @@ pub struct Engine<'m> {
 
 impl<'m> Engine<'m> {
     pub fn new(blob: &'m Blob, settings: Settings) -> Result<Self> {
-        let (session, tokenizer) = (blob.session(settings.depth)?, blob.tokenizer()?);
-        let eot = session.model().config().eot;
+        let session = blob.session(settings.depth)?;
+        let (tokenizer, eot) = (session.model().tokenizer().copied(), session.model().config().eot);
+        let tokenizer = tokenizer.with_context(|| format!("{}: expected a model with a tokenizer", blob.name()))?;
         let eot = eot.with_context(|| format!("{}: expected a model with an end-of-story token", blob.name()))? as u16;
         Ok(Self {
             tokenizer,

@@ -102,13 +102,12 @@ pub enum Contents {
 
 /// Floats of all blocks before `layer` in [`Role::BlockVectors`].
 pub(crate) const fn floats_before(config: &ModelConfig, layer: usize) -> usize {
-    let without =
-        schema::floats_of(config, schema::mixer(config)) + schema::floats_of(config, schema::channel_mixer(config));
+    let [mixer, ffn] = schema::block_floats(config);
     let routed = match config.mixture_of_depths {
         Some(m) => layer.saturating_sub(m.from as usize),
         None => 0,
     };
-    layer * without + routed * schema::floats_of(config, schema::ROUTER)
+    layer * (mixer + ffn) + routed * config.d_model as usize
 }
 
 /// Rows of a block's first mixer and channel mixer matrices.

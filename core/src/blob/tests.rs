@@ -123,7 +123,7 @@ fn an_older_format_version_is_refused_with_what_to_do() {
         assert_eq!(error(&bytes), BlobError::Version(old));
         let message = error(&bytes).to_string();
         assert!(message.contains(&std::format!("format version {old}; this program reads version 4")), "{message}");
-        assert!(message.contains("pack the checkpoint") && message.contains("train again"), "{message}");
+        assert!(message.contains("pack its checkpoint") && message.contains("train again"), "{message}");
     }
 }
 

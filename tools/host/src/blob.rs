@@ -73,7 +73,10 @@ impl Blob {
 
     /// The depth to run at: `asked` if the model has it, the model's own if nothing was asked.
     pub fn depth(&self, asked: Option<Depth>) -> Result<Depth> {
-        let model = self.model()?;
+        self.depth_of(&self.model()?, asked)
+    }
+
+    fn depth_of(&self, model: &Model<'_>, asked: Option<Depth>) -> Result<Depth> {
         let Some(depth) = asked else { return Ok(model.default_depth()) };
         let (name, rcsm) = (&self.name, model.config().rcsm);
         match rcsm {
@@ -85,8 +88,11 @@ impl Blob {
 
     /// A session on this machine's best kernels, at the depth asked for or else the model's own.
     pub fn session(&self, asked: Option<Depth>) -> Result<Session<'_, Vec<Line>>> {
-        let mut session = Session::on_heap(self.model()?, Kernels::detect());
-        session.set_depth(self.depth(asked)?).with_context(|| self.name.clone())?;
+        // checked once: that reads every byte
+        let model = self.model()?;
+        let depth = self.depth_of(&model, asked)?;
+        let mut session = Session::on_heap(model, Kernels::detect());
+        session.set_depth(depth).with_context(|| self.name.clone())?;
         Ok(session)
     }
 
