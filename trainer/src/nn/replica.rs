@@ -78,7 +78,7 @@ pub struct Rows<'a> {
     pub targets: &'a mut [u16],
     /// Facts that the answer needs which a row predicts a token of; 0 where its target is no answer.
     pub facts: &'a mut [u8],
-    /// Passes of the reasoning loop; read with [`TrainDepth::Rows`] alone.
+    /// Passes of the reasoning loop; read with [`TrainDepth::Rows`](super::TrainDepth::Rows) alone.
     pub depths: &'a mut [u8],
 }
 
