@@ -165,7 +165,7 @@ fn report(engine: &Engine, blob: &Blob) -> String {
         }
     }
     let peak = peak_memory().map_or("unknown".into(), |b| format!("{:.1} MB", b as f64 / 1e6));
-    let (arena, blob) = (size_of_val(&blob.arena()[..]) as f64 / 1e3, blob.bytes().len() as f64 / 1e6);
+    let (arena, blob) = (blob.arena_bytes() as f64 / 1e3, blob.bytes().len() as f64 / 1e6);
     text + &format!("memory: session {arena:.1} KB, model {blob:.2} MB, peak of the program {peak}")
 }
 

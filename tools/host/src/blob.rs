@@ -100,6 +100,11 @@ impl Blob {
     pub fn arena(&self) -> Vec<Line> {
         vec![Line::ZERO; arena_lines(self.bytes(), MAX_CHUNK)]
     }
+
+    /// Bytes of [`Self::arena`].
+    pub fn arena_bytes(&self) -> usize {
+        arena_lines(self.bytes(), MAX_CHUNK) * size_of::<Line>()
+    }
 }
 
 /// Bytes in pages of 2 MB where the system has them. A step reads all of a model; with pages of 4 KB a good part of
