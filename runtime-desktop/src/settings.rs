@@ -116,18 +116,9 @@ pub fn level(text: &str) -> Result<Kernels, String> {
     })
 }
 
-/// `auto`, or a number of passes. Whether the model has it is [`check_depth`]'s question.
+/// `auto`, or a number of passes. Whether the model has it is [`flashlm_host::check_depth`]'s question.
 pub fn depth(text: &str) -> Result<Depth, String> {
     text.parse().map_err(|e| format!("{e}, found {text:?}"))
-}
-
-/// Refuses a depth the model's reasoning loop does not have.
-pub fn check_depth(depth: Depth, rcsm: Option<&RcsmConfig>) -> Result<(), String> {
-    match (depth, rcsm) {
-        (_, None) => Err("this model has no reasoning loop, so it has no depth".into()),
-        (depth, Some(rcsm)) if rcsm.allows(depth) => Ok(()),
-        (depth, Some(rcsm)) => Err(format!("this model's depths are 1 to {} and auto, found {depth}", rcsm.depths[2])),
-    }
 }
 
 /// Refuses to follow a reasoning loop that the model does not have.
@@ -140,6 +131,8 @@ pub fn check_trace(trace: bool, rcsm: Option<&RcsmConfig>) -> Result<(), String>
 
 #[cfg(test)]
 mod tests {
+    use flashlm_host::check_depth;
+
     use super::*;
 
     #[test]

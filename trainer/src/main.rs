@@ -1,10 +1,10 @@
-//! The `trainer` program; [`trainer::run`] says what it does.
+//! The `trainer` program; [`trainer::cli`] says what it does.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use trainer::run;
+use trainer::cli::{self, Cli};
 
 fn main() -> ExitCode {
-    flashlm_host::exit(run::run(&run::args::Cli::parse()))
+    flashlm_host::exit(cli::run(&Cli::parse()))
 }

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use flashlm_core::config::Depth;
+use anyhow::{Context, Result, anyhow, bail};
+use flashlm_core::config::{Depth, RcsmConfig};
 use flashlm_core::{Kernels, Line, MAX_CHUNK, Model, Session, Tokenizer, arena_lines};
 use memmap2::MmapMut;
 
@@ -78,12 +78,8 @@ impl Blob {
 
     fn depth_of(&self, model: &Model<'_>, asked: Option<Depth>) -> Result<Depth> {
         let Some(depth) = asked else { return Ok(model.default_depth()) };
-        let (name, rcsm) = (&self.name, model.config().rcsm);
-        match rcsm {
-            None => bail!("{name}: this model has no reasoning loop, so it has no depth"),
-            Some(rcsm) if rcsm.allows(depth) => Ok(depth),
-            Some(rcsm) => bail!("{name}: this model's depths are 1 to {} and auto, found {depth}", rcsm.depths[2]),
-        }
+        check_depth(depth, model.config().rcsm.as_ref()).map_err(|e| anyhow!("{}: {e}", self.name))?;
+        Ok(depth)
     }
 
     /// A session on this machine's best kernels, at the depth asked for or else the model's own.
@@ -104,6 +100,15 @@ impl Blob {
     /// Bytes of [`Self::arena`].
     pub fn arena_bytes(&self) -> usize {
         arena_lines(self.bytes(), MAX_CHUNK) * size_of::<Line>()
+    }
+}
+
+/// Refuses a depth that a model's reasoning loop does not have; the error says which it has.
+pub fn check_depth(depth: Depth, rcsm: Option<&RcsmConfig>) -> Result<(), String> {
+    match rcsm {
+        None => Err("this model has no reasoning loop, so it has no depth".into()),
+        Some(rcsm) if rcsm.allows(depth) => Ok(()),
+        Some(rcsm) => Err(format!("this model's depths are 1 to {} and auto, found {depth}", rcsm.depths[2])),
     }
 }
 

@@ -6,7 +6,7 @@ mod exit;
 mod memory;
 mod score;
 
-pub use blob::Blob;
+pub use blob::{Blob, check_depth};
 pub use exit::exit;
 pub use memory::peak_memory;
 pub use score::{file, stories};

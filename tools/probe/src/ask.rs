@@ -83,15 +83,6 @@ impl<'m> Subject<'m> {
     }
 }
 
-/// `text`'s tokens.
-pub fn encode(tokenizer: &Tokenizer, text: &str) -> Vec<u16> {
-    let mut tokens = vec![0; text.len()];
-    // one token for each byte always suffices
-    let used = tokenizer.encode(text.as_bytes(), &mut tokens).unwrap_or(0);
-    tokens.truncate(used);
-    tokens
-}
-
 /// One thread's session.
 struct Reader<'m> {
     session: Session<'m, Vec<Line>>,
@@ -122,7 +113,7 @@ impl<'m> Reader<'m> {
 
     fn ask(&mut self, items: &[Item]) -> Result<Vec<Outcome>, SessionError> {
         // a text begins where another ends
-        let prompt = |item: &Item| [vec![self.eot], encode(&self.tokenizer, &item.prompt)].concat();
+        let prompt = |item: &Item| [vec![self.eot], self.tokenizer.encoded(item.prompt.as_bytes())].concat();
         let prompts: Vec<Vec<u16>> = items.iter().map(prompt).collect();
         let mut saved: Option<(usize, Vec<Line>)> = None;
         let mut outcomes = Vec::with_capacity(items.len());
@@ -162,7 +153,7 @@ impl<'m> Reader<'m> {
 
         let (exact, told) =
             self.generate(&ahead, &[item.gap(), &item.answer, &item.end].concat(), item.end.is_empty())?;
-        let tokens = |choice: &str| encode(&self.tokenizer, &[item.gap(), choice].concat());
+        let tokens = |choice: &str| self.tokenizer.encoded([item.gap(), choice].concat().as_bytes());
         let (answer, wrong) = (tokens(&item.answer), item.wrong.iter().map(|w| tokens(w)).collect::<Vec<_>>());
         let right = self.likelihood(&ahead, &answer, &mut passes)?;
         let mut beaten = 0;
@@ -282,16 +273,15 @@ impl Observer for Passes {
 pub fn depth_name(depth: Depth) -> String {
     match depth {
         Depth::Adaptive => "chosen".into(),
-        Depth::Fixed(passes) => passes.to_string(),
+        fixed => fixed.to_string(),
     }
 }
 
-/// Reads [`depth_name`]'s names.
+/// Reads [`depth_name`]'s names, and those that depths have elsewhere.
 pub fn depth(name: &str) -> Result<Depth, String> {
-    match (name, name.parse()) {
-        ("chosen" | "auto", _) => Ok(Depth::Adaptive),
-        (_, Ok(passes @ 1..)) => Ok(Depth::Fixed(passes)),
-        _ => Err(format!("expected a number of passes or chosen, found {name:?}")),
+    match name {
+        "chosen" => Ok(Depth::Adaptive),
+        other => other.parse().map_err(|e| format!("{e}, or chosen, found {name:?}")),
     }
 }
 

@@ -11,21 +11,20 @@
 
 pub mod ask;
 pub mod baselines;
+mod cli;
 mod error;
 pub mod item;
 pub mod marked;
 pub mod ngram;
-mod options;
 pub mod reasoning;
 pub mod report;
 pub mod rng;
-mod run;
 pub mod statistics;
 pub mod tasks;
 pub mod words;
 
 pub use ask::{Outcome, Subject};
+pub use cli::Options;
 pub use error::ProbeError;
 pub use item::Item;
-pub use options::Options;
 pub use report::Report;

@@ -1,4 +1,4 @@
-use super::super::encoder::{self, Encoder};
+use super::super::encoder::Encoder;
 use super::super::source::{Part, Source};
 use super::*;
 use proptest::prelude::*;
@@ -50,7 +50,7 @@ impl Both {
     }
 
     fn check(&self, text: &str) -> Result<(), TestCaseError> {
-        let tokens = encoder::encode(self.ours(), text.as_bytes()).unwrap();
+        let tokens = self.ours().encoded(text.as_bytes());
         prop_assert_eq!(&tokens, &self.encode_theirs(text), "{:?}", text);
         prop_assert_eq!(self.decode_ours(&tokens), text.as_bytes());
         let ids: Vec<u32> = tokens.iter().map(|&token| u32::from(token)).collect();

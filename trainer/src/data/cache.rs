@@ -276,8 +276,8 @@ fn checksum(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bpe;
     use super::super::source::{Part, Source};
-    use super::super::{bpe, encoder};
     use super::*;
     use std::fs;
 
@@ -318,7 +318,7 @@ mod tests {
         let tokenizer = Tokenizer::from_bytes(&setup.table).unwrap();
         let mut total = 0;
         for (place, &index) in stories.iter().enumerate() {
-            let want = encoder::encode(tokenizer, setup.corpus.story(index as usize)).unwrap();
+            let want = tokenizer.encoded(setup.corpus.story(index as usize));
             assert_eq!(cache.story(place as u32), want);
             total += want.len() as u64;
         }
@@ -339,10 +339,7 @@ mod tests {
         assert_eq!(cache.answers(0), [answer(0, 3, 1), answer(7, 3, 1)]);
         assert_eq!(cache.answers(1), []);
         assert_eq!(cache.answers(2), [answer(5, 4, 2)]);
-        assert_eq!(
-            cache.story(2),
-            encoder::encode(Tokenizer::from_bytes(&setup.table).unwrap(), b"In a barn.").unwrap()
-        );
+        assert_eq!(cache.story(2), Tokenizer::from_bytes(&setup.table).unwrap().encoded(b"In a barn."));
     }
 
     #[test]

@@ -102,14 +102,6 @@ fn answer_tokens(
     }
 }
 
-/// The tokens of one text.
-pub fn encode(tokenizer: Tokenizer, text: &[u8]) -> Result<Vec<u16>, TokenizerError> {
-    let mut tokens = vec![0; text.len()];
-    let length = tokenizer.encode(text, &mut tokens)?;
-    tokens.truncate(length);
-    Ok(tokens)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::marks;
@@ -123,7 +115,7 @@ mod tests {
         // after another story's tokens
         let (mut tokens, mut spans) = (vec![5, 5], Vec::new());
         Encoder::new(tokenizer).encode_marked(&text, &answers, &mut tokens, &mut spans).unwrap();
-        assert_eq!(tokens[2..], encode(tokenizer, &text).unwrap());
+        assert_eq!(tokens[2..], tokenizer.encoded(&text));
         let spell = |span: &AnswerTokens| {
             let tokens = &tokens[2 + span.start as usize..][..span.length as usize];
             let mut bytes = Vec::new();

@@ -2,23 +2,28 @@
 //!
 //! A file holds the model's tensors under their names, the optimiser's under `adam.m.<name>`, `adam.v.<name>` or
 //! `muon.m.<name>`, the recurrent state of every lane as `lanes`, the stories that phase 4 kept
-//! as `generated` (tokens, an end-of-story token after each story), the tokenizer's tables as the bytes `tokenizer`, and as metadata the model's `config` and the run's `state`, both JSON. It is written under a
-//! temporary name, synced and renamed, so a name ending in `.safetensors` is always a whole file; the last two
-//! are kept, so that even a file damaged later costs one interval only.
+//! as `generated` (tokens, an end-of-story token after each story), the tokenizer's tables as the bytes `tokenizer`,
+//! and as metadata the model's `config` and the run's `state`, both JSON. It is written under a temporary name, synced
+//! and renamed, so a name ending in `.safetensors` is always a whole file; the last two are kept, so that even a file
+//! damaged later costs one interval only.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use flashlm_core::blob::Facts;
 use flashlm_core::config::ModelConfig;
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::data::atomic;
+use crate::export;
 use crate::nn::{Layout, Params};
 use crate::optim::Optimiser;
 use crate::run::answers::AnswerRates;
+use crate::run::clock::Clock;
 use crate::run::levels::Levels;
 use crate::run::log;
 use crate::run::settings::Settings;
@@ -73,6 +78,20 @@ impl State {
     pub fn new(step: u64, updates: u64, elapsed: f64, tokens: u64, cursor: Value, settings: Settings) -> Self {
         let (levels, answers, phases) = (Levels::new(), AnswerRates::default(), log::Log::default());
         Self { format: FORMAT, step, updates, elapsed, tokens, cursor, levels, answers, phases, settings }
+    }
+
+    /// What a packed model called `name` says about this training.
+    pub fn facts<'a>(&'a self, name: &'a str) -> Facts<'a> {
+        let settings = &self.settings;
+        let progress = Clock::start(settings.budget, Duration::from_secs_f64(self.elapsed)).progress(self.step);
+        Facts {
+            name,
+            data: export::short_name(&settings.source.train),
+            tokens: self.tokens,
+            steps: self.step,
+            phase: (settings.schedule.at(progress).phase + 1).min(4) as u8,
+            ..Facts::default()
+        }
     }
 }
 

@@ -6,17 +6,15 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use flashlm_host::Blob;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::nn::{Calibration, Story};
+use crate::nn::Story;
 use crate::run::amplify::guard;
 use crate::run::checkpoint;
-use crate::run::log;
 use crate::run::metrics::EvalRecord;
 use crate::run::phases;
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
+use crate::run::results::{Depths, HeldOut, Results};
 use crate::run::standing::{calibrate, save};
 use crate::run::{interrupt, metrics::Record};
 
@@ -27,71 +25,6 @@ const PACKED_TOLERANCE: f64 = 0.002;
 const CALIBRATION_BATCHES: usize = 32;
 /// Stories scored between two looks at Ctrl-C.
 const AT_A_TIME: usize = 256;
-
-/// What `results.json` holds.
-#[derive(Serialize)]
-struct Results<'a> {
-    preset: &'a str,
-    /// Whether the run used up its budget.
-    complete: bool,
-    parameters: usize,
-    steps: u64,
-    tokens: u64,
-    /// Wall-clock seconds of training over all sessions, without the scoring at the end.
-    elapsed: f64,
-    /// Over all of that time, evaluations included.
-    tokens_per_second: f64,
-    /// Of the whole held-out text; absent where that was not measured.
-    held_out: Option<HeldOut>,
-    /// Right answers among the last training steps, by the facts they need (1 to 4 or more) and depth; null for none.
-    answers: [[Option<f64>; 3]; 4],
-    /// Level of reasoning stories at the end, from 1.
-    level: usize,
-    /// What the choice of depth was found to be worth; absent where it was not fitted.
-    calibration: Option<Depths>,
-    /// The evaluations on the way, on the first part of the held-out text.
-    curve: &'a [EvalRecord],
-    /// What each phase bought, and what phase 4 did.
-    phases: &'a log::Log,
-    settings: Value,
-}
-
-/// A fitted choice of depth, on training text.
-#[derive(Serialize)]
-struct Depths {
-    tokens: u64,
-    /// Mean loss at each depth, and as chosen [nats a token].
-    depth_nats: [f64; 3],
-    chosen_nats: f64,
-    /// Share of the tokens sent on after the first and after the second depth, and those for which that pays.
-    deeper: [f64; 2],
-    pays: [f64; 2],
-}
-
-impl Depths {
-    fn of(found: Calibration) -> Self {
-        let Calibration { tokens, depth_nats, chosen_nats, deeper, pays, .. } = found;
-        Self { tokens, depth_nats, chosen_nats, deeper, pays }
-    }
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct HeldOut {
-    file: String,
-    bytes: u64,
-    /// Bits per byte by the trainer's weights, and by the packed model through core.
-    bpc: f64,
-    packed_bpc: f64,
-    mean_passes: f64,
-}
-
-/// What is read of the `results.json` of a run that is started again.
-#[derive(Deserialize)]
-struct Earlier {
-    complete: bool,
-    steps: u64,
-    held_out: Option<HeldOut>,
-}
 
 /// Saves and exports; a complete run is also measured on all of the held-out text, unless the user is in a hurry or it
 /// was measured before.
@@ -105,7 +38,7 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     if complete && phases::close(run, progress) {
         run.saved = None;
     }
-    let path = run.out.join("results.json");
+    let path = run.out.join(Results::FILE);
     let before = if complete && run.saved == Some(run.step) { measured_before(&path, run) } else { None };
     run.final_bpc = before.as_ref().map(|h| h.bpc);
     let calibration = if complete && before.is_none() { calibrate(run, progress, CALIBRATION_BATCHES) } else { None };
@@ -135,7 +68,7 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         blob = export(run)?;
     }
     let results = Results {
-        preset: run.preset,
+        preset: run.preset.into(),
         complete,
         parameters: run.engine.params().layout.len,
         steps: run.step,
@@ -145,13 +78,12 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         held_out: held_out.clone(),
         answers: run.answers.shares(),
         level: run.levels.open(),
-        calibration: calibration.map(Depths::of),
-        curve: &run.curve,
-        phases: &run.phases,
+        calibration: calibration.map(Depths::from),
+        curve: run.curve.clone(),
+        phases: run.phases.clone(),
         settings: serde_json::to_value(&run.settings)?,
     };
-    let text = serde_json::to_string_pretty(&results)?;
-    checkpoint::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
+    results.write(&path)?;
     progress.line(&run.phases.to_string());
     progress.line(&format!(
         "{} after {} steps, {:.2} M tokens; model: {} ({} bytes)",
@@ -174,7 +106,7 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
 
 /// The figure that an earlier session left in `results`, if it was of the same step and text.
 fn measured_before(results: &Path, run: &Run) -> Option<HeldOut> {
-    let earlier: Earlier = serde_json::from_slice(&fs::read(results).ok()?).ok()?;
+    let earlier = Results::read(results).ok()?;
     let same_text = |h: &HeldOut| h.file == run.held_out_path.display().to_string() && h.bytes == run.held_out.bytes;
     earlier.held_out.filter(|h| earlier.complete && earlier.steps == run.step && same_text(h))
 }

@@ -1,28 +1,10 @@
 //! Text from a packed model, through core.
 
-use std::io::{self, Write};
+use std::io;
 
 use flashlm_core::config::Depth;
 use flashlm_core::{Generation, Sampler, SamplerConfig};
 use flashlm_host::Blob;
-
-use crate::run::args::GenerateArgs;
-use crate::run::packed;
-
-/// Runs `trainer generate`: the prompt and its continuation on standard output.
-pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
-    let blob = packed::load(&args.model)?;
-    let config =
-        SamplerConfig { temperature: args.temperature, top_p: args.top_p, seed: args.seed, ..SamplerConfig::default() };
-    let mut out = io::stdout().lock();
-    out.write_all(args.prompt.as_bytes())?;
-    continue_text(&blob, &args.prompt, args.tokens as usize, config, args.depth.0, |bytes| {
-        out.write_all(bytes)?;
-        out.flush()
-    })?;
-    out.write_all(b"\n")?;
-    Ok(())
-}
 
 /// Continues `prompt` by at most `tokens` tokens, or to the story's end, handing the bytes of each to `sink`.
 /// Returns how many tokens were drawn.

@@ -16,13 +16,8 @@ pub fn load(path: &Path) -> anyhow::Result<Blob> {
         Some("flm") => Blob::open(path),
         Some("safetensors") => {
             let c = checkpoint::read(path)?;
-            let state = c.state.as_ref();
-            let facts = Facts {
-                name: "checkpoint",
-                tokens: state.map_or(0, |s| s.tokens),
-                steps: state.map_or(0, |s| s.step),
-                ..Facts::default()
-            };
+            let unnamed = Facts { name: "checkpoint", ..Facts::default() };
+            let facts = c.state.as_ref().map_or(unnamed, |state| state.facts(unnamed.name));
             let blob = export::write_blob(&c.config, &facts, &c.tokenizer, &|tensor| c.params.tensor(tensor));
             Blob::copy(&name(), &blob.with_context(name)?)
         }

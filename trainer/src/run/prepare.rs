@@ -1,4 +1,4 @@
-//! From the command line to a run ready for its next step: data, model, optimiser, and where a checkpoint left them.
+//! From what is asked for to a run ready for its next step: data, model, optimiser, and where a checkpoint left them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,23 +11,20 @@ use flashlm_host::Blob;
 
 use crate::data::{self, EvaluationSet, Prepared};
 use crate::export;
-use crate::kernels::Kernels;
 use crate::nn::{BatchShape, Calibration, EmbeddingMode, Engine, Params};
-use crate::optim::{self, Optimiser, PerKind};
+use crate::optim::Optimiser;
 use crate::run::answers::AnswerRates;
-use crate::run::args::{Resume, TrainArgs};
 use crate::run::checkpoint::{self, Checkpoint};
 use crate::run::clock::Clock;
 use crate::run::levels::{Levels, Opened};
 use crate::run::log;
 use crate::run::metrics::{EvalRecord, Metrics};
 use crate::run::progress::Progress;
-use crate::run::schedule::{self, Budget, DepthTraining, Point, Schedule};
-use crate::run::settings::{Batch, Settings, Source};
+use crate::run::request::{Request, Resume};
+use crate::run::schedule::{DepthTraining, Point};
+use crate::run::settings::Settings;
 use crate::run::streams::{Choice, Lanes, Streams};
 
-/// Length of a run unless told otherwise, hours.
-pub const DEFAULT_HOURS: f64 = 2.0;
 /// Bytes of held-out text that the evaluations during a run score.
 const EVALUATION_BYTES: u64 = 100_000;
 /// The most tokens that the choice of depth is fitted to, and the nats by which a deeper depth must be better to be worth its
@@ -78,20 +75,16 @@ pub struct Run {
     pub saved: Option<u64>,
 }
 
-/// Prepares everything that `args` asks for.
-pub fn prepare(args: &TrainArgs, progress: &Progress) -> anyhow::Result<Run> {
-    let mut config = args.model.config()?;
-    config.validate()?;
-    let kernels = args.machine.kernels()?;
-    let settings = settings(args, kernels);
+/// Prepares everything that is asked for.
+pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
+    let Request { preset, mut config, kernels, .. } = *request;
+    let (settings, out) = (request.settings.clone(), request.out.clone());
     let batch = settings.batch;
-    let preset = args.model.named()?.name;
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(preset));
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create the directory {}", out.display()))?;
 
     checkpoint::remove_temporaries(&out);
-    let checkpoint = find_checkpoint(args, &out, &config, progress)?;
-    let data = load_data(args, &settings, &config, checkpoint.as_ref(), progress)?;
+    let checkpoint = find_checkpoint(request, progress)?;
+    let data = load_data(request, checkpoint.as_ref(), progress)?;
     let Prepared { tokenizer, train, curriculum, valid, valid_path, .. } = data;
     let words = Tokenizer::from_bytes(&tokenizer)?;
     if words.vocab() < config.vocab {
@@ -274,64 +267,12 @@ fn inference_depth(config: &ModelConfig, settings: &Settings, checkpoint: Option
     }
 }
 
-fn settings(args: &TrainArgs, kernels: Kernels) -> Settings {
-    let phases = if args.no_curriculum { schedule::one_phase } else { schedule::four_phases };
-    let floats = PerKind { ternary: args.weight_decay, embedding: 0.0, float: 0.0 };
-    Settings {
-        seed: args.seed,
-        budget: args.steps.map_or(Budget::Hours(args.hours.unwrap_or(DEFAULT_HOURS)), Budget::Steps),
-        batch: Batch {
-            threads: args.machine.threads(),
-            sequences: args.batch.sequences as usize,
-            tokens: args.batch.tokens as usize,
-            accumulate: args.accumulate as usize,
-        },
-        source: Source {
-            train: args.data.source(),
-            valid: args.data.valid.as_ref().map(|p| p.display().to_string()),
-            mix: args.data.mix(),
-        },
-        optimiser: optim::Settings {
-            kind: args.optimiser,
-            beta1: args.beta1,
-            beta2: args.beta2,
-            momentum: args.momentum,
-            lr: PerKind { ternary: 1.0, embedding: args.embedding_lr, float: args.float_lr },
-            weight_decay: floats,
-            clip: if args.clip > 0.0 { args.clip } else { f32::MAX },
-            moments: args.moments,
-            ..optim::Settings::default()
-        },
-        schedule: Schedule {
-            phases: phases(args.reasoning.shares()),
-            shape: args.schedule,
-            lr: args.lr,
-            lr_floor: args.lr_floor,
-            warmup: args.warmup,
-            cooldown: args.cooldown,
-            balance: args.reasoning.balance,
-            depth_training: args.reasoning.depth_training,
-            tau: (args.reasoning.tau, args.reasoning.tau_end),
-        },
-        answer_weight: args.reasoning.answer_weight,
-        answer_smoothing: args.reasoning.answer_smoothing,
-        calibrate: !args.reasoning.no_calibrate,
-        z_loss: args.z_loss,
-        amplify: args.amplify.settings(),
-        kernels: format!("{} {}", kernels.isa(), kernels.precision()),
-    }
-}
-
 /// The checkpoint to go on from, if any; an error where it is of another model.
-fn find_checkpoint(
-    args: &TrainArgs,
-    out: &std::path::Path,
-    config: &ModelConfig,
-    progress: &Progress,
-) -> anyhow::Result<Option<Checkpoint>> {
-    let found = match &args.resume {
+fn find_checkpoint(request: &Request, progress: &Progress) -> anyhow::Result<Option<Checkpoint>> {
+    let config = &request.config;
+    let found = match &request.resume {
         Resume::Never => None,
-        Resume::Auto => checkpoint::newest(out, |note| progress.line(&note))?,
+        Resume::Auto => checkpoint::newest(&request.out, |note| progress.line(&note))?,
         Resume::File(path) => Some(checkpoint::read(path)?),
     };
     let Some(found) = found else { return Ok(None) };
@@ -340,7 +281,7 @@ fn find_checkpoint(
         bail!("{path}: holds a model but no training state to go on from");
     }
     if !same_model(&found.config, config) {
-        let way_out = match args.resume {
+        let way_out = match request.resume {
             Resume::File(_) => "give the same dimensions",
             _ => "give the same dimensions, another --out, or --resume never to start anew",
         };
@@ -359,21 +300,16 @@ fn same_model(found: &ModelConfig, asked: &ModelConfig) -> bool {
     found.vocab <= asked.vocab && ModelConfig { vocab: asked.vocab, ..found } == *asked
 }
 
-fn load_data(
-    args: &TrainArgs,
-    settings: &Settings,
-    config: &ModelConfig,
-    checkpoint: Option<&Checkpoint>,
-    progress: &Progress,
-) -> anyhow::Result<Prepared> {
+fn load_data(request: &Request, checkpoint: Option<&Checkpoint>, progress: &Progress) -> anyhow::Result<Prepared> {
+    let Request { config, settings, .. } = request;
     let options = data::Options {
         data: data::Source::parse(&settings.source.train)?,
-        valid: args.data.valid.clone().map(data::Source::Path),
+        valid: request.valid.clone().map(data::Source::Path),
         vocab: config.vocab as usize,
         tokenizer: checkpoint.map(|c| c.tokenizer.clone()),
         mix: settings.source.mix.clone(),
         sample: TOKENIZER_SAMPLE,
-        cache_dir: args.data.cache.clone().unwrap_or_else(|| data::prepare::default_cache_dir().into()),
+        cache_dir: request.cache.clone().unwrap_or_else(|| data::prepare::default_cache_dir().into()),
         seed: settings.seed,
     };
     let data = options.prepare(|note| progress.line(&note))?;

@@ -7,12 +7,12 @@ use anyhow::{Context, bail};
 use crate::nn::{StepOptions, StepStats, Story, TrainDepth};
 use crate::optim::Outcome;
 use crate::run::answers::AnswerCounts;
-use crate::run::args::TrainArgs;
 use crate::run::checkpoint;
 use crate::run::levels::Opened;
 use crate::run::metrics::{EvalRecord, Record, StepRecord};
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
+use crate::run::request::Request;
 use crate::run::schedule::{DepthTraining, Point};
 use crate::run::settings::Settings;
 use crate::run::standing::{calibrate, save};
@@ -31,18 +31,18 @@ const SAMPLE_TOKENS: usize = 120;
 /// Weight of the newest step in the displayed averages.
 const SMOOTHING: f64 = 0.05;
 
-/// Trains as the command line says. Returns when the run is complete or was interrupted; both leave a checkpoint
+/// Trains as is asked for. Returns when the run is complete or was interrupted; both leave a checkpoint
 /// and a packed model in the output directory.
-pub fn train(args: &TrainArgs) -> anyhow::Result<()> {
+pub fn train(request: &Request) -> anyhow::Result<()> {
     interrupt::install().context("cannot install the Ctrl-C handler")?;
     let mut progress = Progress::new();
-    let mut run = prepare::prepare(args, &progress)?;
+    let mut run = prepare::prepare(request, &progress)?;
     // on one of the replicas' own threads, where a step allocates nothing
-    run.engine.pool().install(|| train_prepared(args, &mut run, &mut progress))
+    run.engine.pool().install(|| train_prepared(request, &mut run, &mut progress))
 }
 
-fn train_prepared(args: &TrainArgs, run: &mut Run, progress: &mut Progress) -> anyhow::Result<()> {
-    let mut timers = Timers::new(args);
+fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> anyhow::Result<()> {
+    let mut timers = Timers::new(request);
     let mut averages = Averages::default();
     let mut skipped = 0;
     loop {
@@ -244,11 +244,9 @@ struct Timer {
 }
 
 impl Timers {
-    fn new(args: &TrainArgs) -> Self {
-        let hours = args.hours.unwrap_or(prepare::DEFAULT_HOURS);
-        let evaluation = args.eval_every.unwrap_or(if args.steps.is_some() { 5.0 } else { hours * 60.0 / 12.0 });
-        let timer = |minutes: f64| Timer { every: Duration::from_secs_f64(minutes * 60.0), last: Instant::now() };
-        Self { evaluation: timer(evaluation), checkpoint: timer(args.checkpoint_every) }
+    fn new(request: &Request) -> Self {
+        let timer = |every| Timer { every, last: Instant::now() };
+        Self { evaluation: timer(request.evaluate_every), checkpoint: timer(request.checkpoint_every) }
     }
 }
 

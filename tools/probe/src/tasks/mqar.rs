@@ -12,7 +12,6 @@ use std::collections::HashSet;
 use flashlm_core::Tokenizer;
 
 use super::{Part, sample};
-use crate::ask::encode;
 use crate::item::Item;
 use crate::marked::Told;
 
@@ -43,7 +42,7 @@ impl Words {
             let piece = tokenizer.piece(token);
             let word = str::from_utf8(piece.strip_prefix(b" ")?).ok()?;
             let small = !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
-            (small && encode(tokenizer, &[" ", word].concat()) == [token]).then(|| word.to_string())
+            (small && tokenizer.encoded([" ", word].concat().as_bytes()) == [token]).then(|| word.to_string())
         };
         Self::split(tokens().filter(|t| !parts.contains(t)).filter_map(word).collect())
     }

@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 use flashlm_core::Tokenizer;
 use flashlm_core::text::SEPARATOR;
 
-use crate::data::encoder::encode;
 use crate::data::hash::mix;
 use crate::data::split::fingerprint;
 use crate::data::{EvaluationSet, StoryTokens};
@@ -163,7 +162,7 @@ fn tell(run: &mut Run, settings: &Settings, round: u64, progress: &Progress) -> 
         judged.extend(told.iter().map(judge));
     }
     let best = select::best(&judged, settings.keep);
-    let kept = best.iter().map(|&i| encode(tokenizer, judged[i].text.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+    let kept: Vec<_> = best.iter().map(|&i| tokenizer.encoded(judged[i].text.as_bytes())).collect();
     write_kept(run, round, &best, &judged, progress);
     let round = Round {
         step: run.step,

@@ -1,7 +1,7 @@
 //! Promises of phase 4 on a run that is driven by hand, at shares of the run chosen here.
 
 use super::*;
-use crate::run::args::Cli;
+use crate::cli::Cli;
 use crate::run::phases;
 use crate::run::prepare;
 use clap::Parser;
@@ -17,7 +17,7 @@ fn run(dir: &std::path::Path, more: &str) -> Run {
         dir.display()
     );
     let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
-    prepare::prepare(&cli.train, &Progress::new()).unwrap()
+    prepare::prepare(&cli.train.request().unwrap(), &Progress::new()).unwrap()
 }
 
 /// What a step at `share` of the run begins with.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// What a figure has to keep within. NaN keeps within none.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Limit {
+pub enum Limit {
     /// More than this.
     Above(f64),
     /// This or more.
@@ -20,7 +20,7 @@ pub(super) enum Limit {
 
 impl Limit {
     /// Whether `value` keeps within it.
-    pub(super) fn holds(self, value: f64) -> bool {
+    pub fn holds(self, value: f64) -> bool {
         match self {
             Self::Above(low) => value > low,
             Self::AtLeast(low) => value >= low,
@@ -45,25 +45,25 @@ impl fmt::Display for Limit {
 
 /// One number that a check measures.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Figure {
-    pub(super) what: &'static str,
-    pub(super) unit: &'static str,
-    pub(super) limit: Limit,
+pub struct Figure {
+    pub what: &'static str,
+    pub unit: &'static str,
+    pub limit: Limit,
 }
 
 /// A check over a context `C`.
-pub(super) struct Check<C: 'static> {
-    pub(super) name: &'static str,
+pub struct Check<C: 'static> {
+    pub name: &'static str,
     /// What has to be so.
-    pub(super) what: &'static str,
-    pub(super) figures: &'static [Figure],
+    pub what: &'static str,
+    pub figures: &'static [Figure],
     /// Measures the figures, in their order.
-    pub(super) run: fn(&mut C) -> anyhow::Result<Vec<f64>>,
+    pub run: fn(&mut C) -> anyhow::Result<Vec<f64>>,
 }
 
 /// A figure measured.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Measured {
+pub struct Measured {
     what: &'static str,
     /// `null` where it is no number.
     value: f64,
@@ -74,11 +74,11 @@ pub(super) struct Measured {
 
 /// What a check found.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Outcome {
+pub struct Outcome {
     number: usize,
-    pub(super) name: &'static str,
+    pub name: &'static str,
     what: &'static str,
-    pub(super) passed: bool,
+    pub passed: bool,
     /// Its time; that of a training which later checks share counts for the first of them.
     seconds: f64,
     figures: Vec<Measured>,
@@ -88,7 +88,7 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Runs a check. It passes if all its figures were measured and keep within their limits.
-    pub(super) fn of<C>(number: usize, check: &Check<C>, context: &mut C) -> Self {
+    pub fn of<C>(number: usize, check: &Check<C>, context: &mut C) -> Self {
         let started = Instant::now();
         let result = (check.run)(context).and_then(|values| match values.len() == check.figures.len() {
             true => Ok(values),
@@ -163,18 +163,18 @@ fn number(value: f64) -> String {
 
 /// All of it.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Report {
-    pub(super) threads: usize,
-    pub(super) seed: u64,
-    pub(super) seconds: f64,
+pub struct Report {
+    pub threads: usize,
+    pub seed: u64,
+    pub seconds: f64,
     /// How many passed.
-    pub(super) passed: usize,
-    pub(super) checks: Vec<Outcome>,
+    pub passed: usize,
+    pub checks: Vec<Outcome>,
 }
 
 impl Report {
     /// Names of the checks that failed.
-    pub(super) fn failures(&self) -> Vec<&'static str> {
+    pub fn failures(&self) -> Vec<&'static str> {
         self.checks.iter().filter(|c| !c.passed).map(|c| c.name).collect()
     }
 }

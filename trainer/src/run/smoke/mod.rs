@@ -11,26 +11,10 @@ mod untrained;
 
 use std::time::Instant;
 
-use anyhow::bail;
-use clap::Args;
-
 use crate::kernels::Kernels;
-use check::{Check, Figure, Limit::*, Outcome, Report};
+use check::{Check, Figure, Limit::*};
+pub use check::{Outcome, Report};
 use trained::Trained;
-
-/// Options of `trainer smoke`.
-#[derive(Clone, Debug, Args)]
-pub struct SmokeArgs {
-    /// Threads of the trainings, one model replica each [default: all cores, at most 16]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=16))]
-    pub threads: Option<u16>,
-    /// Seed of initial weights and stories
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-}
 
 /// What the checks work on.
 struct Context {
@@ -183,31 +167,19 @@ const CHECKS: [Check<Context>; 13] = [
     },
 ];
 
-/// Runs `trainer smoke`: prints every check, and is an error if one fails.
-pub fn run(args: &SmokeArgs) -> anyhow::Result<()> {
-    let all = std::thread::available_parallelism().map_or(1, |n| n.get().min(16));
-    let threads = args.threads.map_or(all, usize::from);
+/// Runs every check on so many threads, and shows each outcome as it comes.
+pub fn run(threads: usize, seed: u64, mut show: impl FnMut(&Outcome)) -> Report {
     let started = Instant::now();
-    let mut context = Context { kernels: Kernels::detect(), threads, seed: args.seed, trained: None };
-    let mut report = Report { threads, seed: args.seed, ..Report::default() };
+    let mut context = Context { kernels: Kernels::detect(), threads, seed, trained: None };
+    let mut report = Report { threads, seed, ..Report::default() };
     for (i, check) in CHECKS.iter().enumerate() {
         let outcome = Outcome::of(i + 1, check, &mut context);
-        if !args.json {
-            print!("{outcome}");
-        }
+        show(&outcome);
+        report.passed += usize::from(outcome.passed);
         report.checks.push(outcome);
     }
     report.seconds = started.elapsed().as_secs_f64();
-    report.passed = report.checks.iter().filter(|c| c.passed).count();
-    if args.json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        println!("{} of {} checks passed in {:.1} s", report.passed, CHECKS.len(), report.seconds);
-    }
-    if report.passed < CHECKS.len() {
-        bail!("failed: {}", report.failures().join(", "));
-    }
-    Ok(())
+    report
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use flashlm_core::score;
 use serde_json::json;
 
-use crate::args::Score;
+use super::args::Score;
 use crate::model;
 
 pub fn run(path: Option<PathBuf>, args: Score) -> Result<()> {

@@ -1,9 +1,12 @@
-use super::*;
-use crate::run::preset::{self, Size};
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use flashlm_core::config::{
     AttentionConfig, AttentionMap, ChannelMixer, Heads, Mixer, MixtureOfDepths, ModelConfig, Writes,
 };
+
+use crate::cli::{Cli, Command};
+use crate::run::preset::{self, Size};
+use crate::run::request::Resume;
+use crate::run::schedule;
 
 fn parse(line: &str) -> Result<Cli, String> {
     Cli::try_parse_from(line.split_whitespace()).map_err(|e| e.to_string())

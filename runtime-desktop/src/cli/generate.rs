@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use flashlm_host::peak_memory;
 use serde_json::json;
 
-use crate::args::Generate;
+use super::args::Generate;
 use crate::engine::{Ended, Engine};
 use crate::interrupt::{self, Generating};
 use crate::model;

@@ -9,13 +9,12 @@ use anyhow::{Result, bail};
 use flashlm_core::config::Depth;
 use flashlm_core::products::Products;
 use flashlm_core::{Kernels, Line, MAX_CHUNK, Model, Sampler, SamplerConfig, Session};
-use flashlm_host::peak_memory;
+use flashlm_host::{check_depth, peak_memory};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::Bench;
+use super::args::Bench;
 use crate::model;
-use crate::settings::check_depth;
 
 /// What is read over and over.
 const TEXT: &str = "Once upon a time, there was a little dog named Max. He lived in a small house near the forest. \

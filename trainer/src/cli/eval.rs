@@ -1,13 +1,32 @@
-//! Bits per character of a packed model on a text file, through core, on all threads.
+//! `trainer eval`: bits per character of a packed model on a text file, through core, on all threads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Args;
 use serde::Serialize;
 
+use super::args::{DepthArg, MachineArgs};
 use crate::data::marks;
-use crate::run::args::EvalArgs;
 use crate::run::packed;
+
+#[derive(Clone, Debug, Args)]
+pub struct EvalArgs {
+    /// Checkpoint (.safetensors) or packed model (.flm)
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// Stories separated by <|endoftext|>
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// RCSM passes per token: a number, auto, or model for what the model was trained for last
+    #[arg(long, default_value = "model")]
+    pub depth: DepthArg,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
 
 /// The `eval` subcommand's result.
 #[derive(Debug, Serialize)]

@@ -7,13 +7,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use flashlm_host::{Blob, peak_memory};
+use flashlm_host::{Blob, check_depth, peak_memory};
 
-use crate::args;
+use super::args;
 use crate::engine::{Ended, Engine};
 use crate::interrupt::{self, Generating};
 use crate::model;
-use crate::settings::{Settings, check_depth, check_trace};
+use crate::settings::{Settings, check_trace};
 use command::Command;
 use input::Input;
 

@@ -1,12 +1,21 @@
-//! Questions with known answers ([`flashlm_probe`]), asked of a checkpoint or packed model through core.
+//! `trainer probe`: questions with known answers ([`flashlm_probe`]), asked of a checkpoint or packed model through core.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use clap::Args;
 use flashlm_probe::Subject;
 
-use crate::run::args::ProbeArgs;
 use crate::run::packed;
+
+#[derive(Clone, Debug, Args)]
+pub struct ProbeArgs {
+    /// Checkpoint (.safetensors) or packed model (.flm); with --task babi the folder of its text files beside it
+    #[arg(value_name = "MODEL|DIR", num_args = 0..=2)]
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub options: flashlm_probe::Options,
+}
 
 /// Runs `trainer probe`.
 pub fn run(args: &ProbeArgs) -> anyhow::Result<()> {

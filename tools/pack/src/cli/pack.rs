@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use flashlm_core::blob::MAX_TEXT;
@@ -10,7 +9,6 @@ use flashlm_core::{Facts, ModelConfig};
 use flashlm_host::Blob;
 use trainer::export::{short_name, write_blob};
 use trainer::run::checkpoint::{self, Checkpoint, write_atomically};
-use trainer::run::clock::Clock;
 use trainer::run::preset;
 
 use crate::table;
@@ -50,15 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn pack(checkpoint: &Checkpoint, name: &str) -> Result<Vec<u8>> {
-    let mut facts = Facts { name, ..Facts::default() };
-    if let Some(state) = &checkpoint.state {
-        let settings = &state.settings;
-        let progress = Clock::start(settings.budget, Duration::from_secs_f64(state.elapsed)).progress(state.step);
-        facts.data = short_name(&settings.source.train);
-        facts.tokens = state.tokens;
-        facts.steps = state.step;
-        facts.phase = (settings.schedule.at(progress).phase + 1).min(4) as u8;
-    }
+    let facts = checkpoint.state.as_ref().map_or(Facts { name, ..Facts::default() }, |state| state.facts(name));
     let tensor = |name: &str| checkpoint.params.tensor(name);
     let path = || checkpoint.path.display().to_string();
     write_blob(&checkpoint.config, &facts, &checkpoint.tokenizer, &tensor).with_context(path)

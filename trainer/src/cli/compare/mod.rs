@@ -2,27 +2,38 @@
 
 mod plot;
 
-use std::fs;
 use std::hint::black_box;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
+use clap::Args;
 use flashlm_core::{Sampler, SamplerConfig};
 use flashlm_host::Blob;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::args::TrainArgs;
 use crate::nn::Layout;
-use crate::run::args::CompareArgs;
-use crate::run::metrics::EvalRecord;
 use crate::run::packed;
 use crate::run::preset::{self, Named, Preset};
+use crate::run::results::Results;
 use crate::run::{checkpoint, interrupt, train};
 
 /// Tokens a decoding run takes, and the runs, of which the median counts.
 const DECODED: usize = 512;
 const REPEATS: usize = 5;
+
+#[derive(Clone, Debug, Args)]
+pub struct CompareArgs {
+    /// Presets to train, one after the other
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PRESET,...")]
+    #[arg(default_value = "supernova,thunderbolt,nova-ignition,bolt,transformer")]
+    pub presets: Vec<Preset>,
+    /// Of every run; --presets takes the place of --preset, and --out holds a directory for each [default: out/compare]
+    #[command(flatten)]
+    pub train: TrainArgs,
+}
 
 /// One preset's line of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -48,22 +59,6 @@ struct Row {
     curve: Vec<[f64; 2]>,
 }
 
-/// What is read of a run's `results.json`.
-#[derive(Deserialize)]
-struct Results {
-    complete: bool,
-    steps: u64,
-    tokens: u64,
-    elapsed: f64,
-    held_out: Option<HeldOut>,
-    curve: Vec<EvalRecord>,
-}
-
-#[derive(Deserialize)]
-struct HeldOut {
-    packed_bpc: f64,
-}
-
 /// Runs `trainer compare`. A run that was interrupted goes on where it was when the command is given again.
 pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let find = |preset: Preset| preset::find(&preset::TABLE, preset, args.train.model.size);
@@ -73,7 +68,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
         let mut train = args.train.clone();
         train.model.preset = model.preset;
         train.out = Some(out.join(model.name));
-        train::train(&train).context(model.name)?;
+        train::train(&train.request()?).context(model.name)?;
         if interrupt::requested() {
             bail!("stopped while training {}; the same command goes on from there", model.name);
         }
@@ -105,9 +100,8 @@ fn distinct(presets: &[Preset]) -> Vec<Preset> {
 
 /// What a finished run in `dir` left, and how fast its model decodes.
 fn measure(named: &Named, dir: &Path) -> anyhow::Result<Row> {
-    let path = dir.join("results.json");
-    let name = || path.display().to_string();
-    let results: Results = serde_json::from_slice(&fs::read(&path).with_context(name)?).with_context(name)?;
+    let path = dir.join(Results::FILE);
+    let results = Results::read(&path)?;
     ensure!(results.complete, "{}: expected a complete run", path.display());
     let held_out = results.held_out.with_context(|| format!("{}: expected a held-out figure", path.display()))?;
     let blob = packed::load(&dir.join("model.flm"))?;

@@ -2,16 +2,39 @@
 
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use flashlm_core::config::Depth;
 use serde::Serialize;
 
+use super::args::{BatchArgs, MachineArgs, ModelArgs};
 use crate::kernels::{Kernels, Macs, Multiply, Precision};
 use crate::nn::{BatchShape, EmbeddingMode, Engine, Params, Part, Rng, StepOptions, StepProfile, TrainDepth};
 use crate::optim::{self, Optimiser};
-use crate::run::args::BenchArgs;
 
 /// How long the peak of one kind of multiplication is looked for.
 const PEAK_TIME: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    #[command(flatten)]
+    pub batch: BatchArgs,
+    /// RCSM passes per token: a number, or auto for the three depths at 70, 20 and 10 % of the sequences
+    #[arg(long, default_value = "auto")]
+    pub depth: Depth,
+    /// Timed steps, after one that is not
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repeats: u32,
+    /// Rule for the ternary matrices
+    #[arg(long, value_enum, default_value = "muon")]
+    pub optimiser: optim::Kind,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// What was measured.
 #[derive(Debug, Serialize)]

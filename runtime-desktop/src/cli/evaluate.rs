@@ -11,7 +11,7 @@ use flashlm_core::text::stories;
 use flashlm_host::peak_memory;
 use serde_json::json;
 
-use crate::args::Eval;
+use super::args::Eval;
 use crate::model;
 
 pub fn run(path: Option<PathBuf>, args: Eval) -> Result<()> {

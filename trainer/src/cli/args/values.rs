@@ -1,5 +1,7 @@
 //! Values of flags: read, and refused with the range they must be in.
 
+use flashlm_core::config::Depth;
+
 /// A parser of finite numbers in `low ..= high`.
 pub fn real(unit: &'static str, low: f64, high: f64) -> impl Fn(&str) -> Result<f64, String> + Clone {
     move |s| match s.parse::<f64>() {
@@ -37,5 +39,20 @@ pub fn depths(argument: &str) -> Result<[u8; 3], String> {
     match parsed.as_deref() {
         Ok(&[a, b, c]) if 1 <= a && a < b && b < c && c <= 64 => Ok([a, b, c]),
         _ => Err("must be three rising numbers of passes in 1 ..= 64, as in 1,3,8".into()),
+    }
+}
+
+/// Depth of inference on the command line: one that was asked for, or the model's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthArg(pub Option<Depth>);
+
+impl std::str::FromStr for DepthArg {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "model" => Ok(Self(None)),
+            asked => asked.parse().map(|depth| Self(Some(depth))).map_err(|e| format!("{e}, or model")),
+        }
     }
 }

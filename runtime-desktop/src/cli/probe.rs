@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use flashlm_probe::Subject;
 
-use crate::args::Probe;
+use super::args::Probe;
 use crate::model;
 
 pub fn run(path: Option<PathBuf>, args: &Probe) -> Result<()> {

@@ -1,4 +1,6 @@
-//! Doing what the options ask for.
+//! The command line that `trainer probe` and `flashlm probe` share: its flags, and doing what they ask for.
+
+mod options;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -12,11 +14,11 @@ use crate::error::ProbeError;
 use crate::item::{self, Item};
 use crate::marked::{self, Told};
 use crate::ngram::Ngram;
-use crate::options::{Options, Task};
 use crate::reasoning::{self, Difficulty, Family, OPEN, Split};
 use crate::report::Report;
 use crate::tasks::mqar::Words;
 use crate::tasks::{Part, babi, hops, mqar};
+pub use options::{Options, Task};
 
 /// Stories of a task that the n-gram model learns from.
 const NGRAM_STORIES: usize = 4_000;

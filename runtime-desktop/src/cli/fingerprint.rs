@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use flashlm_core::{Kernels, Sampler, SamplerConfig, Session, fingerprint};
 
-use crate::args::Fingerprint;
+use super::args::Fingerprint;
 use crate::model;
 
 pub fn run(path: Option<PathBuf>, args: Fingerprint) -> Result<()> {

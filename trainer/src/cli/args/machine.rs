@@ -1,0 +1,46 @@
+//! What the work is done on, and how much of it at a time.
+
+use clap::Args;
+
+use crate::kernels;
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineArgs {
+    /// Threads, one model replica each [default: all cores]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Instruction set of the kernels [default: the best this CPU has]
+    #[arg(long, value_name = "ISA")]
+    pub isa: Option<kernels::Isa>,
+    /// Factors of the backward products: bf16 or f32 [default: bf16 where the CPU multiplies it]
+    #[arg(long)]
+    pub precision: Option<kernels::Precision>,
+}
+
+impl MachineArgs {
+    /// The number of threads, all cores unless given.
+    pub fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.threads.map_or_else(all, |n| n as usize)
+    }
+
+    /// The kernels asked for, or why this CPU cannot run them.
+    pub fn kernels(&self) -> anyhow::Result<kernels::Kernels> {
+        let isa = self.isa.unwrap_or_else(kernels::Isa::detect);
+        let best = if isa.has_bf16() { kernels::Precision::Bf16 } else { kernels::Precision::F32 };
+        let precision = self.precision.unwrap_or(best);
+        Ok(kernels::Kernels::new(isa, precision)?)
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Batch")]
+pub struct BatchArgs {
+    /// Sequences each thread trains side by side
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub sequences: u16,
+    /// Length of each sequence per micro-batch; gradients reach back this far [tokens]
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(2..=4096))]
+    pub tokens: u16,
+}

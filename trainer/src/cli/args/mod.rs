@@ -1,0 +1,20 @@
+//! Flags that several programs have, by what they are about. Every flag says its unit; every value is checked before any work
+//! starts.
+
+mod amplify;
+mod data;
+mod engine;
+mod machine;
+mod model;
+#[cfg(test)]
+mod tests;
+mod train;
+pub(super) mod values;
+
+pub use amplify::AmplifyArgs;
+pub use data::DataArgs;
+pub use engine::{EngineArgs, ReasoningArgs, WritesKind};
+pub use machine::{BatchArgs, MachineArgs};
+pub use model::{FfnKind, MixerKind, ModelArgs};
+pub use train::TrainArgs;
+pub use values::DepthArg;

@@ -1,0 +1,198 @@
+//! A training run's flags, and what they ask of [`crate::run`] in plain values.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values::{real, real32};
+use super::{AmplifyArgs, BatchArgs, DataArgs, MachineArgs, ModelArgs, ReasoningArgs};
+use crate::kernels::Kernels;
+use crate::optim::{self, PerKind};
+use crate::run::request::{Request, Resume};
+use crate::run::schedule::{self, Budget, Schedule};
+use crate::run::settings::{Batch, Settings, Source};
+
+/// Length of a run unless told otherwise, hours.
+const DEFAULT_HOURS: f64 = 2.0;
+/// Time between evaluations of a run whose length is in steps, minutes.
+const EVALUATE_EVERY: f64 = 5.0;
+/// How many evaluations there are in a run whose length is in hours.
+const EVALUATIONS: f64 = 12.0;
+
+#[derive(Clone, Debug, Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    #[command(flatten)]
+    pub batch: BatchArgs,
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    pub reasoning: ReasoningArgs,
+
+    /// Length of the run, all sessions together [hours of wall-clock time] [default: 2]
+    #[arg(long, help_heading = "Schedule", value_parser = real("hours", 1e-4, 10_000.0), conflicts_with = "steps")]
+    pub hours: Option<f64>,
+    /// Length of the run instead of --hours; results then depend on nothing but the arguments [optimiser steps]
+    #[arg(long, help_heading = "Schedule", value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: Option<u64>,
+    /// How the learning rate falls
+    #[arg(long, help_heading = "Schedule", value_enum, default_value = "trapezoid")]
+    pub schedule: schedule::Shape,
+    /// Part of the run over which the learning rate rises [share]
+    #[arg(long, help_heading = "Schedule", default_value_t = 0.02, value_parser = real("share", 0.0, 0.5))]
+    pub warmup: f64,
+    /// Trapezoid: part of the run at the end over which the learning rate falls [share]
+    #[arg(long, help_heading = "Schedule", default_value_t = 0.5, value_parser = real("share", 0.01, 1.0))]
+    pub cooldown: f64,
+    /// Last learning rate over the highest [share]
+    #[arg(long, help_heading = "Schedule", default_value_t = 0.0, value_parser = real32("share", 0.0, 1.0))]
+    pub lr_floor: f32,
+    /// One phase from start to end: all stories, and reasoning stories of every level
+    #[arg(long, help_heading = "Schedule")]
+    pub no_curriculum: bool,
+
+    /// Highest learning rate
+    #[arg(long, help_heading = "Optimiser", default_value_t = 6e-3, value_parser = real32("rate", 1e-7, 1.0))]
+    pub lr: f32,
+    /// Rule for the ternary matrices; all else is AdamW's
+    #[arg(long, help_heading = "Optimiser", value_enum, default_value = "muon")]
+    pub optimiser: optim::Kind,
+    /// Micro-batches per optimiser step
+    #[arg(long, help_heading = "Optimiser", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub accumulate: u16,
+    /// Decay of the first moment
+    #[arg(long, help_heading = "Optimiser", default_value_t = 0.9, value_parser = real32("share", 0.0, 0.9999))]
+    pub beta1: f32,
+    /// Decay of the second moment
+    #[arg(long, help_heading = "Optimiser", default_value_t = 0.98, value_parser = real32("share", 0.0, 0.99999))]
+    pub beta2: f32,
+    /// Momentum of --optimiser muon
+    #[arg(long, help_heading = "Optimiser", default_value_t = 0.95, value_parser = real32("share", 0.0, 0.9999))]
+    pub momentum: f32,
+    /// Weight decay of the ternary matrices [share per step, times the learning rate]
+    #[arg(long, help_heading = "Optimiser", default_value_t = 0.1, value_parser = real32("share", 0.0, 10.0))]
+    pub weight_decay: f32,
+    /// Learning rate of the embedding, over --lr
+    #[arg(long, help_heading = "Optimiser", default_value_t = 1.0, value_parser = real32("factor", 0.0, 100.0))]
+    pub embedding_lr: f32,
+    /// Learning rate of gains, biases, decays, taps and gates, over --lr
+    #[arg(long, help_heading = "Optimiser", default_value_t = 1.0, value_parser = real32("factor", 0.0, 100.0))]
+    pub float_lr: f32,
+    /// Largest global gradient norm; 0: no limit
+    #[arg(long, help_heading = "Optimiser", default_value_t = 1.0, value_parser = real32("norm", 0.0, 1e6))]
+    pub clip: f32,
+    /// Storage of the optimiser's moments
+    #[arg(long, help_heading = "Optimiser", value_enum, default_value = "f32")]
+    pub moments: optim::Precision,
+    /// Weight of the squared log-partition loss
+    #[arg(long, help_heading = "Optimiser", default_value_t = 1e-4, value_parser = real32("weight", 0.0, 1.0))]
+    pub z_loss: f32,
+
+    #[command(flatten)]
+    pub amplify: AmplifyArgs,
+
+    /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json [default: out/PRESET, or
+    /// out/PRESET-SIZE where --size is given]
+    #[arg(long, help_heading = "Run", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// auto: go on from the newest checkpoint in --out if there is one; never: start anew; or a checkpoint file
+    #[arg(long, help_heading = "Run", default_value = "auto", value_name = "auto|never|FILE", value_parser = resume)]
+    pub resume: Resume,
+    /// Time between checkpoints [minutes]
+    #[arg(long, help_heading = "Run", default_value_t = 5.0, value_parser = real("minutes", 0.01, 1e6))]
+    pub checkpoint_every: f64,
+    /// Time between evaluations [minutes] [default: a twelfth of --hours, 5 with --steps]
+    #[arg(long, help_heading = "Run", value_parser = real("minutes", 0.01, 1e6))]
+    pub eval_every: Option<f64>,
+    /// Seed of initial weights, data order and noise
+    #[arg(long, help_heading = "Run", default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn resume(argument: &str) -> Result<Resume, Infallible> {
+    Ok(match argument {
+        "auto" => Resume::Auto,
+        "never" => Resume::Never,
+        file => Resume::File(file.into()),
+    })
+}
+
+impl TrainArgs {
+    /// The run asked for; an error where the model, or this machine, cannot be as asked.
+    pub fn request(&self) -> anyhow::Result<Request> {
+        let config = self.model.config()?;
+        config.validate()?;
+        let kernels = self.machine.kernels()?;
+        let preset = self.model.named()?.name;
+        let minutes = |minutes: f64| Duration::from_secs_f64(minutes * 60.0);
+        let usual = if self.steps.is_some() { EVALUATE_EVERY } else { self.hours() * 60.0 / EVALUATIONS };
+        Ok(Request {
+            preset,
+            config,
+            kernels,
+            settings: self.settings(kernels),
+            valid: self.data.valid.clone(),
+            cache: self.data.cache.clone(),
+            out: self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(preset)),
+            resume: self.resume.clone(),
+            evaluate_every: minutes(self.eval_every.unwrap_or(usual)),
+            checkpoint_every: minutes(self.checkpoint_every),
+        })
+    }
+
+    fn hours(&self) -> f64 {
+        self.hours.unwrap_or(DEFAULT_HOURS)
+    }
+
+    fn settings(&self, kernels: Kernels) -> Settings {
+        let phases = if self.no_curriculum { schedule::one_phase } else { schedule::four_phases };
+        Settings {
+            seed: self.seed,
+            budget: self.steps.map_or(Budget::Hours(self.hours()), Budget::Steps),
+            batch: Batch {
+                threads: self.machine.threads(),
+                sequences: self.batch.sequences as usize,
+                tokens: self.batch.tokens as usize,
+                accumulate: self.accumulate as usize,
+            },
+            source: Source {
+                train: self.data.source(),
+                valid: self.data.valid.as_ref().map(|p| p.display().to_string()),
+                mix: self.data.mix(),
+            },
+            optimiser: optim::Settings {
+                kind: self.optimiser,
+                beta1: self.beta1,
+                beta2: self.beta2,
+                momentum: self.momentum,
+                lr: PerKind { ternary: 1.0, embedding: self.embedding_lr, float: self.float_lr },
+                weight_decay: PerKind { ternary: self.weight_decay, embedding: 0.0, float: 0.0 },
+                clip: if self.clip > 0.0 { self.clip } else { f32::MAX },
+                moments: self.moments,
+                ..optim::Settings::default()
+            },
+            schedule: Schedule {
+                phases: phases(self.reasoning.shares()),
+                shape: self.schedule,
+                lr: self.lr,
+                lr_floor: self.lr_floor,
+                warmup: self.warmup,
+                cooldown: self.cooldown,
+                balance: self.reasoning.balance,
+                depth_training: self.reasoning.depth_training,
+                tau: (self.reasoning.tau, self.reasoning.tau_end),
+            },
+            answer_weight: self.reasoning.answer_weight,
+            answer_smoothing: self.reasoning.answer_smoothing,
+            calibrate: !self.reasoning.no_calibrate,
+            z_loss: self.z_loss,
+            amplify: self.amplify.settings(),
+            kernels: format!("{} {}", kernels.isa(), kernels.precision()),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `trainer generate`: a prompt and its continuation.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use flashlm_core::SamplerConfig;
+
+use super::args::DepthArg;
+use super::args::values::real32;
+use crate::run::generate::continue_text;
+use crate::run::packed;
+
+#[derive(Clone, Debug, Args)]
+pub struct GenerateArgs {
+    /// Checkpoint (.safetensors) or packed model (.flm)
+    #[arg(long, short, value_name = "FILE")]
+    pub model: PathBuf,
+    /// Text to continue
+    #[arg(long, short, default_value = "")]
+    pub prompt: String,
+    /// Longest continuation [tokens]
+    #[arg(long, short = 'n', default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub tokens: u32,
+    /// 0: always the likeliest token
+    #[arg(long, default_value_t = 0.8, value_parser = real32("temperature", 0.0, 10.0))]
+    pub temperature: f32,
+    /// Smallest set of likeliest tokens with this total probability
+    #[arg(long, default_value_t = 0.95, value_parser = real32("probability", 0.001, 1.0))]
+    pub top_p: f32,
+    /// Same seed, same text
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// RCSM passes per token: a number, auto, or model for what the model was trained for last
+    #[arg(long, default_value = "model")]
+    pub depth: DepthArg,
+}
+
+/// Runs `trainer generate`: the prompt and its continuation on standard output.
+pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
+    let blob = packed::load(&args.model)?;
+    let config =
+        SamplerConfig { temperature: args.temperature, top_p: args.top_p, seed: args.seed, ..SamplerConfig::default() };
+    let mut out = io::stdout().lock();
+    out.write_all(args.prompt.as_bytes())?;
+    continue_text(&blob, &args.prompt, args.tokens as usize, config, args.depth.0, |bytes| {
+        out.write_all(bytes)?;
+        out.flush()
+    })?;
+    out.write_all(b"\n")?;
+    Ok(())
+}

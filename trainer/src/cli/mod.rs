@@ -1,0 +1,58 @@
+//! The command line: what can be asked for, and the programs that do it.
+
+pub mod args;
+mod bench;
+mod compare;
+mod eval;
+mod generate;
+mod probe;
+mod smoke;
+
+use clap::{Parser, Subcommand};
+
+use crate::run;
+use args::TrainArgs;
+
+/// Trains small ternary language models on ordinary CPUs.
+#[derive(Debug, Parser)]
+#[command(name = "trainer", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+#[command(after_help = "Without a subcommand it trains. Without --data it trains on the built-in story generator.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub train: TrainArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bits per character of a checkpoint (.safetensors) or packed model (.flm) on a text file.
+    Eval(eval::EvalArgs),
+    /// How well a model answers questions that need reasoning, at one depth after another, beside what guessing gives;
+    /// or writes such questions and text to train on.
+    Probe(Box<probe::ProbeArgs>),
+    /// Continues a prompt with a checkpoint or packed model.
+    Generate(generate::GenerateArgs),
+    /// Times whole training steps: tokens per second, and where the time goes.
+    Bench(bench::BenchArgs),
+    /// Trains several presets for the same time on the same data and compares them.
+    Compare(Box<compare::CompareArgs>),
+    /// Checks the architecture: thirteen figures and their limits, in less than two minutes.
+    Smoke(smoke::SmokeArgs),
+}
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// What was asked for cannot be done, or failed; the message says what and where.
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    match &cli.command {
+        None => run::train::train(&cli.train.request()?),
+        Some(Command::Eval(args)) => eval::run(args),
+        Some(Command::Probe(args)) => probe::run(args),
+        Some(Command::Generate(args)) => generate::run(args),
+        Some(Command::Bench(args)) => bench::run(args),
+        Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Smoke(args)) => smoke::run(args),
+    }
+}

@@ -1,0 +1,38 @@
+//! A training run as it is asked for, in plain values.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flashlm_core::config::ModelConfig;
+
+use crate::kernels::Kernels;
+use crate::run::settings::Settings;
+
+/// What to train, on what, and where it goes.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Preset, and its size, that the dimensions started from: what the model is called.
+    pub preset: &'static str,
+    /// Dimensions; the vocabulary is what is hoped for, as few stories give fewer tokens.
+    pub config: ModelConfig,
+    pub kernels: Kernels,
+    pub settings: Settings,
+    /// Held-out stories; `None`: split off the training stories.
+    pub valid: Option<PathBuf>,
+    /// Where tokenizers and tokens are kept between runs; `None`: the usual place.
+    pub cache: Option<PathBuf>,
+    /// Directory of the run.
+    pub out: PathBuf,
+    pub resume: Resume,
+    /// Time between evaluations, and between checkpoints.
+    pub evaluate_every: Duration,
+    pub checkpoint_every: Duration,
+}
+
+/// Where a training run starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    Auto,
+    Never,
+    File(PathBuf),
+}
