@@ -2,7 +2,7 @@
 
 use crate::config::ModelConfig;
 use crate::schema::Role;
-use crate::schema::{self, padded};
+use crate::schema::{self, Size, padded};
 
 /// Shape of a ternary matrix as stored.
 ///
@@ -134,8 +134,8 @@ impl Contents {
             Role::FfnIn | Role::FfnOut => ternary(schema::channel_mixer(config), layers),
             Role::BlockVectors => Self::Floats(floats_before(config, layers)),
             Role::RcsmIn | Role::RcsmPass | Role::RcsmOps | Role::RcsmOut => ternary(schema::RCSM, rcsm),
-            Role::RcsmVectors => Self::Floats(rcsm * schema::floats_of(config, schema::RCSM)),
-            Role::Norm => Self::Floats(schema::floats_of(config, schema::NORM)),
+            Role::RcsmVectors => Self::Floats(rcsm * const { Size::total(schema::RCSM) }.of(config)),
+            Role::Norm => Self::Floats(const { Size::total(schema::NORM) }.of(config)),
         }
     }
 

@@ -3,39 +3,21 @@
 use super::context::{Context, Need};
 use super::input::{Input, sigmoids};
 use super::norm::{rms_norm_backward, silu_slope};
+use super::output::Output;
 use super::params::Layout;
 use super::profile::Part;
 use super::projections::Projections;
-use super::shape::{Activations, Shape, add, blocks, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows, zeros};
+use super::shape::{Activations, Shape, before, blocks, row, row_mut};
+use crate::kernels::{Kernels, zeros};
 use flashlm_core::blob::Role;
 use flashlm_core::math::{rms_norm, sigmoid, sqrt};
 use std::ops::Range;
 
-/// Where one layer's tensors lie, neighbours joined.
+/// Where the layer's own tensors lie.
 #[derive(Clone, Debug)]
 struct Spans {
-    norm: Range<usize>,
-    shift: Range<usize>,
-    /// `[gate; value; out_gate]`, (3D, D).
-    gates: Range<usize>,
-    proj: Range<usize>,
     state_norm: Range<usize>,
     decay: Range<usize>,
-}
-
-impl Spans {
-    fn new(layout: &Layout, layer: usize) -> Self {
-        let one = |name: &str| layout.one(layer, name);
-        Self {
-            norm: one("mixer.norm.gain"),
-            shift: one("mixer.shift"),
-            gates: layout.stacked(layer, Role::MixerIn),
-            proj: one("mixer.proj.weight"),
-            state_norm: one("mixer.state_norm.gain"),
-            decay: one("mixer.decay"),
-        }
-    }
 }
 
 /// What one layer of one replica keeps between forward and backward, and between chunks.
@@ -53,8 +35,7 @@ pub struct GatedRecurrence {
     h: Vec<f32>,
     /// 1 / rms of every state, (M).
     state_r: Vec<f32>,
-    /// The gated read-out, quantised, (M, D) in blocks of rows.
-    q_out: Vec<QuantisedRows>,
+    output: Output,
     /// State before the chunk (B, D), and after it.
     h_before: Vec<f32>,
     h_carry: Vec<f32>,
@@ -62,11 +43,13 @@ pub struct GatedRecurrence {
 
 impl GatedRecurrence {
     pub fn new(kernels: Kernels, layout: &Layout, layer: usize, d: usize, shape: Shape) -> Self {
-        let (m, spans) = (shape.rows(), Spans::new(layout, layer));
+        let m = shape.rows();
+        let one = |name: &str| layout.one(layer, name);
+        let (norm, shift, gates) = (one("mixer.norm.gain"), one("mixer.shift"), layout.stacked(layer, Role::MixerIn));
         let state = || vec![0.0; shape.sequences * d];
         Self {
-            input: Input::new(spans.norm.clone(), Some(spans.shift.clone()), d, shape),
-            spans,
+            spans: Spans { state_norm: one("mixer.state_norm.gain"), decay: one("mixer.decay") },
+            input: Input::new(norm, Some(shift), gates, d, shape, Part::Recurrence),
             d,
             shape,
             decay: vec![0.0; d],
@@ -74,7 +57,7 @@ impl GatedRecurrence {
             gate_value_out: Activations::new(kernels, m, 3 * d),
             h: zeros(m * d),
             state_r: vec![0.0; m],
-            q_out: blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), d)).collect(),
+            output: Output::new(one("mixer.proj.weight"), (d, d), shape, Part::Recurrence),
             h_before: state(),
             h_carry: state(),
         }
@@ -105,44 +88,31 @@ impl GatedRecurrence {
             || decay_and_drive(&cx.params[self.spans.decay.clone()], &mut self.decay, &mut self.drive_scale),
         );
         for (block, rows) in blocks(m).enumerate() {
-            self.input.forward(cx, (block, rows.clone()), x);
-            cx.worker.lap(Part::Recurrence);
             let gates = self.gate_value_out.block_mut(&rows);
-            cx.worker.project(self.input.q(block), &weights.input, gates);
-            let (q_out, out) = (&mut self.q_out[block], &mut cx.scratch.narrow[..d]);
+            self.input.forward(cx, (block, &rows), &weights.input, x, gates);
+            let (q, out) = (self.output.q_mut(block), &mut cx.scratch.narrow[..d]);
             let (decay, drive_scale) = (&self.decay, &self.drive_scale);
             cx.worker.rows(
                 Part::Recurrence,
                 #[inline(always)]
                 || {
-                    q_out.begin(rows.len());
+                    q.begin(rows.len());
                     for (k, i) in rows.clone().enumerate() {
                         let (g, vo) = row(gates, k, 3 * d).split_at(d);
                         let (v, o) = vo.split_at(d);
-                        let (before, rest) = self.h.split_at_mut(i * d);
+                        let (earlier, rest) = self.h.split_at_mut(i * d);
                         let h = &mut rest[..d];
-                        let before = match (cx.reset[i], i < b) {
-                            (true, _) => None,
-                            (_, true) => Some(row(&self.h_before, i, d)),
-                            _ => Some(row(before, i - b, d)),
-                        };
+                        let before = before(cx.reset[i], (i, b), d, &self.h_before, earlier);
                         recur(g, v, decay, drive_scale, before, h);
                         self.state_r[i] = rms_norm(h, state_gain, out);
                         for (y, &o) in out.iter_mut().zip(o) {
                             *y *= o * sigmoid(o);
                         }
-                        q_out.quantise_row(k, out);
+                        q.quantise_row(k, out);
                     }
                 },
             );
-            let y = &mut y[rows.start * d..rows.end * d];
-            cx.worker.project(q_out, &weights.output, y);
-            let x = &x[rows.start * d..rows.end * d];
-            cx.worker.rows(
-                Part::Recurrence,
-                #[inline(always)]
-                || add(y, x),
-            );
+            self.output.forward(cx, (block, &rows), &weights.output, x, y);
         }
         self.h_carry.copy_from_slice(&self.h[(m - b) * d..]);
     }
@@ -165,12 +135,9 @@ impl GatedRecurrence {
         ddecay.fill(0.0);
         for (block, rows) in blocks(m).enumerate().rev() {
             let dy = &mut cx.scratch.block[..rows.len() * d];
-            let dx = &dx[rows.start * d..rows.end * d];
-            cx.worker.backward_input(dx, rows.len(), &weights.output, dy);
-            let dw = &mut grads[self.spans.proj.clone()];
-            cx.worker.backward_weight(dx, &self.q_out[block], d, dw);
-            let q = self.input.q(block);
-            let gates = self.gate_value_out.block(&rows, |y| cx.worker.project(q, &weights.input, y));
+            self.output.backward(cx.worker, (block, &rows), &weights.output, dx, dy, grads);
+            let input = &self.input;
+            let gates = self.gate_value_out.block(&rows, |y| input.project(cx.worker, block, &weights.input, y));
             let dgates = &mut cx.scratch.wide[..rows.len() * 3 * d];
             let gain = &cx.params[self.spans.state_norm.clone()];
             let dgain = &mut grads[self.spans.state_norm.clone()];
@@ -194,26 +161,19 @@ impl GatedRecurrence {
                         // the gradient carried from the next token becomes the whole gradient of this state
                         let dh = row_mut(dh_carry, i % b, d);
                         rms_norm_backward(h, gain, r, dnormed, dh, dgain);
-                        let before = match (cx.reset[i], i < b) {
-                            (true, _) => None,
-                            (_, true) => Some(row(&self.h_before, i, d)),
-                            _ => Some(row(&self.h, i - b, d)),
-                        };
+                        let before = before(cx.reset[i], (i, b), d, &self.h_before, &self.h);
                         recur_backward(g, v, decay, drive_scale, before, dh, dg, dv, ddecay);
                     }
                 },
             );
             let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
-            cx.worker.backward_input(dgates, rows.len(), &weights.input, du);
-            let dw = &mut grads[self.spans.gates.clone()];
-            cx.worker.backward_weight(dgates, q, 3 * d, dw);
+            input.backward_project(cx.worker, (block, &rows), &weights.input, dgates, du, grads);
         }
 
         for ((g, &dd), &a) in grads[self.spans.decay.clone()].iter_mut().zip(&*ddecay).zip(decay) {
             *g += dd * a * (1.0 - a);
         }
         self.input.backward(cx, x, dx, grads);
-        cx.worker.lap(Part::Recurrence);
     }
 }
 
@@ -281,6 +241,7 @@ fn recur_backward(
 mod tests {
     use super::*;
     use crate::nn::params::Rng;
+    use crate::nn::shape::add;
 
     const D: usize = 3;
     const T: usize = 5;

@@ -1,9 +1,11 @@
-//! A layer's input: normalised, mixed with the token before's where the layer shifts tokens, and quantised.
+//! A layer's way in: the input normalised, mixed with the token before's where the layer shifts tokens, quantised and
+//! multiplied.
 
-use super::context::{Context, Need};
+use super::context::{Context, Need, Worker};
 use super::norm::rms_norm_backward;
+use super::profile::Part;
 use super::shape::{Shape, blocks, row, row_mut};
-use crate::kernels::QuantisedRows;
+use crate::kernels::{QuantisedRows, TernaryMatrix};
 use flashlm_core::math::{rms_norm, sigmoid};
 use std::ops::Range;
 
@@ -11,6 +13,9 @@ use std::ops::Range;
 pub struct Input {
     d: usize,
     shape: Shape,
+    part: Part,
+    /// Of the matrix that reads u, (N, D).
+    weight: Range<usize>,
     norm: Range<usize>,
     shift: Option<Range<usize>>,
     /// 1 / rms of every row, (M).
@@ -23,13 +28,23 @@ pub struct Input {
 }
 
 impl Input {
-    /// For rows of width `d`, by the tensors at `norm` and `shift`.
-    pub fn new(norm: Range<usize>, shift: Option<Range<usize>>, d: usize, shape: Shape) -> Self {
+    /// For rows of width `d`, by the tensors at `norm` and `shift`, read by the matrix at `weight`; what is no product is
+    /// charged to `part`.
+    pub fn new(
+        norm: Range<usize>,
+        shift: Option<Range<usize>>,
+        weight: Range<usize>,
+        d: usize,
+        shape: Shape,
+        part: Part,
+    ) -> Self {
         let m = shape.rows();
         let carried = if shift.is_some() { shape.sequences * d } else { 0 };
         Self {
             d,
             shape,
+            part,
+            weight,
             norm,
             shift,
             norm_r: vec![0.0; m],
@@ -55,13 +70,41 @@ impl Input {
         &mut self.n_carry
     }
 
-    /// The quantised rows of a block.
-    pub fn q(&self, block: usize) -> &QuantisedRows {
-        &self.q[block]
+    /// Makes the rows of one block of x (M, D) and multiplies them, `y = u w^T`; blocks come in order, and
+    /// `cx.scratch.all` keeps n between them.
+    pub fn forward(
+        &mut self,
+        cx: &mut Context<'_>,
+        (block, rows): (usize, &Range<usize>),
+        weight: &TernaryMatrix,
+        x: &[f32],
+        y: &mut [f32],
+    ) {
+        self.quantise(cx, (block, rows.clone()), x);
+        cx.worker.lap(self.part);
+        self.project(cx.worker, block, weight, y);
     }
 
-    /// Makes the rows of one block of x (M, D); blocks come in order, and `cx.scratch.all` keeps n between them.
-    pub fn forward(&mut self, cx: &mut Context<'_>, (block, rows): (usize, Range<usize>), x: &[f32]) {
+    /// Multiplies the rows of a block, once more where a layer does not keep the outcome.
+    pub fn project(&self, worker: &mut Worker, block: usize, weight: &TernaryMatrix, y: &mut [f32]) {
+        worker.project(&self.q[block], weight, y);
+    }
+
+    /// Sets `du` to the gradient of a block's u, given `dy`, that of `y = u w^T` (rows, N), and adds to `grads`.
+    pub fn backward_project(
+        &self,
+        worker: &mut Worker,
+        (block, rows): (usize, &Range<usize>),
+        weight: &TernaryMatrix,
+        dy: &[f32],
+        du: &mut [f32],
+        grads: &mut [f32],
+    ) {
+        worker.backward_input(dy, rows.len(), weight, du);
+        worker.backward_weight(dy, &self.q[block], dy.len() / rows.len(), &mut grads[self.weight.clone()]);
+    }
+
+    fn quantise(&mut self, cx: &mut Context<'_>, (block, rows): (usize, Range<usize>), x: &[f32]) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         let gain = &cx.params[self.norm.clone()];
         let (keep, rest) = cx.scratch.narrow.split_at_mut(d);
@@ -115,20 +158,10 @@ impl Input {
     pub fn backward(&self, cx: &mut Context<'_>, x: &[f32], dx: &mut [f32], grads: &mut [f32]) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         let du = &cx.scratch.all[..m * d];
-        let gain = &cx.params[self.norm.clone()];
         let Some(shift) = &self.shift else {
-            let dgain = &mut grads[self.norm.clone()];
-            cx.worker.kernels.vectorise(
-                #[inline(always)]
-                || {
-                    for i in 0..m {
-                        let dx = row_mut(dx, i, d);
-                        rms_norm_backward(row(x, i, d), gain, self.norm_r[i], row(du, i, d), dx, dgain);
-                    }
-                },
-            );
-            return;
+            return self.backward_rows(cx.worker, cx.params, (0..m, du), x, dx, grads);
         };
+        let gain = &cx.params[self.norm.clone()];
         let (keep, rest) = cx.scratch.narrow.split_at_mut(d);
         let (dmix, rest) = rest.split_at_mut(d);
         let (normed, rest) = rest.split_at_mut(d);
@@ -167,6 +200,29 @@ impl Input {
                 }
                 for ((g, &dm), &k) in grads[shift.clone()].iter_mut().zip(&*dmix).zip(&*keep) {
                     *g += dm * k * (1.0 - k);
+                }
+            },
+        );
+        cx.worker.lap(self.part);
+    }
+
+    /// The same of some rows, where there is no shift: of `du` (rows, D).
+    pub fn backward_rows(
+        &self,
+        worker: &mut Worker,
+        params: &[f32],
+        (rows, du): (Range<usize>, &[f32]),
+        x: &[f32],
+        dx: &mut [f32],
+        grads: &mut [f32],
+    ) {
+        let (d, gain, dgain) = (self.d, &params[self.norm.clone()], &mut grads[self.norm.clone()]);
+        worker.rows(
+            self.part,
+            #[inline(always)]
+            || {
+                for (k, i) in rows.enumerate() {
+                    rms_norm_backward(row(x, i, d), gain, self.norm_r[i], row(du, k, d), row_mut(dx, i, d), dgain);
                 }
             },
         );

@@ -13,6 +13,7 @@ mod glu;
 mod head;
 mod input;
 mod norm;
+mod output;
 mod parallel;
 mod params;
 mod profile;

@@ -4,22 +4,20 @@
 use super::context::{Context, Need};
 use super::input::Input;
 use super::norm::layer_norm_backward;
+use super::output::Output;
 use super::params::Layout;
 use super::profile::Part;
 use super::projections::Projections;
-use super::shape::{Activations, Shape, add, blocks, row, row_mut};
-use crate::kernels::{Kernels, QuantisedRows, zeros};
+use super::shape::{Activations, Shape, add, before, blocks, row, row_mut};
+use crate::kernels::{Kernels, zeros};
 use flashlm_core::blob::Role;
 use flashlm_core::config::Heads;
 use flashlm_core::math::{layer_norm, sigmoid};
 use std::ops::Range;
 
-/// Where one layer's tensors lie, neighbours joined.
+/// Where the layer's own tensors lie.
 #[derive(Clone, Debug)]
 struct Spans {
-    /// `[forget; value; out_gate]`, (3W, D).
-    input: Range<usize>,
-    proj: Range<usize>,
     forget_bias: Range<usize>,
     group_gain: Range<usize>,
     group_bias: Range<usize>,
@@ -39,8 +37,7 @@ pub struct ParallelRecurrence {
     h: Vec<f32>,
     /// Mean and reciprocal deviation of every head, (M, H).
     group: Vec<(f32, f32)>,
-    /// The normalised read-out, quantised, (M, W) in blocks of rows.
-    q_out: Vec<QuantisedRows>,
+    output: Output,
     /// State before the chunk (B, W), and after it.
     h_before: Vec<f32>,
     h_carry: Vec<f32>,
@@ -58,10 +55,9 @@ impl ParallelRecurrence {
     ) -> Self {
         let (m, w) = (shape.rows(), heads.inner());
         let one = |name: &str| layout.one(layer, name);
+        let (norm, shift, gates) = (one("mixer.norm.gain"), one("mixer.shift"), layout.stacked(layer, Role::MixerIn));
         Self {
             spans: Spans {
-                input: layout.stacked(layer, Role::MixerIn),
-                proj: one("mixer.proj.weight"),
                 forget_bias: one("mixer.forget_bias"),
                 group_gain: one("mixer.group_gain"),
                 group_bias: one("mixer.group_bias"),
@@ -70,11 +66,11 @@ impl ParallelRecurrence {
             heads,
             floor,
             shape,
-            input: Input::new(one("mixer.norm.gain"), Some(one("mixer.shift")), d, shape),
+            input: Input::new(norm, Some(shift), gates, d, shape, Part::Recurrence),
             gates: Activations::new(kernels, m, 3 * w),
             h: zeros(m * w),
             group: vec![(0.0, 0.0); m * heads.count as usize],
-            q_out: blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), w)).collect(),
+            output: Output::new(one("mixer.proj.weight"), (d, w), shape, Part::Recurrence),
             h_before: vec![0.0; shape.sequences * w],
             h_carry: vec![0.0; shape.sequences * w],
         }
@@ -98,36 +94,29 @@ impl ParallelRecurrence {
 
     /// `y = x + mixer(x)`, x and y (M, D). `cx.reset[row]` says that the row's token starts from the zero state.
     pub fn forward(&mut self, cx: &mut Context<'_>, weights: &Projections, x: &[f32], y: &mut [f32]) {
-        let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
+        let (b, m) = (self.shape.sequences, self.shape.rows());
         let (w, heads, width) = (self.heads.inner(), self.heads.count as usize, self.heads.width as usize);
         let bias = &cx.params[self.spans.forget_bias.clone()];
         let (gain, group_bias) = (&cx.params[self.spans.group_gain.clone()], &cx.params[self.spans.group_bias.clone()]);
         let floor = self.floor;
         self.h_before.copy_from_slice(&self.h_carry);
         for (block, rows) in blocks(m).enumerate() {
-            self.input.forward(cx, (block, rows.clone()), x);
-            cx.worker.lap(Part::Recurrence);
             let gates = self.gates.block_mut(&rows);
-            cx.worker.project(self.input.q(block), &weights.input, gates);
-            let (q_out, all_h, group, h_before) =
-                (&mut self.q_out[block], &mut self.h, &mut self.group, &self.h_before);
+            self.input.forward(cx, (block, &rows), &weights.input, x, gates);
+            let (q, all_h, group, h_before) = (self.output.q_mut(block), &mut self.h, &mut self.group, &self.h_before);
             let (read, rest) = cx.scratch.narrow.split_at_mut(w);
             let normed = &mut rest[..w];
             cx.worker.rows(
                 Part::Recurrence,
                 #[inline(always)]
                 || {
-                    q_out.begin(rows.len());
+                    q.begin(rows.len());
                     for (k, i) in rows.clone().enumerate() {
                         let (f, vo) = row(gates, k, 3 * w).split_at(w);
                         let (v, o) = vo.split_at(w);
                         let (earlier, rest) = all_h.split_at_mut(i * w);
                         let h = &mut rest[..w];
-                        let before = match (cx.reset[i], i < b) {
-                            (true, _) => None,
-                            (_, true) => Some(row(h_before, i, w)),
-                            _ => Some(row(earlier, i - b, w)),
-                        };
+                        let before = before(cx.reset[i], (i, b), w, h_before, earlier);
                         recur(f, bias, floor, v, before, h);
                         for ((y, &h), &o) in read.iter_mut().zip(&*h).zip(o) {
                             *y = h * sigmoid(o);
@@ -137,18 +126,11 @@ impl ParallelRecurrence {
                             let (gain, bias) = (&gain[at.clone()], &group_bias[at.clone()]);
                             group[i * heads + j] = layer_norm(&read[at.clone()], gain, bias, &mut normed[at]);
                         }
-                        q_out.quantise_row(k, normed);
+                        q.quantise_row(k, normed);
                     }
                 },
             );
-            let y = &mut y[rows.start * d..rows.end * d];
-            cx.worker.project(q_out, &weights.output, y);
-            let x = &x[rows.start * d..rows.end * d];
-            cx.worker.rows(
-                Part::Recurrence,
-                #[inline(always)]
-                || add(y, x),
-            );
+            self.output.forward(cx, (block, &rows), &weights.output, x, y);
         }
         self.h_carry.copy_from_slice(&self.h[(m - b) * w..]);
     }
@@ -179,12 +161,9 @@ impl ParallelRecurrence {
         }
         for (block, rows) in blocks(m).enumerate().rev() {
             let dy = &mut cx.scratch.block[..rows.len() * w];
-            let dx = &dx[rows.start * d..rows.end * d];
-            cx.worker.backward_input(dx, rows.len(), &weights.output, dy);
-            let dw = &mut grads[self.spans.proj.clone()];
-            cx.worker.backward_weight(dx, &self.q_out[block], d, dw);
-            let q = self.input.q(block);
-            let gates = self.gates.block(&rows, |y| cx.worker.project(q, &weights.input, y));
+            self.output.backward(cx.worker, (block, &rows), &weights.output, dx, dy, grads);
+            let input = &self.input;
+            let gates = self.gates.block(&rows, |y| input.project(cx.worker, block, &weights.input, y));
             let dgates = &mut cx.scratch.wide[..rows.len() * 3 * w];
             let (all_h, group, h_before) = (&self.h, &self.group, &self.h_before);
             cx.worker.rows(
@@ -221,26 +200,19 @@ impl ParallelRecurrence {
                             do_[j] = dread[j] * h[j] * s * (1.0 - s);
                             dh[j] += dread[j] * s;
                         }
-                        let before = match (cx.reset[i], i < b) {
-                            (true, _) => None,
-                            (_, true) => Some(row(h_before, i, w)),
-                            _ => Some(row(all_h, i - b, w)),
-                        };
+                        let before = before(cx.reset[i], (i, b), w, h_before, all_h);
                         recur_backward(f, bias, floor, v, before, dh, df, dv);
                         add(dbias, df);
                     }
                 },
             );
             let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
-            cx.worker.backward_input(dgates, rows.len(), &weights.input, du);
-            let dw = &mut grads[self.spans.input.clone()];
-            cx.worker.backward_weight(dgates, q, 3 * w, dw);
+            input.backward_project(cx.worker, (block, &rows), &weights.input, dgates, du, grads);
         }
         add(&mut grads[self.spans.group_gain.clone()], dgain);
         add(&mut grads[self.spans.group_bias.clone()], dgroup_bias);
         add(&mut grads[self.spans.forget_bias.clone()], dbias);
         self.input.backward(cx, x, dx, grads);
-        cx.worker.lap(Part::Recurrence);
     }
 }
 

@@ -2,25 +2,22 @@
 
 use super::context::{Context, Need};
 use super::input::Input;
+use super::output::Output;
 use super::params::Layout;
 use super::profile::Part;
 use super::projections::Projections;
-use super::shape::{Activations, Shape, add, blocks, row};
-use crate::kernels::{Kernels, QuantisedRows};
-use std::ops::Range;
+use super::shape::{Activations, Shape, blocks, row};
+use crate::kernels::Kernels;
 
 /// What one layer of one replica keeps between forward and backward, and between chunks.
 pub struct Relu2 {
     d: usize,
     f: usize,
     shape: Shape,
-    up: Range<usize>,
-    down: Range<usize>,
     input: Input,
     /// Outputs of `up`, (M, F).
     hidden: Activations,
-    /// The hidden activations, quantised, (M, F) in blocks of rows.
-    q_hidden: Vec<QuantisedRows>,
+    output: Output,
 }
 
 /// Whether tokens are mixed with the ones before them.
@@ -39,18 +36,16 @@ impl Relu2 {
         (d, f): (usize, usize),
         shape: Shape,
     ) -> Self {
-        let m = shape.rows();
         let one = |name: &str| layout.one(layer, name);
+        let (norm, up) = (one("ffn.norm.gain"), one("ffn.up.weight"));
         let shift = (shift == TokenShift::Yes).then(|| one("ffn.shift"));
         Self {
             d,
             f,
             shape,
-            up: one("ffn.up.weight"),
-            down: one("ffn.down.weight"),
-            input: Input::new(one("ffn.norm.gain"), shift, d, shape),
-            hidden: Activations::new(kernels, m, f),
-            q_hidden: blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), f)).collect(),
+            input: Input::new(norm, shift, up, d, shape, Part::ChannelMixer),
+            hidden: Activations::new(kernels, shape.rows(), f),
+            output: Output::new(one("ffn.down.weight"), (d, f), shape, Part::ChannelMixer),
         }
     }
 
@@ -71,36 +66,27 @@ impl Relu2 {
 
     /// `y = x + relu2(x)`, x and y (M, D). `cx.reset[row]` says that no token comes before the row's.
     pub fn forward(&mut self, cx: &mut Context<'_>, weights: &Projections, x: &[f32], y: &mut [f32]) {
-        let (d, f) = (self.d, self.f);
+        let f = self.f;
         for (block, rows) in blocks(self.shape.rows()).enumerate() {
-            self.input.forward(cx, (block, rows.clone()), x);
-            cx.worker.lap(Part::ChannelMixer);
             let hidden = self.hidden.block_mut(&rows);
-            cx.worker.project(self.input.q(block), &weights.input, hidden);
-            let q_hidden = &mut self.q_hidden[block];
+            self.input.forward(cx, (block, &rows), &weights.input, x, hidden);
+            let q = self.output.q_mut(block);
             cx.worker.rows(
                 Part::ChannelMixer,
                 #[inline(always)]
                 || {
                     let squared = &mut cx.scratch.narrow[..f];
-                    q_hidden.begin(rows.len());
+                    q.begin(rows.len());
                     for k in 0..rows.len() {
                         for (s, &h) in squared.iter_mut().zip(row(hidden, k, f)) {
                             let positive = if h > 0.0 { h } else { 0.0 };
                             *s = positive * positive;
                         }
-                        q_hidden.quantise_row(k, squared);
+                        q.quantise_row(k, squared);
                     }
                 },
             );
-            let y = &mut y[rows.start * d..rows.end * d];
-            cx.worker.project(q_hidden, &weights.output, y);
-            let x = &x[rows.start * d..rows.end * d];
-            cx.worker.rows(
-                Part::ChannelMixer,
-                #[inline(always)]
-                || add(y, x),
-            );
+            self.output.forward(cx, (block, &rows), &weights.output, x, y);
         }
     }
 
@@ -115,14 +101,10 @@ impl Relu2 {
     ) {
         let (d, f) = (self.d, self.f);
         for (block, rows) in blocks(self.shape.rows()).enumerate() {
-            let m = rows.len();
-            let dy = &dx[rows.start * d..rows.end * d];
-            let dhidden = &mut cx.scratch.wide[..m * f];
-            cx.worker.backward_input(dy, m, &weights.output, dhidden);
-            let dw = &mut grads[self.down.clone()];
-            cx.worker.backward_weight(dy, &self.q_hidden[block], d, dw);
-            let q = self.input.q(block);
-            let hidden = self.hidden.block(&rows, |y| cx.worker.project(q, &weights.input, y));
+            let dhidden = &mut cx.scratch.wide[..rows.len() * f];
+            self.output.backward(cx.worker, (block, &rows), &weights.output, dx, dhidden, grads);
+            let input = &self.input;
+            let hidden = self.hidden.block(&rows, |y| input.project(cx.worker, block, &weights.input, y));
             cx.worker.rows(
                 Part::ChannelMixer,
                 #[inline(always)]
@@ -133,10 +115,8 @@ impl Relu2 {
                 },
             );
             let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
-            cx.worker.backward_input(dhidden, m, &weights.input, du);
-            cx.worker.backward_weight(dhidden, q, f, &mut grads[self.up.clone()]);
+            input.backward_project(cx.worker, (block, &rows), &weights.input, dhidden, du, grads);
         }
         self.input.backward(cx, x, dx, grads);
-        cx.worker.lap(Part::ChannelMixer);
     }
 }

@@ -47,6 +47,23 @@ pub fn add_scaled(a: &mut [f32], s: f32, b: &[f32]) {
     }
 }
 
+/// The state before row `i` of width `w`: none at a story's start, `carried` (B, W) at the chunk's, else that behind the
+/// sequence's token before, in `earlier`.
+#[inline(always)]
+pub fn before<'a>(
+    reset: bool,
+    (i, b): (usize, usize),
+    w: usize,
+    carried: &'a [f32],
+    earlier: &'a [f32],
+) -> Option<&'a [f32]> {
+    match (reset, i < b) {
+        (true, _) => None,
+        (_, true) => Some(row(carried, i, w)),
+        _ => Some(row(earlier, i - b, w)),
+    }
+}
+
 /// Rows that go through a chain of products and gates together: their widest activations stay in L2 between the two.
 pub const BLOCK_ROWS: usize = 256;
 

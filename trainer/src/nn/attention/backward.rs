@@ -24,10 +24,7 @@ impl Attention {
         let (w, maps, h, width) = (heads.inner(), heads.maps, heads.count, heads.width);
         for (block, rows) in blocks(m).enumerate() {
             let dnormed = &mut cx.scratch.block[..rows.len() * w];
-            let dy = &dx[rows.start * d..rows.end * d];
-            cx.worker.backward_input(dy, rows.len(), &weights.output, dnormed);
-            let dw = &mut grads[self.spans.proj.clone()];
-            cx.worker.backward_weight(dy, &self.q_out[block], d, dw);
+            self.output.backward(cx.worker, (block, &rows), &weights.output, dx, dnormed, grads);
             let (gain, dgain) = (&cx.params[self.spans.head_norm.clone()], &mut grads[self.spans.head_norm.clone()]);
             let (read, y_r, dread) = (&self.y, &self.y_r, &mut cx.scratch.all);
             cx.worker.rows(
@@ -62,8 +59,8 @@ impl Attention {
 
         let width_in = (2 * maps + 1) * w;
         for (block, rows) in blocks(m).enumerate() {
-            let q = self.input.q(block);
-            let projected = self.projected.block(&rows, |y| cx.worker.project(q, &weights.input, y));
+            let input = &self.input;
+            let projected = self.projected.block(&rows, |y| input.project(cx.worker, block, &weights.input, y));
             let dprojected = &mut cx.scratch.wide[..rows.len() * width_in];
             let attention = &mut cx.scratch.attention;
             let (q_gain, k_gain) = (&cx.params[self.spans.q_norm.clone()], &cx.params[self.spans.k_norm.clone()]);
@@ -113,11 +110,8 @@ impl Attention {
                 },
             );
             let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
-            cx.worker.backward_input(dprojected, rows.len(), &weights.input, du);
-            let dw = &mut grads[self.spans.input.clone()];
-            cx.worker.backward_weight(dprojected, q, width_in, dw);
+            input.backward_project(cx.worker, (block, &rows), &weights.input, dprojected, du, grads);
         }
         self.input.backward(cx, x, dx, grads);
-        cx.worker.lap(Part::Attention);
     }
 }

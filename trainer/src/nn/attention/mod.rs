@@ -18,22 +18,20 @@ pub use key_values::KeyValues;
 use self::heads::Heads;
 use super::context::{Context, Need};
 use super::input::Input;
+use super::output::Output;
 use super::params::Layout;
 use super::profile::Part;
 use super::projections::Projections;
-use super::shape::{Activations, Shape, add, blocks, row};
-use crate::kernels::{Kernels, QuantisedRows, zeros};
+use super::shape::{Activations, Shape, blocks, row};
+use crate::kernels::{Kernels, zeros};
 use flashlm_core::blob::Role;
 use flashlm_core::config::{AttentionConfig, MAX_HEADS};
 use flashlm_core::math::{rms_norm, rotate, sigmoid};
 use std::ops::Range;
 
-/// Where one layer's tensors lie, neighbours joined.
+/// Where the layer's own tensors lie.
 #[derive(Clone, Debug)]
 struct Spans {
-    /// `[q; k; v]`, ((2 maps + 1) W, D).
-    input: Range<usize>,
-    proj: Range<usize>,
     q_norm: Range<usize>,
     k_norm: Range<usize>,
     head_norm: Range<usize>,
@@ -65,8 +63,7 @@ pub struct Attention {
     y_r: Vec<f32>,
     /// What attention reads, before the norm, (M, W).
     y: Vec<f32>,
-    /// The normalised read-out, quantised, (M, W) in blocks of rows.
-    q_out: Vec<QuantisedRows>,
+    output: Output,
 }
 
 impl Attention {
@@ -81,10 +78,9 @@ impl Attention {
         let heads = Heads::new(config, shape);
         let (m, w, maps, h) = (shape.rows(), heads.inner(), heads.maps, heads.count);
         let one = |name: &str| layout.one(layer, name);
+        let qkv = layout.stacked(layer, Role::MixerIn);
         Self {
             spans: Spans {
-                input: layout.stacked(layer, Role::MixerIn),
-                proj: one("mixer.proj.weight"),
                 q_norm: one("mixer.q_norm.gain"),
                 k_norm: one("mixer.k_norm.gain"),
                 head_norm: one("mixer.head_norm.gain"),
@@ -92,7 +88,7 @@ impl Attention {
             },
             d,
             shape,
-            input: Input::new(one("mixer.norm.gain"), None, d, shape),
+            input: Input::new(one("mixer.norm.gain"), None, qkv, d, shape, Part::Attention),
             projected: Activations::new(kernels, m, (2 * maps + 1) * w),
             q: zeros(m * maps * w),
             k: zeros(shape.sequences * heads.seen() * maps * w),
@@ -103,7 +99,7 @@ impl Attention {
             k_r: vec![0.0; m * maps * h],
             y_r: vec![0.0; m * h],
             y: zeros(m * w),
-            q_out: blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), w)).collect(),
+            output: Output::new(one("mixer.proj.weight"), (d, w), shape, Part::Attention),
             heads,
         }
     }
@@ -137,7 +133,7 @@ impl Attention {
 
     /// `y = x + mixer(x)`, x and y (M, D). Where stories start is in `cx.scratch.attention`.
     pub fn forward(&mut self, cx: &mut Context<'_>, weights: &Projections, x: &[f32], y: &mut [f32]) {
-        let (d, m, b) = (self.d, self.shape.rows(), self.shape.sequences);
+        let (m, b) = (self.shape.rows(), self.shape.sequences);
         let heads = self.heads;
         let (w, maps, h, width) = (heads.inner(), heads.maps, heads.count, heads.width);
         let (q_gain, k_gain) = (&cx.params[self.spans.q_norm.clone()], &cx.params[self.spans.k_norm.clone()]);
@@ -156,10 +152,8 @@ impl Attention {
             }
         }
         for (block, rows) in blocks(m).enumerate() {
-            self.input.forward(cx, (block, rows.clone()), x);
-            cx.worker.lap(Part::Attention);
             let projected = self.projected.block_mut(&rows);
-            cx.worker.project(self.input.q(block), &weights.input, projected);
+            self.input.forward(cx, (block, &rows), &weights.input, x, projected);
             let (all_q, all_k, all_v, q_r, k_r) = (&mut self.q, &mut self.k, &mut self.v, &mut self.q_r, &mut self.k_r);
             let (k_scale, v_scale) = (&mut self.k_scale, &mut self.v_scale);
             let attention = &cx.scratch.attention;
@@ -206,31 +200,24 @@ impl Attention {
             cx.worker.lap_products(Part::Attention);
         }
         for (block, rows) in blocks(m).enumerate() {
-            let (q_out, read, y_r) = (&mut self.q_out[block], &self.y, &mut self.y_r);
+            let (q, read, y_r) = (self.output.q_mut(block), &self.y, &mut self.y_r);
             let normed = &mut cx.scratch.narrow[..w];
             cx.worker.rows(
                 Part::Attention,
                 #[inline(always)]
                 || {
-                    q_out.begin(rows.len());
+                    q.begin(rows.len());
                     for (p, i) in rows.clone().enumerate() {
                         let read = row(read, i, w);
                         for j in 0..h {
                             let at = j * width..(j + 1) * width;
                             y_r[i * h + j] = rms_norm(&read[at.clone()], head_gain, &mut normed[at]);
                         }
-                        q_out.quantise_row(p, normed);
+                        q.quantise_row(p, normed);
                     }
                 },
             );
-            let y = &mut y[rows.start * d..rows.end * d];
-            cx.worker.project(q_out, &weights.output, y);
-            let x = &x[rows.start * d..rows.end * d];
-            cx.worker.rows(
-                Part::Attention,
-                #[inline(always)]
-                || add(y, x),
-            );
+            self.output.forward(cx, (block, &rows), &weights.output, x, y);
         }
     }
 

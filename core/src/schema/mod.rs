@@ -6,6 +6,10 @@
 //! among the tensors of one section, the order in the blob; so matrices that read the same vector are neighbours, and
 //! one product serves them.
 
+mod places;
+
+pub(crate) use places::{Place, Size};
+
 use crate::config::{AttentionMap, ChannelMixer, Mixer, ModelConfig, RcsmConfig};
 use serde::{Deserialize, Serialize};
 
@@ -237,14 +241,6 @@ impl Tensor {
         }
     }
 
-    /// Floats of it in the blob, 0 for a matrix.
-    const fn floats(&self, config: &ModelConfig) -> usize {
-        match self.stored {
-            Stored::Floats(forms) => forms.len() * self.len(config),
-            Stored::Int8 | Stored::Ternary => 0,
-        }
-    }
-
     /// Its name in a checkpoint: `blocks.N.name` in block N.
     pub const fn named(&self, block: Option<usize>) -> Name {
         Name { block, name: self.name }
@@ -436,141 +432,12 @@ pub(crate) const fn stacked(config: &ModelConfig, tensors: &[Tensor], role: Role
     (rows, columns)
 }
 
-/// Floats that `tensors` have in the blob.
-pub(crate) const fn floats_of(config: &ModelConfig, tensors: &[Tensor]) -> usize {
-    let (mut n, mut i) = (0, 0);
-    while i < tensors.len() {
-        n += tensors[i].floats(config);
-        i += 1;
-    }
-    n
-}
-
 /// Depths but the last, at each of which a token may go on.
 const CHOICES: usize = 2;
 
 /// Rows of a matrix as stored: padded to whole tiles.
 pub(crate) const fn padded(rows: usize) -> usize {
     rows.next_multiple_of(16)
-}
-
-/// A number of floats as a sum over the dimensions that tensors of floats have, so that what the compiler knows of it is
-/// done once: a view of parameters is then a few additions, for every block of every token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Size {
-    one: usize,
-    model: usize,
-    inner: usize,
-    head: usize,
-    lambdas: usize,
-    width: usize,
-    width_width: usize,
-    taps_width: usize,
-    passes: usize,
-}
-
-impl Size {
-    const NONE: Self =
-        Self { one: 0, model: 0, inner: 0, head: 0, lambdas: 0, width: 0, width_width: 0, taps_width: 0, passes: 0 };
-
-    /// `n` tensors of a shape. A shape that is not foreseen does not compile.
-    const fn of_shape(n: usize, shape: &[Dim]) -> Self {
-        let mut size = Self::NONE;
-        match shape {
-            [Is(k)] => size.one = n * *k,
-            [Choices] => size.one = n * CHOICES,
-            [Model] => size.model = n,
-            [Inner] => size.inner = n,
-            [Head] => size.head = n,
-            [Lambdas] => size.lambdas = n,
-            [Width] => size.width = n,
-            [Is(k), Width] => size.width = n * *k,
-            [Choices, Width] => size.width = n * CHOICES,
-            [Width, Width] => size.width_width = n,
-            [Taps, Width] => size.taps_width = n,
-            [Passes] => size.passes = n,
-            _ => panic!("floats of a new shape: give Size a part for it"),
-        }
-        size
-    }
-
-    const fn and(self, other: Self) -> Self {
-        Self {
-            one: self.one + other.one,
-            model: self.model + other.model,
-            inner: self.inner + other.inner,
-            head: self.head + other.head,
-            lambdas: self.lambdas + other.lambdas,
-            width: self.width + other.width,
-            width_width: self.width_width + other.width_width,
-            taps_width: self.taps_width + other.taps_width,
-            passes: self.passes + other.passes,
-        }
-    }
-
-    /// All floats of a table.
-    pub(crate) const fn total(tensors: &[Tensor]) -> Self {
-        let (mut size, mut i) = (Self::NONE, 0);
-        while i < tensors.len() {
-            if let Stored::Floats(forms) = tensors[i].stored {
-                size = size.and(Self::of_shape(forms.len(), tensors[i].shape));
-            }
-            i += 1;
-        }
-        size
-    }
-
-    /// The number in a model of `config`.
-    #[inline(always)]
-    pub(crate) const fn of(self, config: &ModelConfig) -> usize {
-        let mut n = self.one + self.model * config.d_model as usize;
-        if self.inner > 0 {
-            n += self.inner * Inner.of(config);
-        }
-        if self.head > 0 {
-            n += self.head * Head.of(config);
-        }
-        if self.lambdas > 0 {
-            n += self.lambdas * Lambdas.of(config);
-        }
-        if let Some(rcsm) = &config.rcsm {
-            let width = rcsm.width as usize;
-            n += (self.width + self.width_width * width + self.taps_width * (rcsm.taps as usize + 1)) * width;
-            n += self.passes * rcsm.depths[2] as usize;
-        }
-        n
-    }
-}
-
-/// Where the floats of a tensor lie among a table's, to be looked up at compile time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    start: Size,
-    len: Size,
-}
-
-impl Place {
-    /// Of the tensor `name`, which must be there and have floats of the form.
-    pub(crate) const fn of(tensors: &[Tensor], name: &str, form: Form) -> Self {
-        let mut tensor = 0;
-        while !same(tensors[tensor].name, name) {
-            tensor += 1;
-        }
-        let Stored::Floats(forms) = tensors[tensor].stored else { panic!("a matrix") };
-        let mut n = 0;
-        while forms[n] as u8 != form as u8 {
-            n += 1;
-        }
-        let shape = tensors[tensor].shape;
-        let (before, _) = tensors.split_at(tensor);
-        Self { start: Size::total(before).and(Size::of_shape(n, shape)), len: Size::of_shape(1, shape) }
-    }
-
-    /// From which float on, and how many.
-    #[inline(always)]
-    pub(crate) const fn range(self, config: &ModelConfig) -> (usize, usize) {
-        (self.start.of(config), self.len.of(config))
-    }
 }
 
 /// Floats of a block's mixer, and of its channel mixer.
@@ -586,21 +453,6 @@ pub(crate) const fn block_floats(config: &ModelConfig) -> [usize; 2] {
         ChannelMixer::ShiftedRelu2 => const { Size::total(SHIFTED_RELU2) },
     };
     [mixer.of(config), ffn.of(config)]
-}
-
-const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
 }
 
 #[cfg(test)]
@@ -641,23 +493,6 @@ mod tests {
             let roles: HashSet<_> =
                 tensors.iter().filter(|t| matches!(t.stored, Stored::Floats(_))).map(|t| t.role as u8).collect();
             assert!(roles.len() <= 1, "{tensors:?}");
-        }
-    }
-
-    #[test]
-    fn places_follow_each_other_without_gaps() {
-        let config = ModelConfig::SUPERNOVA;
-        for tensors in [GATED, GLU, RCSM] {
-            let mut end = 0;
-            for t in tensors {
-                let Stored::Floats(forms) = t.stored else { continue };
-                for &form in forms {
-                    let (start, len) = Place::of(tensors, t.name, form).range(&config);
-                    assert_eq!(start, end, "{} {form:?}", t.name);
-                    end += len;
-                }
-            }
-            assert_eq!(end, floats_of(&config, tensors));
         }
     }
 }
