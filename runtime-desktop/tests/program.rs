@@ -161,6 +161,22 @@ fn a_line_that_is_not_utf8_is_skipped_with_its_number() {
 }
 
 #[test]
+fn evaluation_lists_the_words_that_take_most_and_fewest_passes() {
+    let story = "The cat saw the dog. The dog saw the cat and ran.\n<|endoftext|>\n";
+    let (_folder, path) = file("stories.txt", story.repeat(20));
+    let words = json(&["eval", "--data", &path, "--words", "3", "--json"])["words"].clone();
+    let list = |name: &str| words[name].as_array().expect("a list").clone();
+    let (most, fewest) = (list("most"), list("fewest"));
+    assert_eq!((most.len(), fewest.len()), (3, 3));
+    let passes = |word: &Value| word["passes"].as_f64().expect("a number");
+    assert!(passes(&most[0]) >= passes(&most[2]) && passes(&fewest[0]) <= passes(&fewest[2]));
+    assert!(passes(&most[2]) >= passes(&fewest[2]));
+    assert!(most.iter().chain(&fewest).all(|w| w["count"].as_u64().is_some_and(|n| n % 20 == 0)), "{words}");
+    let text = stdout(&["eval", "--data", &path, "--words", "3"]);
+    assert!(text.contains("words with the most passes") && text.contains("words with the fewest passes"), "{text}");
+}
+
+#[test]
 fn evaluation_counts_every_byte_and_does_not_depend_on_the_threads() {
     let text = "Tom had a ball.\n<|endoftext|>\nLily saw \u{e9} cat.\nIt ran.\n<|endoftext|>\n";
     let (_folder, path) = file("stories.txt", text);

@@ -127,6 +127,10 @@ pub struct Eval {
     /// Threads, 1 to 1024 [default: all cores]; the result does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Also list the N words that the model takes the most passes for, and the N with the fewest, at the depths it
+    /// chooses; of words that stand in the file at least 20 times
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub words: Option<u16>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -5,8 +5,10 @@ mod blob;
 mod exit;
 mod memory;
 mod score;
+mod words;
 
 pub use blob::{Blob, check_depth};
 pub use exit::exit;
 pub use memory::peak_memory;
 pub use score::{file, stories};
+pub use words::{WordPasses, passes_by_word};

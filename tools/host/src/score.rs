@@ -6,11 +6,12 @@ use std::thread;
 use anyhow::{Context, Result};
 use flashlm_core::config::Depth;
 use flashlm_core::score::{self, Score};
-use flashlm_core::text;
+use flashlm_core::{Line, Session, text};
 
 use crate::Blob;
 
-/// Scores every byte of `text`, a file of stories, separators included, each story from the reset state (DESIGN section 5).
+/// Scores every byte of `text`, a file of stories, separators included, each story from the reset state (DESIGN
+/// section 5).
 pub fn file(blob: &Blob, text: &[u8], depth: Option<Depth>, threads: usize) -> Result<Score> {
     let tokenizer = blob.tokenizer()?;
     let stories: Vec<_> = text::stories(text).collect();
@@ -24,7 +25,8 @@ pub fn file(blob: &Blob, text: &[u8], depth: Option<Depth>, threads: usize) -> R
     Ok(score)
 }
 
-/// The same of stories that are tokens already, each with whether its end is to be scored; they take `bytes` in their file.
+/// The same of stories that are tokens already, each with whether its end is to be scored; they take `bytes` in their
+/// file.
 pub fn stories(
     blob: &Blob,
     stories: &[(&[u16], bool)],
@@ -42,8 +44,8 @@ pub fn stories(
     Ok(score)
 }
 
-/// Scores `count` stories, each as `tokens` gives it. Their bits are added in order, so that the sum does not depend on which
-/// thread took which.
+/// Scores `count` stories, each as `tokens` gives it. Their bits are added in order, so that the sum does not depend on
+/// which thread took which.
 fn run(
     blob: &Blob,
     count: usize,
@@ -51,40 +53,59 @@ fn run(
     depth: Option<Depth>,
     threads: usize,
 ) -> Result<Score> {
-    let eot = blob.model()?.config().eot;
-    let eot = eot.with_context(|| format!("{}: expected a model with an end-of-story token", blob.name()))? as u16;
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, f64, u64)>> {
-        let mut session = blob.session(depth)?;
-        let (mut scores, mut story) = (Vec::new(), Vec::new());
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
-                return Ok(scores);
-            }
-            if tokens(index, &mut story) {
-                story.push(eot);
-            }
-            let bits = score::story(&mut session, &story, |_, _| ())?;
-            scores.push((index, bits, story.len() as u64));
+    let eot = end_of_story(blob)?;
+    let scores = each(blob, count, depth, threads, |session, index| {
+        let mut story = Vec::new();
+        if tokens(index, &mut story) {
+            story.push(eot);
         }
-    };
-    let mut scores = thread::scope(|scope| -> Result<_> {
-        let workers: Vec<_> = (0..threads.clamp(1, count.max(1))).map(|_| scope.spawn(work)).collect();
-        let mut scores = Vec::with_capacity(count);
-        for worker in workers {
-            match worker.join() {
-                Ok(part) => scores.extend(part?),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        Ok(scores)
+        Ok((score::story(session, &story, |_, _| ())?, story.len() as u64))
     })?;
-    scores.sort_unstable_by_key(|s| s.0);
     let mut total = Score::default();
-    for (_, bits, tokens) in scores {
+    for (bits, tokens) in scores {
         total.bits += bits;
         total.tokens += tokens;
     }
     Ok(total)
+}
+
+/// The model's end-of-story token.
+pub(crate) fn end_of_story(blob: &Blob) -> Result<u16> {
+    let eot = blob.model()?.config().eot;
+    Ok(eot.with_context(|| format!("{}: expected a model with an end-of-story token", blob.name()))? as u16)
+}
+
+/// What `work` makes of each of `count` stories, in their order, on so many threads with a session each.
+pub(crate) fn each<'b, T: Send>(
+    blob: &'b Blob,
+    count: usize,
+    depth: Option<Depth>,
+    threads: usize,
+    work: impl Fn(&mut Session<'b, Vec<Line>>, usize) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let some = || -> Result<Vec<(usize, T)>> {
+        let mut session = blob.session(depth)?;
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return Ok(done);
+            }
+            done.push((index, work(&mut session, index)?));
+        }
+    };
+    let mut done = thread::scope(|scope| -> Result<_> {
+        let workers: Vec<_> = (0..threads.clamp(1, count.max(1))).map(|_| scope.spawn(some)).collect();
+        let mut done = Vec::with_capacity(count);
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => done.extend(part?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(done)
+    })?;
+    done.sort_unstable_by_key(|(index, _)| *index);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
