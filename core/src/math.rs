@@ -406,7 +406,7 @@ mod tests {
             // two to 512 values of any size that activations have
             let n = 2 + i * 7 % 511;
             let size = exp(numbers.float(-9.0, 9.0));
-            let x: std::vec::Vec<f32> = (0..n).map(|_| numbers.float(-size, size)).collect();
+            let x: Vec<f32> = (0..n).map(|_| numbers.float(-size, size)).collect();
             let gain = std::vec![1.0; n];
             let mut y = std::vec![0.0; n];
             let norms = [rms_norm(&x, &gain, &mut y), layer_norm(&x, &gain, &gain, &mut y).1, rms(&x, &mut y)];

@@ -70,7 +70,7 @@ pub struct Session<'m, A> {
 }
 
 #[cfg(any(test, feature = "std"))]
-impl<'m> Session<'m, std::vec::Vec<Line>> {
+impl<'m> Session<'m, Vec<Line>> {
     /// A session on the heap, with room to prefill [`MAX_CHUNK`] tokens together.
     pub fn on_heap(model: Model<'m>, kernels: Kernels) -> Self {
         let layout = Layout::new(model.config());

@@ -88,7 +88,7 @@ pub struct Numbers(pub u64);
 
 impl Numbers {
     /// 31 random bits.
-    #[allow(clippy::should_implement_trait)]
+    #[expect(clippy::should_implement_trait, reason = "an endless stream needs no `Option`")]
     pub fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as u32

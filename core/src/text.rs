@@ -116,7 +116,7 @@ mod tests {
     proptest! {
         #[test]
         fn joining_stories_in_canonical_form_restores_them(texts in prop::collection::vec("[a-z<|\n]{0,12}", 0..8)) {
-            let mut file = std::string::String::new();
+            let mut file = String::new();
             for text in &texts {
                 file.push_str(text);
                 file.push_str("\n<|endoftext|>\n");

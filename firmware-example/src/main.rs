@@ -125,6 +125,7 @@ fn stats(console: &mut Console, teller: &Storyteller<'_>) -> fmt::Result {
 #[cfg(not(debug_assertions))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
+    #[expect(unsafe_code, reason = "a function of elsewhere is declared; it is safe, being nowhere")]
     unsafe extern "C" {
         /// Defined nowhere: linking fails, naming it, if a panic is reachable.
         safe fn a_panic_is_reachable() -> !;

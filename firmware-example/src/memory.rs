@@ -1,4 +1,5 @@
 //! What the program takes of the chip's memories, by the linker's own figures.
+#![expect(unsafe_code, reason = "the linker knows where memories end, and a stack is read as memory")]
 
 use cortex_m_rt::STACK_PAINT_VALUE;
 

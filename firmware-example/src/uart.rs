@@ -1,4 +1,5 @@
 //! The serial line: Arm's CMSDK APB UART, polled.
+#![expect(unsafe_code, reason = "registers are memory at addresses of the board")]
 
 use crate::board;
 use core::ptr::{read_volatile, write_volatile};

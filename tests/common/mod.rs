@@ -1,5 +1,5 @@
 //! What several whole-system tests share.
-#![allow(dead_code)] // each test uses its own part
+#![allow(dead_code, reason = "each test uses its own part")]
 
 use flashlm_core::config::{AttentionConfig, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig};
 use trainer::kernels::{Isa, Kernels, Precision};

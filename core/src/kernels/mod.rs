@@ -7,7 +7,7 @@
 //!
 //! An instruction set is a type that implements [`Backend`]; [`Kernels`] proves that the processor has its level, is
 //! made once by the host and passed down.
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "instruction sets are unsafe to use; this folder is where they are used")]
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -262,7 +262,7 @@ impl Kernels {
 
 /// Runs a product over T tokens by the largest of `$sizes` (falling, the last 1) that still fits the tokens left:
 /// `$product::<SIZE>(m, q, scale, y)` does the first SIZE of the tokens it is given.
-#[allow(unused_macros)]
+#[allow(unused_macros, reason = "levels without registers for several tokens have no use for it")]
 macro_rules! by_tokens {
     ($m:expr, $q:expr, $scale:expr, $y:expr, $product:ident [$($size:literal),+]) => {{
         let (rows, columns, tokens) = ($m.scales.len(), $m.columns, $scale.len());
@@ -277,7 +277,7 @@ macro_rules! by_tokens {
         }
     }};
 }
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "as the macro itself")]
 use by_tokens;
 
 #[cfg(test)]

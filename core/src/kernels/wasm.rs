@@ -3,7 +3,6 @@
 //! [`TernaryShape`](crate::blob::layout::TernaryShape)): a half word `cA + 4096 cB` times `16 q` adds `16 cA q` to the
 //! low half of a lane and `cB q` to its high half. With the codes' offset taken out, 16 columns of row A stay within
 //! 16 x 127 x 16 = 32512, so the low halves are harvested every 16 columns.
-#![allow(unsafe_code)]
 
 use super::{Backend, by_tokens};
 use crate::config::MAX_D_FFN;
@@ -75,6 +74,9 @@ impl Activations {
 }
 
 /// The first T tokens: four words of a half tile are unpacked once and meet all of them.
+///
+/// # Safety
+/// The lengths are as [`Backend::ternary`] asks for T tokens or more.
 unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     const { assert!(T <= MAX_TOKENS) };
     let (rows, columns) = (m.scales.len(), m.columns);
@@ -157,6 +159,9 @@ unsafe fn store(y: *mut f32, sums: v128, row_scales: *const f32, scale: f32) {
 }
 
 /// Weights are widened to int16, two rows a register, and two neighbouring lanes share a row until the end.
+///
+/// # Safety
+/// The lengths are as [`Backend::head`] asks.
 unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let tiles = e.columns / 4;
     let y = y.as_mut_ptr();

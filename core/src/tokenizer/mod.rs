@@ -125,7 +125,7 @@ impl<'a> Tokenizer<'a> {
 
     /// [`Self::encode`] into a vector.
     #[cfg(any(test, feature = "std"))]
-    pub fn encoded(&self, text: &[u8]) -> std::vec::Vec<u16> {
+    pub fn encoded(&self, text: &[u8]) -> Vec<u16> {
         let mut tokens = std::vec![0; text.len()];
         // one token for each byte always suffices
         let used = self.encode(text, &mut tokens).unwrap_or(0);

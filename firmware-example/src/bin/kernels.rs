@@ -262,6 +262,7 @@ fn pairs(m: &Product<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
     finish(m, surplus, scale, y);
 }
 
+#[expect(unsafe_code, reason = "the instruction has no intrinsic")]
 #[inline(always)]
 fn smlad(a: u32, b: u32, sum: i32) -> i32 {
     let result;

@@ -1,5 +1,4 @@
 //! Which instruction sets the kernels know, and which of them this CPU has.
-#![allow(unsafe_code)]
 
 use std::fmt;
 use std::str::FromStr;
@@ -172,7 +171,7 @@ mod x86 {
         flashlm_core::Kernels::new(flashlm_core::Level::Amx).is_some()
     }
 
-    #[allow(unused_unsafe)] // `__cpuid_count` became a safe function after our minimum Rust version
+    #[allow(unused_unsafe, reason = "`__cpuid_count` became a safe function after our minimum Rust version")]
     fn cpu_has_bf16_tiles() -> bool {
         use std::arch::x86_64::{__cpuid, __cpuid_count};
         const BF16: u32 = 1 << 22;

@@ -1,6 +1,5 @@
 //! Large buffers on huge pages: activations are walked row after row with strides of kilobytes, and with 4 KB pages every
 //! row costs a walk of the page tables.
-#![allow(unsafe_code)]
 
 use bytemuck::Zeroable;
 

@@ -10,7 +10,7 @@
 //! ([`Kernels::quantise`]), and all scratch memory lives in one [`Workspace`] per thread.
 //!
 //! Shape letters: M rows (tokens), N outputs, K inputs; every matrix is row-major. Any M, N, K >= 1 works.
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "instruction sets are unsafe to use; this folder is where they are used")]
 
 mod buffer;
 #[cfg(test)]
@@ -92,11 +92,15 @@ impl Kernels {
     pub fn vectorise<R>(self, f: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "x86_64")]
         {
+            /// # Safety
+            /// The CPU has these features.
             #[target_feature(enable = "avx2,fma,f16c,bmi2")]
             #[inline]
             fn avx2<R>(f: impl FnOnce() -> R) -> R {
                 f()
             }
+            /// # Safety
+            /// The CPU has these features.
             #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512cd,fma,f16c,bmi2,avx512vnni")]
             #[inline]
             fn avx512<R>(f: impl FnOnce() -> R) -> R {

@@ -3,7 +3,6 @@
 //! The peak is measured and not taken from a data sheet, as clocks depend on the instruction, on the other cores and on
 //! the machine's owner. The loops below only multiply and add, in registers, in as many independent chains as hide the
 //! latency; what a product reaches of that is what loads, stores and conversions leave of it.
-#![allow(unsafe_code)]
 
 use super::{Isa, Kernels, Precision};
 use std::iter::Sum;

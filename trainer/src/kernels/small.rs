@@ -1,5 +1,4 @@
 //! Products of a few rows at a time, where no row block is worth tiling. The weights stay in L2.
-#![allow(unsafe_code)]
 
 use super::{Isa, Kernels};
 

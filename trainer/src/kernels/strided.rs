@@ -1,5 +1,4 @@
 //! Products of matrices as they lie in larger buffers, for attention: one head's rows are a stride apart.
-#![allow(unsafe_code)]
 
 use super::{Kernels, Precision, Workspace, Write};
 use gemm::Parallelism;

@@ -10,6 +10,9 @@ pub(super) use neon_dot::NeonDot;
 use core::arch::aarch64::*;
 
 /// For each word of four activations, its bytes turned by one, as the rows j + 8 of a tile want them.
+///
+/// # Safety
+/// The processor has NEON.
 #[target_feature(enable = "neon")]
 fn turned(q: int8x16_t) -> int8x16_t {
     const TURN: [u8; 16] = [3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14];
@@ -18,6 +21,9 @@ fn turned(q: int8x16_t) -> int8x16_t {
 }
 
 /// The sum of all activations, in every lane: what the codes' offset of 1 adds to each row.
+///
+/// # Safety
+/// The processor has NEON.
 #[target_feature(enable = "neon")]
 fn surplus(q: &[i8]) -> int32x4_t {
     vdupq_n_s32(q.iter().map(|&q| i32::from(q)).sum())

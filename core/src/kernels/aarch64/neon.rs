@@ -1,6 +1,5 @@
 //! NEON without dot products (Cortex-A53, A72): `smlal` multiplies 8 bytes and adds them to 8 int16 lanes, which are
 //! widened to int32 before they can overflow.
-#![allow(unsafe_code)]
 
 use super::{store, surplus, turned};
 use crate::kernels::{Backend, by_tokens};
@@ -41,12 +40,17 @@ impl Backend for Neon {
 struct Narrow([int16x8_t; 2]);
 
 impl Narrow {
+    /// # Safety
+    /// The processor has NEON.
     #[target_feature(enable = "neon")]
     fn zero() -> Self {
         Self([vdupq_n_s16(0); 2])
     }
 
     /// Adds 16 products.
+    ///
+    /// # Safety
+    /// The processor has NEON.
     #[inline]
     #[target_feature(enable = "neon")]
     fn add(&mut self, field: int8x16_t, q: int8x16_t) {
@@ -55,6 +59,9 @@ impl Narrow {
     }
 
     /// Sums of four lanes each: of the four rows.
+    ///
+    /// # Safety
+    /// The processor has NEON.
     #[inline]
     #[target_feature(enable = "neon")]
     fn rows(self) -> int32x4_t {
@@ -64,6 +71,9 @@ impl Narrow {
 
 /// The first T tokens: each half tile is unpacked once and meets all of them. More than two tokens' sums would not
 /// fit the registers.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for T tokens or more.
 #[target_feature(enable = "neon")]
 unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
@@ -118,6 +128,9 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
 
 /// Adds the products of the half tile at `half` with words F0 and F1 of each token's activations, straight for the
 /// rows A and turned for the rows B.
+///
+/// # Safety
+/// The processor has NEON, and 32 bytes can be read at `half`.
 #[inline]
 #[target_feature(enable = "neon")]
 unsafe fn add_half<const T: usize, const F0: i32, const F1: i32>(
@@ -145,6 +158,9 @@ unsafe fn add_half<const T: usize, const F0: i32, const F1: i32>(
 }
 
 /// Weights are widened to int16; each row has a register of four sums until the end.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::head`] asks.
 #[target_feature(enable = "neon")]
 unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let tiles = e.columns / 4;

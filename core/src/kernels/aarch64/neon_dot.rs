@@ -1,6 +1,5 @@
 //! NEON with the dot-product extension: `sdot` adds four int8 products to each int32 lane, and takes the four
 //! activations of a word by lane, so nothing has to be spread out.
-#![allow(unsafe_code)]
 
 use super::{store, surplus, turned};
 use crate::kernels::{Backend, by_tokens};
@@ -46,6 +45,9 @@ impl Backend for NeonDot {
 
 /// `acc + a . b[LANE]`, signed: four products a lane with word LANE of `b`. Rust's intrinsic of the instruction is
 /// not stable yet.
+///
+/// # Safety
+/// The processor has the dot-product extension.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 fn sdot<const LANE: usize>(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
@@ -61,6 +63,9 @@ fn sdot<const LANE: usize>(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> in
 }
 
 /// [`sdot`] on unsigned bytes.
+///
+/// # Safety
+/// The processor has the dot-product extension.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 fn udot<const LANE: usize>(mut acc: uint32x4_t, a: uint8x16_t, b: uint8x16_t) -> uint32x4_t {
@@ -77,6 +82,9 @@ fn udot<const LANE: usize>(mut acc: uint32x4_t, a: uint8x16_t, b: uint8x16_t) ->
 
 /// One token. Fields are masked but not shifted, so each counts 1, 4 or 16 times, in its own sum that is divided
 /// exactly at the end. The last is shifted instead of masked: 2 << 6 would be negative.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for one token.
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
@@ -126,6 +134,9 @@ unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
 
 /// The first T tokens, by one register of each half tile at a time: four rows A and four rows B, unpacked once to
 /// meet all tokens, and two sums a token.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for T tokens or more.
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
@@ -180,6 +191,9 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
 
 /// The int16 activations are split into a signed high and an unsigned low byte. The low byte meets the weights made
 /// unsigned by flipping their sign bit (+128), which leaves with one subtraction.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::head`] asks.
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let low_bytes: i32 = x.iter().map(|&x| i32::from(x as u8)).sum();

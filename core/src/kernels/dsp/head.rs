@@ -42,7 +42,7 @@ pub(super) fn product(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     for (values, y) in e.values.rows(columns * 4).zip(y.chunks_exact_mut(16)) {
         // SAFETY: a group of 16 rows has columns / 4 tiles of 16 words, `y` room for 16 sums, and `pairs` holds a pair
         // for every two of at most 512 columns.
-        unsafe { group(values.as_ptr(), &pass, y.as_mut_ptr().cast()) };
+        unsafe { group(values.as_ptr(), &raw const pass, y.as_mut_ptr().cast()) };
     }
     scale_sums(e.scales, scale, y);
 }

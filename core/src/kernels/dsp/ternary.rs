@@ -145,13 +145,13 @@ pub(super) fn product(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f3
             if done == 0 {
                 // SAFETY: a group is `tiles` tiles of 16 words, and `codes` holds rows / 16 groups; `y` has room
                 // for as many rows; the script was filled for this pass.
-                unsafe { sums(m.codes.as_ptr(), &pass, y.as_mut_ptr().cast(), rows as u32 / 8) };
+                unsafe { sums(m.codes.as_ptr(), &raw const pass, y.as_mut_ptr().cast(), rows as u32 / 8) };
                 continue;
             }
             for (group, y) in m.codes.rows(columns).zip(y.rows_mut(16)) {
                 let mut more = [0i32; 16];
                 // SAFETY: as above, for one group from its tile `done` on.
-                unsafe { sums(group.as_ptr().add(done * 16), &pass, more.as_mut_ptr(), 2) };
+                unsafe { sums(group.as_ptr().add(done * 16), &raw const pass, more.as_mut_ptr(), 2) };
                 for (y, more) in y.iter_mut().zip(more) {
                     *y = f32::from_bits(y.to_bits().wrapping_add(more as u32));
                 }

@@ -3,7 +3,6 @@
 //!
 //! Rust's tile intrinsics are unstable, so the instructions are assembly. A tile register here always has 16 rows of 64
 //! bytes (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18).
-#![allow(unsafe_code)]
 
 use super::avx512::{self, Avx512};
 use crate::kernels::Backend;
@@ -69,6 +68,10 @@ struct Panel(MaybeUninit<[u8; TILE * MAX_COLUMNS]>);
 struct Sums(MaybeUninit<[[i32; TILE]; TILE]>);
 
 /// 16 tokens; the columns are a positive multiple of 64 up to [`MAX_COLUMNS`], the rows a multiple of 32.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::ternary`] asks; besides, `scale` has 16 values,
+/// the columns are a positive multiple of 64 up to [`MAX_COLUMNS`], and the rows a multiple of 32.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn gemm(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
@@ -102,6 +105,10 @@ unsafe fn gemm(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
 }
 
 /// Unpacks a group of `columns` columns into a panel.
+///
+/// # Safety
+/// The processor has AVX-512. `columns` is a multiple of 8; `columns` words can be read at `codes`, and 16 `columns`
+/// bytes written at `panel`, which starts on a cache line.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn unpack(codes: *const u32, columns: usize, panel: *mut u8) {
     // rows j + 8 lie a byte and four bits further on
@@ -122,6 +129,10 @@ unsafe fn unpack(codes: *const u32, columns: usize, panel: *mut u8) {
 }
 
 /// `sums[i] = q panels[i]`: 16 tokens by 16 rows each, over `columns` columns.
+///
+/// # Safety
+/// [`Tiles`] are configured. `columns` is a positive multiple of 64; 16 `columns` bytes can be read at `q` and at each
+/// of the panels, and 16 x 16 values be written at each of the sums.
 #[inline(always)]
 unsafe fn multiply(q: *const i8, columns: usize, panels: [*mut u8; 2], sums: [*mut i32; 2]) {
     // SAFETY: the tiles are configured; reads stay within 16 rows of `columns` activations and panels of 16 `columns`
@@ -201,7 +212,7 @@ mod detect {
         *TILES
     }
 
-    #[allow(unused_unsafe)] // `__cpuid_count` became a safe function after our minimum Rust version
+    #[allow(unused_unsafe, reason = "`__cpuid_count` became a safe function after our minimum Rust version")]
     fn cpu_has_tiles() -> bool {
         use std::arch::x86_64::{__cpuid, __cpuid_count};
         const TILE_INT8: u32 = 1 << 24 | 1 << 25;

@@ -1,6 +1,5 @@
 //! AVX2: half a tile is one register, two rows in each of 8 lanes. `maddubs` forms products in pairs, summed in int16
 //! lanes that are widened to int32 before they can overflow.
-#![allow(unsafe_code)]
 
 use super::{Turned, has, word};
 use crate::kernels::{Backend, by_tokens};
@@ -51,6 +50,9 @@ impl Backend for Avx2 {
 
 /// One token. Of the four fields two are shifted down together; the other two are left where they are, count four
 /// times in sums of their own, and are divided out exactly at the end.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for one token.
 #[target_feature(enable = "avx2")]
 unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
     /// Half tiles whose sums fit int16 even where they count four times.
@@ -100,6 +102,9 @@ unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
 }
 
 /// The first T tokens: each half tile is unpacked once and meets all of them.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for T tokens or more.
 #[target_feature(enable = "avx2")]
 unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
@@ -162,6 +167,9 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
 }
 
 /// `sums as f32 * (row_scales * scale)`, 8 rows.
+///
+/// # Safety
+/// The processor has AVX2. 8 floats can be written at `y` and read at `row_scales`.
 #[target_feature(enable = "avx2")]
 unsafe fn store(y: *mut f32, sums: __m256i, row_scales: *const f32, scale: f32) {
     // SAFETY: the caller promises 8 floats at y and at row_scales.
@@ -172,6 +180,9 @@ unsafe fn store(y: *mut f32, sums: __m256i, row_scales: *const f32, scale: f32) 
 }
 
 /// Weights are widened to int16, four rows a register, and two neighbouring lanes share a row until the end.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::head`] asks.
 #[target_feature(enable = "avx2")]
 unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let tiles = e.columns / 4;

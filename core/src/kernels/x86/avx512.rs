@@ -1,6 +1,5 @@
 //! AVX-512 with VNNI. `dpbusd` multiplies unsigned codes by signed activations, four products a lane; the codes'
 //! offset of 1 leaves with one subtraction of the activations' sum.
-#![allow(unsafe_code)]
 
 use super::{Turned, has, word};
 use crate::config::MAX_D_MODEL;
@@ -52,6 +51,9 @@ impl Backend for Avx512 {
 }
 
 /// The sum of `columns` int8 at `q`, in every lane.
+///
+/// # Safety
+/// The processor has AVX-512. `columns` values can be read at `q`, a multiple of 16.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) unsafe fn sum(q: *const i8, columns: usize) -> __m512i {
     let mut acc = _mm_setzero_si128();
@@ -66,6 +68,9 @@ pub(super) unsafe fn sum(q: *const i8, columns: usize) -> __m512i {
 }
 
 /// `sums as f32 * (row_scales * scale)`, 16 rows.
+///
+/// # Safety
+/// The processor has AVX-512. 16 floats can be written at `y` and read at `row_scales`.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) unsafe fn store(y: *mut f32, sums: __m512i, row_scales: *const f32, scale: f32) {
     // SAFETY: the caller promises 16 floats at y and at row_scales.
@@ -82,6 +87,10 @@ const MAX_GEMV: usize = 1024;
 /// 8, so the activations are spread out once: four registers for every 16 columns. The codes are masked but not
 /// shifted: field i then counts 4^i times, in its own sum, and is divided out exactly at the end. That leaves two
 /// instructions for every 64 weights.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for one token; the columns are at
+/// most [`MAX_GEMV`].
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
@@ -146,6 +155,9 @@ unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
 }
 
 /// The first T tokens. A register is half a tile of each of two groups, unpacked once to meet all tokens.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for T tokens or more.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
@@ -203,6 +215,9 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
 
 /// The int16 activations are split into a signed high and an unsigned low byte; the high byte meets the weights made
 /// unsigned by flipping their sign bit (+128), which leaves with one subtraction.
+///
+/// # Safety
+/// The instruction set is available, and the lengths are as [`Backend::head`] asks.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let (mut high, mut low) = ([0i8; MAX_D_MODEL as usize], [0u8; MAX_D_MODEL as usize]);

@@ -2,7 +2,6 @@
 //!
 //! Rust's tile intrinsics are unstable, so the instructions are assembly. A tile register here always has 16
 //! rows of 64 bytes (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18).
-#![allow(unsafe_code)]
 
 use super::{BLOCK_COLS, Block, TernaryBlock, avx512};
 use crate::kernels::Write;
@@ -159,6 +158,9 @@ pub unsafe fn block(block: &Block) {
     }
 }
 
+/// # Safety
+/// `block` is as [`Block`] describes, [`Tiles`] are configured, and from `c` on there are 32 rows of [`BLOCK_COLS`]
+/// values, the first 16 where not `tall`, `ldc` apart, that may be written.
 #[inline(always)]
 unsafe fn sum_bf16(block: &Block, c: *mut f32, ldc: usize, tall: bool) {
     let &Block { a, lda, b, panel, steps, .. } = block;

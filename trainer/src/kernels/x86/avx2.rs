@@ -1,5 +1,4 @@
 //! Blocks of 4 rows in AVX2 registers, one panel after the other: `vpmaddubsw` adds pairs of products in int16.
-#![allow(unsafe_code)]
 
 use super::TernaryBlock;
 use std::arch::x86_64::*;

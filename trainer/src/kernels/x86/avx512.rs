@@ -1,6 +1,5 @@
 //! Blocks of 12 rows and two panels in AVX-512 registers: 24 sums, two loads of the right factor, and the left
 //! factor broadcast from memory by the multiplying instruction itself.
-#![allow(unsafe_code)]
 
 use super::{BLOCK_COLS, Block, TernaryBlock};
 use crate::kernels::Write;
@@ -42,6 +41,8 @@ pub unsafe fn ternary_block(block: &TernaryBlock) {
     }
 }
 
+/// # Safety
+/// As [`block`]'s, of at most ROWS rows; so many rows of the left factor may be read.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 #[inline]
 unsafe fn bf16_rows<const ROWS: usize>(block: &Block) {
@@ -74,6 +75,8 @@ unsafe fn bf16_rows<const ROWS: usize>(block: &Block) {
     }
 }
 
+/// # Safety
+/// As [`ternary_block`]'s, of at most ROWS rows; so many rows of the left factor may be read.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
 #[inline]
 unsafe fn ternary_rows<const ROWS: usize>(ternary: &TernaryBlock) {

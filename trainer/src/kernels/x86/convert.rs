@@ -1,7 +1,6 @@
 //! Float and int8 matrices to bfloat16, rounding ties to even, in the two layouts of [`super`].
 //!
 //! Functions of this file need AVX-512 with BF16; they check every length themselves.
-#![allow(unsafe_code)]
 
 use crate::kernels::Strided;
 use std::arch::x86_64::*;
@@ -12,6 +11,9 @@ const PAIRS: usize = 8;
 
 /// Row-major to row-major: `out` row r is `x` row r, times `scale` column by column, zero-padded to a whole
 /// 64-byte step. `scale` must be padded to it, too.
+///
+/// # Safety
+/// The CPU has AVX-512 with BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub fn rows(x: Strided, scale: Option<&[f32]>, out: &mut [u16], stride: usize) {
     let cols = x.cols;
@@ -40,6 +42,9 @@ pub fn rows(x: Strided, scale: Option<&[f32]>, out: &mut [u16], stride: usize) {
 
 /// Transposes: `out` row n is column n of `x` (M, N), times `scale` row by row of x, zero-padded to a whole
 /// 64-byte step.
+///
+/// # Safety
+/// The CPU has AVX-512 with BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub fn transposed_rows(x: Strided, scale: Option<&[f32]>, out: &mut [u16], stride: usize) {
     let (m, cols) = (x.rows, x.cols);
@@ -77,6 +82,9 @@ pub fn transposed_rows(x: Strided, scale: Option<&[f32]>, out: &mut [u16], strid
 }
 
 /// Panels that contract the rows of `x` (M, N): `[N/16][M/2][16][2]`, zero-padded to 32 rows and columns.
+///
+/// # Safety
+/// The CPU has AVX-512 with BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub fn pair_rows(x: Strided, out: &mut [u16]) {
     let (m, cols) = (x.rows, x.cols);
@@ -89,6 +97,9 @@ pub fn pair_rows(x: Strided, out: &mut [u16]) {
 }
 
 /// [`pair_rows`] of int8, `stride` values between rows, of which those past `cols` are zero; exact.
+///
+/// # Safety
+/// The CPU has AVX-512 with BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub fn pair_int8_rows(q: &[i8], stride: usize, cols: usize, out: &mut [u16]) {
     let m = q.len() / stride;
@@ -104,6 +115,9 @@ pub fn pair_int8_rows(q: &[i8], stride: usize, cols: usize, out: &mut [u16]) {
 }
 
 /// Panels that contract the columns of `x` (N, K): `[N/16][K/2][16][2]`, zero-padded to 32 rows and columns.
+///
+/// # Safety
+/// The CPU has AVX-512 with BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub fn pair_cols(x: Strided, out: &mut [u16]) {
     let n = x.rows;
@@ -124,6 +138,9 @@ pub fn pair_cols(x: Strided, out: &mut [u16]) {
 }
 
 /// Panels of a matrix of which `at(row, col)` gives 16 values of one row, zero outside.
+///
+/// # Safety
+/// The CPU has AVX-512 with BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 #[inline]
 fn write_panels(m: usize, cols: usize, out: &mut [u16], at: impl Fn(usize, usize) -> __m512) {
@@ -143,6 +160,9 @@ fn write_panels(m: usize, cols: usize, out: &mut [u16], at: impl Fn(usize, usize
 }
 
 /// Values `col..col + 16` of a row, zero past its end.
+///
+/// # Safety
+/// The CPU has AVX-512.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn load(row: &[f32], col: usize) -> __m512 {
@@ -152,6 +172,9 @@ fn load(row: &[f32], col: usize) -> __m512 {
 }
 
 /// 32 bfloat16: those of `low`, then those of `high`.
+///
+/// # Safety
+/// The CPU has AVX-512 with BF16.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[inline]
 fn halves_in_order(low: __m512, high: __m512) -> __m512i {
@@ -160,6 +183,9 @@ fn halves_in_order(low: __m512, high: __m512) -> __m512i {
 }
 
 /// 32 bfloat16: one of `even`, one of `odd`, by turns.
+///
+/// # Safety
+/// The CPU has AVX-512 with BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 #[inline]
 fn interleaved(even: __m512, odd: __m512) -> __m512i {
@@ -178,6 +204,9 @@ fn interleaved(even: __m512, odd: __m512) -> __m512i {
 }
 
 /// The transpose of 16 x 16 words.
+///
+/// # Safety
+/// The CPU has AVX-512.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn transposed(x: [__m512i; 16]) -> [__m512i; 16] {

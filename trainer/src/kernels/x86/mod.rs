@@ -5,7 +5,6 @@
 //! factor is panels of 16 columns, in which a step is 1 KB: 64 int8 or 32 bfloat16 of the contraction for each
 //! column. A block is up to 32 columns wide; a strip of blocks side by side stays in L1 while the left factor
 //! streams past it.
-#![allow(unsafe_code)]
 
 mod amx;
 mod avx2;
