@@ -1,4 +1,5 @@
-//! Generation through core: one token after another, and a prompt at once, in tokens a second at every level of this CPU.
+//! Generation through core: one token after another, and a prompt at once, in tokens a second at every level of this
+//! CPU.
 //!
 //! The model is a supernova with random weights, packed: speed does not depend on their values, except that the depth
 //! controller would choose some depth, so it is forced. `cargo bench -p flashlm-benches --bench decode`

@@ -23,7 +23,9 @@ fail() {
 
 rustup target list --installed | grep -qx thumbv7em-none-eabihf || rustup target add thumbv7em-none-eabihf
 # from the root: the configuration here would build it for the chip
-desktop() { (cd .. && cargo run --quiet --release -p runtime-desktop -- generate "${model[@]}" -p "$prompt" -n "$length" "$@"); }
+desktop() {
+  (cd .. && cargo run --quiet --release -p runtime-desktop -- generate "${model[@]}" -p "$prompt" -n "$length" "$@")
+}
 greedy=$(desktop --temp 0 --seed 1)
 seeded=$(desktop --temp 0.8 --seed 7)
 [[ $greedy != "$seeded" ]] || fail "the desktop samples as it does greedily"
@@ -71,7 +73,8 @@ check() { # board, ELF
   instructions=$(number "$out" "instructions a token")
   static=$(number "$out" "RAM")
   stack=$(number "$out" "stack")
-  echo "at depth 1: $instructions instructions a token greedily, $sampled sampled; RAM and stack $((static + stack)) bytes"
+  echo "at depth 1: $instructions instructions a token greedily, $sampled sampled;" \
+    "RAM and stack $((static + stack)) bytes"
   ((instructions > 0 && instructions <= most_instructions)) || fail "more than $most_instructions instructions a token"
   ((sampled > 0 && sampled <= most_instructions)) || fail "more than $most_instructions instructions a sampled token"
   ((stack > 0 && static + stack <= most_ram)) || fail "more than $most_ram bytes of RAM"

@@ -1,5 +1,5 @@
-//! Models are values: every mixer goes with every channel mixer, with and without the reasoning loop and routing, through
-//! training, packing and core.
+//! Models are values: every mixer goes with every channel mixer, with and without the reasoning loop and routing,
+//! through training, packing and core.
 
 mod common;
 

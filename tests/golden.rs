@@ -1,4 +1,5 @@
-//! The trainer computes what the PyTorch reference computes: logits and every gradient, to the tolerances of the design.
+//! The trainer computes what the PyTorch reference computes: logits and every gradient, to the tolerances of the
+//! design.
 //!
 //! `golden/*.safetensors` are the reference's own outputs: shrunken presets, fixed weights and inputs.
 

@@ -117,8 +117,8 @@ fn graph(src: &Path) -> Graph {
     edges.collect()
 }
 
-/// A circle, if there is one: what remains when modules that use nothing that remains are taken away, and those that nothing
-/// uses that remains.
+/// A circle, if there is one: what remains when modules that use nothing that remains are taken away, and those that
+/// nothing uses that remains.
 fn circle(graph: &Graph) -> Graph {
     let mut left = graph.clone();
     loop {

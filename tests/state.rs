@@ -67,8 +67,8 @@ fn two_stories_in_one_sequence_train_like_two_sequences() {
         let mut apart: Vec<f64> =
             (1..=15).map(|seed| apart(seed, if seed % 3 == 0 { &BLEND } else { &OPTIONS })).collect();
         apart.sort_by(f64::total_cmp);
-        // Attention's sums are blocked otherwise in training, which moves an int8 by one step in about one text of ten, and
-        // then a gradient by up to 3e-2. A state that leaks into the next story would show in all of them.
+        // Attention's sums are blocked otherwise in training, which moves an int8 by one step in about one text of ten,
+        // and then a gradient by up to 3e-2. A state that leaks into the next story would show in all of them.
         let (typical, most) = (apart[7], apart[14]);
         assert!(typical < 1e-5, "{name}: the gradients of half the texts differ by {typical:.1e} or more");
         assert!(most < 1e-4 || matches!(config.mixer, Mixer::Attention(_)), "{name}: {most:.1e}");

@@ -7,8 +7,8 @@ use crate::session::{Session, SessionError};
 
 /// A story that is being told: begun with a prompt, which the sampler knows of, then drawn token by token.
 ///
-/// A token that was drawn is processed when the next is asked for, so the last one of a story costs no step. All calls of
-/// one story take the same session and sampler.
+/// A token that was drawn is processed when the next is asked for, so the last one of a story costs no step. All calls
+/// of one story take the same session and sampler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generation {
     /// The last token, which the session has not processed yet.

@@ -7,10 +7,11 @@
 //!
 //! ```
 //! use flashlm_core::{Generation, Kernels, Line, Model, Sampler, SamplerConfig, Session, arena_lines};
+//! use std::error::Error;
 //! # fn main() {}
 //!
 //! /// Continues `prompt` by at most `length` tokens, byte by byte into `sink`.
-//! fn tell(blob: &[u8], prompt: &str, length: usize, mut sink: impl FnMut(u8)) -> Result<(), Box<dyn std::error::Error>> {
+//! fn tell(blob: &[u8], prompt: &str, length: usize, mut sink: impl FnMut(u8)) -> Result<(), Box<dyn Error>> {
 //!     let model = Model::from_bytes(blob)?;
 //!     let tokenizer = model.tokenizer().ok_or("the model has no tokenizer")?;
 //!     let mut tokens = vec![0; prompt.len()];
@@ -40,10 +41,10 @@
 //! targets only. No public function panics.
 //!
 //! # Memory
-//! For `supernova` a session takes 44.4 KB to decode, of which 32.7 KB are state (the reasoning loop's memory takes 12 of
-//! them), and 8.4 KB more for every further token prefilled together, up to 16. Attention remembers its window: in every
-//! block the keys and values of so many tokens,
-//! as int8, 1.3 MB for `nova-ignition`. However long the text, this does not grow.
+//! For `supernova` a session takes 44.4 KB to decode, of which 32.7 KB are state (the reasoning loop's memory takes 12
+//! of them), and 8.4 KB more for every further token prefilled together, up to 16. Attention remembers its window: in
+//! every block the keys and values of so many tokens, as int8, 1.3 MB for `nova-ignition`. However long the text, this
+//! does not grow.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 #[cfg(target_endian = "big")]

@@ -36,7 +36,8 @@ impl Console {
         Self { uart, ahead: Deque::new(), after_return: false }
     }
 
-    /// Reads a line into `line`, with echo. Enter (CR, LF or both) ends it, backspace takes a character back, Ctrl-C all of it.
+    /// Reads a line into `line`, with echo. Enter (CR, LF or both) ends it, backspace takes a character back, Ctrl-C
+    /// all of it.
     pub fn read_line(&mut self, line: &mut Vec<u8, LINE>) -> Input {
         line.clear();
         let mut fits = true;

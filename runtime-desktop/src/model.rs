@@ -8,7 +8,8 @@ use flashlm_host::Blob;
 
 static DEFAULT: &[u8] = include_blob!("../models/default.flm");
 
-/// The model in the file at `path`, or the one built in where there is none; with a tokenizer, as text is what it is for.
+/// The model in the file at `path`, or the one built in where there is none; with a tokenizer, as text is what it is
+/// for.
 pub fn open(path: Option<&Path>) -> Result<Blob> {
     let blob = match path {
         Some(path) => Blob::open(path)?,

@@ -16,8 +16,8 @@ static COUNTING: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
 
-// SAFETY: every call goes to the system's allocator as it came; `realloc` and `alloc_zeroed` are the trait's own, made of
-// these two.
+// SAFETY: every call goes to the system's allocator as it came; `realloc` and `alloc_zeroed` are the trait's own, made
+// of these two.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if COUNTING.load(SeqCst) {
@@ -127,8 +127,8 @@ fn a_training_step_allocates_nothing_after_the_first() {
             [(Kind::Muon, 2, 1), (Kind::Muon, 1, 1), (Kind::Adamw, 2, 3), (Kind::Adamw, 1, 1)]
         {
             let what = format!("{kernels:?}, {kind:?}, {threads} threads, {accumulate} micro-batches a step");
-            // the `gemm` crate, which multiplies in f32, takes and gives back scratch memory in every product, and keeps
-            // some for each thread that ever multiplied; all else must be as frugal
+            // the `gemm` crate, which multiplies in f32, takes and gives back scratch memory in every product, and
+            // keeps some for each thread that ever multiplied; all else must be as frugal
             let gemm = kernels.precision() == Precision::F32;
             if gemm && threads > 1 {
                 continue;

@@ -1,4 +1,5 @@
-//! Phase 4 in whole runs of the `trainer` program on a tiny model: what it does, that it resumes, and that it goes back.
+//! Phase 4 in whole runs of the `trainer` program on a tiny model: what it does, that it resumes, and that it goes
+//! back.
 #![cfg(unix)]
 
 use std::fs;

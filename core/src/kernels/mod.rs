@@ -84,8 +84,8 @@ trait Backend {
     /// [`Kernels::head`] over all rows of `e`.
     ///
     /// # Safety
-    /// The instruction set is available. K = `e.columns` is a multiple of 16, at most [`MAX_D_MODEL`], and x's length; y's length
-    /// N is a multiple of 16, `e.scales`' length, and `e.values` holds N K / 4 words.
+    /// The instruction set is available. K = `e.columns` is a multiple of 16, at most [`MAX_D_MODEL`], and x's length;
+    /// y's length N is a multiple of 16, `e.scales`' length, and `e.values` holds N K / 4 words.
     unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]);
 
     /// [`Kernels::prefetch`].

@@ -1,5 +1,5 @@
-//! A block: mixer, channel mixer, and where the model has one the router that lets tokens pass it by (mixture of depths,
-//! Raposo et al., 2024).
+//! A block: mixer, channel mixer, and where the model has one the router that lets tokens pass it by (mixture of
+//! depths, Raposo et al., 2024).
 
 use super::attention::{Ring, attention, ring_lines};
 use super::chunk::{Chunk, Reach};

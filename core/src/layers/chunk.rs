@@ -38,8 +38,8 @@ pub(crate) struct Shift<'a> {
 }
 
 impl Chunk<'_> {
-    /// u = rms_norm(x), mixed with the one of the token before where there is a `shift`, quantised in `s.q` and multiplied:
-    /// leaves `input` u (T x its rows) in `s.wide`. `then` is the matrix that comes next.
+    /// u = rms_norm(x), mixed with the one of the token before where there is a `shift`, quantised in `s.q` and
+    /// multiplied: leaves `input` u (T x its rows) in `s.wide`. `then` is the matrix that comes next.
     pub(crate) fn project(
         &mut self,
         gain: &[f32],

@@ -45,7 +45,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn prefill_equals_as_many_steps_bit_for_bit(seed in any::<u64>(), n in 1usize..60, cut in 0usize..60, room in 1usize..=16) {
+    fn prefill_equals_as_many_steps_bit_for_bit(
+        seed in any::<u64>(), n in 1usize..60, cut in 0usize..60, room in 1usize..=16,
+    ) {
         let blob = random_blob(&MODELS[seed as usize % MODELS.len()], seed % 7);
         let tokens = tokens(n, seed);
         let mut steps = on_heap(&blob, Kernels::detect());
@@ -237,7 +239,8 @@ proptest! {
             };
         }
         if ours {
-            let header = StateHeader { position: seed, model: model.checksum(), head_scale: numbers.next(), story: !seed };
+            let (model, head_scale) = (model.checksum(), numbers.next());
+            let header = StateHeader { position: seed, model, head_scale, story: !seed };
             header.write(&mut state[0]);
         }
         let got = crate::testing::exercise::state(model, &state);

@@ -173,12 +173,13 @@ fn activations() -> [i8; COLUMNS] {
     })
 }
 
-/// A table for each byte of two half tiles' words: the sum of its row j in the lower, of its row j + 8 in the upper half.
+/// A table for each byte of two half tiles' words: the sum of its row j in the lower, of its row j + 8 in the upper
+/// half.
 type Tables = [[u32; 256]; 8];
 
-/// Table look-up. A byte of codes holds two columns of row j and two of row j + 8, so it indexes both rows' sums at once.
-/// Tables for all columns would take 128 KB at 256 of them; these are built for 16 and used for all rows, whose sums
-/// wait in y meanwhile.
+/// Table look-up. A byte of codes holds two columns of row j and two of row j + 8, so it indexes both rows' sums at
+/// once. Tables for all columns would take 128 KB at 256 of them; these are built for 16 and used for all rows, whose
+/// sums wait in y meanwhile.
 fn tables(m: &Product<'_>, q: &[i8], scale: f32, y: &mut [f32], tables: &mut Tables) {
     let surplus: i32 = q.iter().map(|&q| i32::from(q)).sum();
     let tiles = m.columns() / 16;

@@ -2,8 +2,9 @@
 //!
 //! The memory is written by the delta rule, `M += gate * address (value - address M)`, so a read is a sum over all that
 //! was written, `read = sum of share * value`, and the shares follow from the addresses alone: the last write's is
-//! `gate * (address of the read . address of the write)`; what it covers is taken off the address of the read before the
-//! write before it is asked. Later writes at the same address so take the place of earlier ones, as they do in the memory.
+//! `gate * (address of the read . address of the write)`; what it covers is taken off the address of the read before
+//! the write before it is asked. Later writes at the same address so take the place of earlier ones, as they do in the
+//! memory.
 
 use std::collections::VecDeque;
 

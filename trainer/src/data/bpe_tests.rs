@@ -113,7 +113,8 @@ proptest! {
     }
 
     #[test]
-    fn core_agrees_with_the_crate_on_words_that_merge(text in "([ab]{1,30}| ?(aab|é|日本|Lily|!){1,12}|[0-9]{1,5}){0,8}") {
+    fn core_agrees_with_the_crate_on_words_that_merge(text in "([ab]{1,30}| \
+        ?(aab|é|日本|Lily|!){1,12}|[0-9]{1,5}){0,8}") {
         BOTH.check(&text)?;
     }
 }

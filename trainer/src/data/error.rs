@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    #[error("{}: no such file or directory (--data and --valid take a text file, a directory of .txt files or hf:OWNER/NAME)", path.display())]
+    #[error("{}: no such file or directory (--data and --valid take a text file, a directory of .txt files or \
+        hf:OWNER/NAME)", path.display())]
     Missing { path: PathBuf },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },

@@ -1,5 +1,5 @@
-//! Large buffers on huge pages: activations are walked row after row with strides of kilobytes, and with 4 KB pages every
-//! row costs a walk of the page tables.
+//! Large buffers on huge pages: activations are walked row after row with strides of kilobytes, and with 4 KB pages
+//! every row costs a walk of the page tables.
 
 use bytemuck::Zeroable;
 

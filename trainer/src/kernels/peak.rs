@@ -98,8 +98,8 @@ impl Kernels {
         let _tiles = (self.isa() == Isa::Amx).then(super::x86::Tiles::configure);
         let run = move || {
             let _ = &_tiles;
-            // SAFETY: `Kernels::new` found the instructions of this level, and bfloat16's where the precision is that; at
-            // AMX the tiles are configured.
+            // SAFETY: `Kernels::new` found the instructions of this level, and bfloat16's where the precision is that;
+            // at AMX the tiles are configured.
             unsafe { run() }
         };
         Some((run, ROUNDS * macs))
@@ -122,7 +122,10 @@ mod x86 {
     /// A function of [`ROUNDS`] rounds of `$each`, in which `\i` is each of the chains in turn, after `$zero` of every
     /// register. All are zero: a multiplication takes the same time whatever the numbers.
     macro_rules! rounds {
-        ($name:ident, $features:literal, $chains:literal, $each:literal, $registers:literal, $zero:literal, [$($out:tt)*]) => {
+        (
+            $name:ident, $features:literal, $chains:literal, $each:literal, $registers:literal, $zero:literal,
+            [$($out:tt)*]
+        ) => {
             /// # Safety
             /// The CPU has the features above; for tiles, they are configured.
             #[target_feature(enable = $features)]

@@ -180,7 +180,9 @@ fn every_product_agrees_with_plain_loops_at_every_level() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn every_product_agrees_with_plain_loops_at_any_shape(m in 1..150usize, n in 1..150usize, k in 1..150usize, seed: u64) {
+    fn every_product_agrees_with_plain_loops_at_any_shape(
+        m in 1..150usize, n in 1..150usize, k in 1..150usize, seed: u64,
+    ) {
         check_shape(m, n, k, seed >> 1);
     }
 }

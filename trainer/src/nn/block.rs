@@ -1,4 +1,5 @@
-//! A block: a mixer, a channel mixer and, where tokens are routed around it, a router. What each is, the configuration says.
+//! A block: a mixer, a channel mixer and, where tokens are routed around it, a router. What each is, the configuration
+//! says.
 
 use super::attention::Attention;
 use super::context::{Context, Need};

@@ -1,10 +1,10 @@
 //! The choice of depth, fitted to what depth was measured to be worth.
 //!
-//! The choice is two logistic regressions on the engine's states, which nothing else reads. So they are not trained with
-//! the model but fitted to it, on states of batches that are run at every depth: did a deeper depth lower the token's loss
-//! by more than a margin? A token weighs as much as it gained beyond the margin, or missed it by: so the choice goes deeper
-//! where that is worth it on average, also where a guess at the first depth is often right. Nothing moves but the choice's
-//! weights.
+//! The choice is two logistic regressions on the engine's states, which nothing else reads. So they are not trained
+//! with the model but fitted to it, on states of batches that are run at every depth: did a deeper depth lower the
+//! token's loss by more than a margin? A token weighs as much as it gained beyond the margin, or missed it by: so the
+//! choice goes deeper where that is worth it on average, also where a guess at the first depth is often right. Nothing
+//! moves but the choice's weights.
 
 use super::engine::Engine;
 use super::rcsm::depth_gradient;
@@ -42,9 +42,9 @@ struct Examples {
 }
 
 impl Engine {
-    /// Fits the choice of depth to `batches` batches of `fill`, as [`Engine::step`] calls it, read from the initial state
-    /// on: going deeper pays where it lowers a token's loss by more than `margin` nats. Training's state and all other
-    /// parameters are kept. `None`, and nothing done, without a reasoning loop.
+    /// Fits the choice of depth to `batches` batches of `fill`, as [`Engine::step`] calls it, read from the initial
+    /// state on: going deeper pays where it lowers a token's loss by more than `margin` nats. Training's state and all
+    /// other parameters are kept. `None`, and nothing done, without a reasoning loop.
     pub fn calibrate(
         &mut self,
         mut fill: impl FnMut(usize, Rows<'_>),

@@ -186,8 +186,8 @@ impl Engine {
     /// Forward and backward of all micro-batches, gradients of the mean loss over the step's tokens in
     /// [`Self::grads`].
     ///
-    /// `fill(replica, rows)` writes the next chunk of every sequence of a replica. Sequences carry their state from chunk
-    /// to chunk; the end-of-story token resets it.
+    /// `fill(replica, rows)` writes the next chunk of every sequence of a replica. Sequences carry their state from
+    /// chunk to chunk; the end-of-story token resets it.
     pub fn step(&mut self, mut fill: impl FnMut(usize, Rows<'_>), options: &StepOptions) -> StepStats {
         let per_token = 1.0 / self.shape.step_tokens() as f32;
         let &StepOptions { answer_weight, answer_smoothing, z_loss, .. } = options;
@@ -263,8 +263,8 @@ impl Engine {
     }
 
     /// Logits (T B, V) of the chunk `ids`, time-major for the sequences and tokens of one replica, from the initial
-    /// state, with the head in f32: as training computes them where `passes` blends or tells each row (by `depths`, else
-    /// unread), else as inference does. Training's state is kept.
+    /// state, with the head in f32: as training computes them where `passes` blends or tells each row (by `depths`,
+    /// else unread), else as inference does. Training's state is kept.
     pub fn logits(&mut self, ids: &[u16], passes: Passes, depths: &[u8]) -> Vec<f32> {
         let kept = self.states();
         self.packed.embed.pack_exact();

@@ -186,7 +186,8 @@ fn decay_and_drive(params: &[f32], decay: &mut [f32], drive_scale: &mut [f32]) {
     }
 }
 
-/// One token of the recurrence, all (D): `h = decay * before + drive_scale * sigmoid(gate) * value`; no `before` is zero.
+/// One token of the recurrence, all (D): `h = decay * before + drive_scale * sigmoid(gate) * value`; no `before` is
+/// zero.
 #[inline(always)]
 fn recur(gate: &[f32], value: &[f32], decay: &[f32], drive_scale: &[f32], before: Option<&[f32]>, h: &mut [f32]) {
     for (((h, &g), &v), &n) in h.iter_mut().zip(gate).zip(value).zip(drive_scale) {

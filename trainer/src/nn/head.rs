@@ -176,8 +176,8 @@ impl Head {
         worker.lap_products(Part::HeadProducts);
     }
 
-    /// Cross-entropy in nats, summed over the rows whose target is not [`IGNORE`], and the gradient of the loss, in which
-    /// rows with `facts` (M) count as answers: sets `dx` (M, D), adds to `grads`.
+    /// Cross-entropy in nats, summed over the rows whose target is not [`IGNORE`], and the gradient of the loss, in
+    /// which rows with `facts` (M) count as answers: sets `dx` (M, D), adds to `grads`.
     pub fn forward_backward(
         &mut self,
         cx: &mut Context<'_>,
@@ -309,7 +309,8 @@ fn cross_entropy_row(logits: &mut [f32], target: u16, smoothing: f32, scale: Los
     let total = flashlm_core::math::fold_lanes(lanes);
     let normaliser = top as f64 + (total as f64).ln();
     let slope = scale.per_token * (1.0 + 2.0 * scale.z_loss * normaliser as f32) / total;
-    // label smoothing (Szegedy et al., 2016): a token that is never an answer is pushed down to this share and no further
+    // label smoothing (Szegedy et al., 2016): a token that is never an answer is pushed down to this share and no
+    // further
     let floor = scale.per_token * smoothing / logits.len() as f32;
     for l in logits.iter_mut() {
         *l = *l * slope - floor;

@@ -1,5 +1,5 @@
-//! Parallel gated recurrence: `h_t = forget_t * h_{t-1} + (1 - forget_t) * value_t`, the forget gate projected and bounded
-//! below by a floor that rises with depth, read through an output gate and normalised head by head.
+//! Parallel gated recurrence: `h_t = forget_t * h_{t-1} + (1 - forget_t) * value_t`, the forget gate projected and
+//! bounded below by a floor that rises with depth, read through an output gate and normalised head by head.
 
 use super::context::{Context, Need};
 use super::input::Input;

@@ -53,8 +53,8 @@ impl PackedModel {
 /// The most facts that answers are told apart by.
 pub const MOST_FACTS: usize = 4;
 
-/// Answers predicted, by the facts they need (1 to [`MOST_FACTS`] or more) and the depth their rows took: how many, and how
-/// many of them rightly, that is with no token likelier.
+/// Answers predicted, by the facts they need (1 to [`MOST_FACTS`] or more) and the depth their rows took: how many, and
+/// how many of them rightly, that is with no token likelier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
     pub right: [[u32; 3]; MOST_FACTS],
@@ -249,8 +249,8 @@ impl Replica {
         model.config.rcsm.map_or(self.blocks.len(), |c| c.after as usize)
     }
 
-    /// Takes the residual stream through some blocks. The engine lies between two points of it, behind the blocks before
-    /// it.
+    /// Takes the residual stream through some blocks. The engine lies between two points of it, behind the blocks
+    /// before it.
     fn run_blocks(&mut self, model: &PackedModel, params: &[f32], routing: Routing, range: Range<usize>) {
         let after = self.engine_after(model);
         let cx = &mut context(&mut self.worker, &mut self.scratch, params, &self.reset);
@@ -286,7 +286,8 @@ impl Replica {
         self.rcsm.as_ref().map_or(&[], |r| &r.op_counts)
     }
 
-    /// Forward and backward of the micro-batch in `self.ids` and `self.targets`: adds to `self.grads`, sets `self.nats`.
+    /// Forward and backward of the micro-batch in `self.ids` and `self.targets`: adds to `self.grads`, sets
+    /// `self.nats`.
     pub fn forward_backward(&mut self, model: &PackedModel, params: &[f32], losses: Losses, scale: LossScale) {
         self.forward(model, params, ForwardOptions { passes: losses.passes, routing: Routing::TopShare }, false);
         self.count();

@@ -343,8 +343,8 @@ impl<'a, 'w> Work<'a, 'w> {
         );
     }
 
-    /// Links the token's `u` to its context (R each), by the delta rule at their addresses (S each): first what its context
-    /// leads to, then what it leads to.
+    /// Links the token's `u` to its context (R each), by the delta rule at their addresses (S each): first what its
+    /// context leads to, then what it leads to.
     fn write(
         &mut self,
         [u, context]: [&[f32]; 2],

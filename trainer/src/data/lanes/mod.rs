@@ -62,8 +62,8 @@ pub struct Deal<'a> {
     pub pool: &'a [u32],
     /// Share of all tokens in reasoning stories, 0 to 1.
     pub share: f32,
-    /// Of reasoning stories: half of them are as the last says, the others as one of those before, so that nothing learned is
-    /// forgotten. At least one.
+    /// Of reasoning stories: half of them are as the last says, the others as one of those before, so that nothing
+    /// learned is forgotten. At least one.
     pub difficulties: &'a [Difficulty],
     /// Passes of the three depths, and how often each is drawn.
     pub depths: [u8; 3],

@@ -1,7 +1,7 @@
 use super::*;
 
-/// Story i is i % 7 + 1 tokens, each 1000 + i. Reasoning story i is 5 + i % 4 + filler tokens, each 20_000 + i, of which
-/// number 2 is an answer of one fact and the last two are one of as many facts as the difficulty has.
+/// Story i is i % 7 + 1 tokens, each 1000 + i. Reasoning story i is 5 + i % 4 + filler tokens, each 20_000 + i, of
+/// which number 2 is an answer of one fact and the last two are one of as many facts as the difficulty has.
 struct Numbered(Vec<Vec<u16>>);
 
 impl StoryTokens for Numbered {

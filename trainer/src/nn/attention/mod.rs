@@ -1,5 +1,5 @@
-//! Causal attention over a window, plain or differential: `softmax(q1 k1) v - lambda * softmax(q2 k2) v`, queries and keys
-//! normalised, rotary positions counted from the story's start (Ye et al., 2024; Su et al., 2021).
+//! Causal attention over a window, plain or differential: `softmax(q1 k1) v - lambda * softmax(q2 k2) v`, queries and
+//! keys normalised, rotary positions counted from the story's start (Ye et al., 2024; Su et al., 2021).
 //!
 //! The keys and values of the window before a chunk are carried into it, as inference carries them in its ring, but
 //! gradients stop at the chunk's start, as they do for every state. In training the products run block by block of

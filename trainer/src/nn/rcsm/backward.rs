@@ -12,8 +12,8 @@ use flashlm_core::config::TOP_K_OPS;
 use flashlm_core::math::{dot, exp};
 
 impl Rcsm {
-    /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`. What `losses`
-    /// says of passes must be what the forward was given.
+    /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`. What
+    /// `losses` says of passes must be what the forward was given.
     pub fn backward(
         &mut self,
         cx: &mut Context<'_>,
@@ -119,8 +119,8 @@ impl Rcsm {
         grads[spans.hold_bias] += biases[1];
     }
 
-    /// `r += hold scale (product + held_normed)`, the read and its address: sets `dproduct`, `dread`, the codes' and the
-    /// gates' gradients; turns `dheld` back to before the pass. Returns the gradient of the pass's scale.
+    /// `r += hold scale (product + held_normed)`, the read and its address: sets `dproduct`, `dread`, the codes' and
+    /// the gates' gradients; turns `dheld` back to before the pass. Returns the gradient of the pass's scale.
     #[inline(always)]
     fn update_backward(&mut self, pass: usize, scale: f32) -> f32 {
         let (r, _, s) = self.dims();

@@ -100,8 +100,8 @@ impl Rcsm {
         );
     }
 
-    /// Of the blend: adds to the gradient of the state after pass `pass` of every row, where that is a depth, its share of
-    /// the output's and, by the choice made on it, the choice's. Passes come in reverse.
+    /// Of the blend: adds to the gradient of the state after pass `pass` of every row, where that is a depth, its share
+    /// of the output's and, by the choice made on it, the choice's. Passes come in reverse.
     #[inline(always)]
     pub(super) fn blend_backward(&mut self, params: &[f32], spans: &Spans, grads: &mut [f32], tau: f32, pass: usize) {
         let r = self.config.width as usize;

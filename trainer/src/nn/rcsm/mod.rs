@@ -1,13 +1,13 @@
-//! RCSM, the Recursive Compositional State Machine (DESIGN section 2): per token 1, 3 or 8 passes of route -> two ternary
-//! operations -> memory read, over a memory that every token is linked into once, whatever depth it takes.
+//! RCSM, the Recursive Compositional State Machine (DESIGN section 2): per token 1, 3 or 8 passes of route -> two
+//! ternary operations -> memory read, over a memory that every token is linked into once, whatever depth it takes.
 //!
 //! As the memory does not depend on the passes, only its sweep is sequential in time ([`memory`]); what leads to it
-//! ([`input`]) and every pass ([`passes`]) is done for all tokens at once, the operations gathered by route ([`route`]).
-//! Rows that a pass does not need are not in it: the rows of pass n + 1 are some of those of pass n.
+//! ([`input`]) and every pass ([`passes`]) is done for all tokens at once, the operations gathered by route
+//! ([`route`]). Rows that a pass does not need are not in it: the rows of pass n + 1 are some of those of pass n.
 //!
-//! A question may stand far from what it asks about: a gate of u, the *salience*, says how much a token counts for those
-//! after it. Contexts and queries are mixed of salience u of the nearest tokens, and of its *trace*,
-//! h = salience u + (1 - salience) h (docs/RESULTS.md has what it buys).
+//! A question may stand far from what it asks about: a gate of u, the *salience*, says how much a token counts for
+//! those after it. Contexts and queries are mixed of salience u of the nearest tokens, and of its *trace*, h = salience
+//! u + (1 - salience) h (docs/RESULTS.md has what it buys).
 
 mod backward;
 mod depth;
@@ -265,8 +265,8 @@ struct Gradients {
     dtrace: Vec<f32>,
     /// Of the memory, (B, S, R).
     dmemory: Vec<f32>,
-    /// By the rows of the pass at hand: of the product, the blended operations and v, (N, R), of router logits (N, O), of
-    /// codes (N, S), and of the gates before their sigmoid, (N).
+    /// By the rows of the pass at hand: of the product, the blended operations and v, (N, R), of router logits (N, O),
+    /// of codes (N, S), and of the gates before their sigmoid, (N).
     dproduct: Vec<f32>,
     dmixed: Vec<f32>,
     dv: Vec<f32>,

@@ -74,8 +74,8 @@ impl Rcsm {
         }
     }
 
-    /// From `dmixed`, the gradient of the blended outputs of the pass's `n` rows: sets that of v (N, R), and adds to that
-    /// of the operations.
+    /// From `dmixed`, the gradient of the blended outputs of the pass's `n` rows: sets that of v (N, R), and adds to
+    /// that of the operations.
     pub(super) fn operate_backward(
         &mut self,
         worker: &mut Worker,

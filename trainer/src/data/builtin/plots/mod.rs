@@ -39,8 +39,10 @@ fn opening(t: &mut Teller, from: &[Scene]) {
         "[Once upon a time|Long ago|Once], there [was|lived] a(n) [little |small |young |]{c.kind} named {c}. \
          {c} was [very |always |]{c.trait}.",
         "[Once upon a time|Once], there was a(n) {c.trait} {c.kind} [named|called] {c}.",
-        "{c} was a(n) {c.trait} [little|young|small] {c.kind}[| who loved [spring|summer|autumn|winter|sunny days|long walks|stories]| who liked to laugh| with a big smile].",
-        "[There once was|In a small town lived|Far away, near the sea, lived] a(n) {c.trait} {c.kind}. {c.His} name was {c}.",
+        "{c} was a(n) {c.trait} [little|young|small] {c.kind}[| who loved [spring|summer|autumn|winter|sunny days|long \
+            walks|stories]| who liked to laugh| with a big smile].",
+        "[There once was|In a small town lived|Far away, near the sea, lived] a(n) {c.trait} {c.kind}. {c.His} name \
+            was {c}.",
     ]);
 }
 

@@ -34,7 +34,8 @@ pub fn lost_and_found(t: &mut Teller) {
     t.feel("c", Sad);
     t.one(&[
         "But when {c} [looked down|looked for it], the {x.noun} was gone! {c} was {c.feels}.",
-        "There {c.he} saw that {c.his} hands were empty. \"Oh no! Where is my {x.noun}?\" {c} [cried|said]. {c.He} felt {c.feels}.",
+        "There {c.he} saw that {c.his} hands were empty. \"Oh no! Where is my {x.noun}?\" {c} [cried|said]. {c.He} \
+            felt {c.feels}.",
     ]);
     t.paragraph();
     t.character("d", "q");
@@ -189,7 +190,8 @@ pub fn broken_and_sorry(t: &mut Teller) {
     t.break_thing("x");
     t.one(&[
         "But one day {c} was [running|dancing|jumping|throwing a ball] {home.at}. Crash! The {x.noun} fell and broke.",
-        "One afternoon {c} [spun around and around|chased a fly|kicked a ball], and bump! The {x.noun} fell down and broke.",
+        "One afternoon {c} [spun around and around|chased a fly|kicked a ball], and bump! The {x.noun} fell down and \
+            broke.",
     ]);
     t.feel("c", Scared);
     t.one(&["{c} was {c.feels}. \"What will {g} say?\" {c.he} thought.", "{c} felt {c.feels}. {c.He} wanted to hide."]);
@@ -207,13 +209,16 @@ pub fn broken_and_sorry(t: &mut Teller) {
         "\"It was me,\" said {c}. \"I was not careful, and your {x.noun} broke. I am sorry.\"",
     ]);
     t.one(&[
-        "{g} [was quiet for a moment|looked at the pieces], and then gave {c} a hug. \"Thank you for telling me the truth,\" said {g}.",
+        "{g} [was quiet for a moment|looked at the pieces], and then gave {c} a hug. \"Thank you for telling me the \
+            truth,\" said {g}.",
         "{g} was a little sad, but not angry. \"It was [brave|good] of you to tell me,\" {g.he} said.",
     ]);
     t.mend("c", "x");
     t.one(&[
-        "Together they got some glue, and {c} [helped to put|put] the pieces back, one by one. Soon the {x.noun} was whole again.",
-        "\"Let us fix it,\" said {g}. {c} held the pieces, {g} put on the glue, and soon the {x.noun} looked almost new.",
+        "Together they got some glue, and {c} [helped to put|put] the pieces back, one by one. Soon the {x.noun} was \
+            whole again.",
+        "\"Let us fix it,\" said {g}. {c} held the pieces, {g} put on the glue, and soon the {x.noun} looked almost \
+            new.",
     ]);
     let lesson = t.rng.pick(&[
         "it is better to tell the truth",
@@ -239,13 +244,19 @@ pub fn gift(t: &mut Teller) {
     t.go("c", "p");
     if t.rng.chance(50) {
         t.make("c", "x");
-        t.tell("{c} went to {p} and picked up [leaves and twigs|bright little stones|pieces of bark|soft grass and string].");
+        t.tell(
+            "{c} went to {p} and picked up [leaves and twigs|bright little stones|pieces of bark|soft grass and \
+            string].",
+        );
         t.tell("{c.He} worked [for hours|all afternoon|very hard], and at last {c.he} had made a(n) {x}.");
     } else {
         t.spot("spot", "p");
         t.lie("x", "p");
         t.take("c", "x");
-        t.tell("{c} went to {p} to think. There, {spot}, lay a(n) {x}. {c} asked everyone {p.at}, but it belonged to nobody.");
+        t.tell(
+            "{c} went to {p} to think. There, {spot}, lay a(n) {x}. {c} asked everyone {p.at}, but it belonged to \
+            nobody.",
+        );
         t.tell("So {c} took it and [cleaned|washed|polished] it until it was [bright|as good as new].");
     }
     t.paragraph();
@@ -295,7 +306,10 @@ pub fn finders_choice(t: &mut Teller) {
     ]);
     t.tell("\"I lost my {x.noun},\" said {d}. \"It was a gift from my [grandma|grandpa|best friend|sister|brother].\"");
     t.paragraph();
-    t.tell("{c} [thought hard|felt the {x.noun} in {c.his} hand|was quiet]. {c.He} wanted to keep it, but it was not {c.his} own.");
+    t.tell(
+        "{c} [thought hard|felt the {x.noun} in {c.his} hand|was quiet]. {c.He} wanted to keep it, but it was not \
+        {c.his} own.",
+    );
     t.give("c", "d", "x");
     t.feel("d", Happy);
     t.one(&[

@@ -17,7 +17,8 @@ pub fn animal_in_trouble(t: &mut Teller) {
     t.go("c", "p");
     t.one(&[
         "One day {c} was walking {p.at} when {c.he} heard a [small|sad|strange|soft] sound.",
-        "[After school|In the afternoon|Early in the morning], {c} went to {p}. Something was making a [sad|tiny] noise.",
+        "[After school|In the afternoon|Early in the morning], {c} went to {p}. Something was making a [sad|tiny] \
+            noise.",
     ]);
     t.tell("It was a(n) [little |baby |small |]{animal}. The {animal} {trouble}.");
     t.feel("c", Sad);
@@ -126,12 +127,14 @@ pub fn being_brave(t: &mut Teller) {
     t.paragraph();
     t.one(&[
         "\"I was afraid of {fear} too, once,\" said {d}. \"Hold my hand and count to three.\"",
-        "{d} sat down next to {c}. \"Being brave does not mean that you are not afraid,\" {d.he} said. \"It means that you try.\"",
+        "{d} sat down next to {c}. \"Being brave does not mean that you are not afraid,\" {d.he} said. \"It means that \
+            you try.\"",
         "{d} smiled. \"If we go together, it will only be half as bad,\" said {d}.",
     ]);
     t.one(&[
         "{c} [took|held] {d}'s hand. One, two, three!",
-        "{c} closed {c.his} eyes, thought of something [nice|funny|warm], and took one small step. Then {c.he} took another one.",
+        "{c} closed {c.his} eyes, thought of something [nice|funny|warm], and took one small step. Then {c.he} took \
+            another one.",
     ]);
     t.feel("c", Proud);
     t.tell("And [look|what a surprise|guess what]! {truth}.");
@@ -166,7 +169,10 @@ pub fn hide_and_seek(t: &mut Teller) {
     if t.rng.chance(50) {
         t.tell("Then {c} looked {one}. \"I found you, {d}!\" [laughed|said] {c}.");
         t.feel("c", Sad);
-        t.tell("But where was {e}? {c} looked [high and low|everywhere] and felt {c.feels}. \"Maybe {e} went home,\" {c.he} said.");
+        t.tell(
+            "But where was {e}? {c} looked [high and low|everywhere] and felt {c.feels}. \"Maybe {e} went home,\" \
+            {c.he} said.",
+        );
         t.tell("Then something {two} [sneezed|giggled|moved]. \"There you are, {e}!\" said {c}.");
     } else {
         t.tell("Then {c} looked {two}. \"I found you, {e}!\" [laughed|said] {c}.");
@@ -174,7 +180,10 @@ pub fn hide_and_seek(t: &mut Teller) {
         t.tell(
             "But where was {d}? {c} looked [high and low|everywhere] and felt {c.feels}. \"I give up,\" {c.he} said.",
         );
-        t.tell("Then a [small|happy] voice came from {c.his} left. {d} was still {one}! \"You walked past me [two|three] times,\" said {d}.");
+        t.tell(
+            "Then a [small|happy] voice came from {c.his} left. {d} was still {one}! \"You walked past me \
+            [two|three] times,\" said {d}.",
+        );
     }
     t.tell("They all laughed [and laughed|until their tummies hurt]. Next it was {d}'s turn to [count|look].");
     let lesson = t.rng.pick(&[
@@ -192,14 +201,18 @@ pub fn truth(t: &mut Teller) {
     t.plain_thing("x", treat);
     t.own("g", "x");
     t.place("p", &outdoors());
-    t.tell("{g} made some {x}. \"Please do not eat it yet,\" said {g}. \"It is for [the party|tonight|our guests|everyone].\"");
+    t.tell(
+        "{g} made some {x}. \"Please do not eat it yet,\" said {g}. \"It is for [the party|tonight|our \
+        guests|everyone].\"",
+    );
     t.put("g", "x");
     t.go("g", "p");
     t.tell("{g} put the {x} on the table and went to {p}.");
     t.take("c", "x");
     t.one(&[
         "The {x} smelled so good. {c} took a tiny bite. Then {c.he} took one more, and soon it was all gone.",
-        "{c} looked at the {x}. \"Only a little bit,\" {c.he} thought. But {c.he} could not stop, and {c.he} ate it all.",
+        "{c} looked at the {x}. \"Only a little bit,\" {c.he} thought. But {c.he} could not stop, and {c.he} ate it \
+            all.",
     ]);
     t.use_up("c", "x");
     t.go("g", "home");
@@ -209,7 +222,10 @@ pub fn truth(t: &mut Teller) {
     t.feel("c", Scared);
     let lie = t.rng.pick(&["the cat", "a bird", "the dog", "a mouse", "the wind"]);
     t.word("lie", lie);
-    t.tell("{c} was {c.feels}. \"It was {lie},\" {c.he} said. But there [were crumbs|was some {x}] on {c.his} [nose|chin|cheek].");
+    t.tell(
+        "{c} was {c.feels}. \"It was {lie},\" {c.he} said. But there [were crumbs|was some {x}] on {c.his} \
+        [nose|chin|cheek].",
+    );
     t.feel("c", Sorry);
     t.one(&[
         "{g} said nothing and looked sad. Then {c} felt {c.feels}. \"No, it was not {lie}. It was me,\" {c.he} said.",
@@ -237,11 +253,17 @@ pub fn teamwork(t: &mut Teller) {
         t.rng.pick(&["pumpkin", "log", "rock", "cart", "boat", "box of books", "turnip", "sack of flour", "snowball"]);
     t.plain_thing("x", load);
     t.lie("x", "home");
-    t.tell("One day {c} found a(n) [huge|very big|heavy] {x} {home.at}. It lay right [in the way|on the path], and nobody could get past.");
+    t.tell(
+        "One day {c} found a(n) [huge|very big|heavy] {x} {home.at}. It lay right [in the way|on the path], and \
+        nobody could get past.",
+    );
     t.tell("{c} [pushed and pushed|pulled and pulled|pushed with all {c.his} might], but the {x} did not move.");
     t.feel("c", Sad);
     t.tell("{c} sat down. {c.He} was {c.feels}.");
-    t.tell("{d} the {d.kind} came along. \"I am strong. I can move it!\" said {d}. But {d} could not move it [either|at all].");
+    t.tell(
+        "{d} the {d.kind} came along. \"I am strong. I can move it!\" said {d}. But {d} could not move it \
+        [either|at all].",
+    );
     t.paragraph();
     t.tell("Then came {e}, a(n) {e.trait} {e.kind}. \"You are too small to help,\" said {d}.");
     t.one(&[

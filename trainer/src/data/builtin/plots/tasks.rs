@@ -19,16 +19,24 @@ pub fn cooking(t: &mut Teller) {
     t.tell(
         "{c.His} friend {d} was [sick|coming to visit|sad today|hungry], so {c} wanted to make a(n) {x} for {d.him}.",
     );
-    t.tell("{c} took a [big|blue|clean|wooden] bowl and [began|set to work]. {c.He} [stirred|mixed|tasted] and hummed a [little |]song.");
+    t.tell(
+        "{c} took a [big|blue|clean|wooden] bowl and [began|set to work]. {c.He} [stirred|mixed|tasted] and hummed \
+        a [little |]song.",
+    );
     t.tell("But {c} forgot the {missing}! When it was done, it was {bad}.");
     t.feel("c", Sad);
     t.tell("{c} was {c.feels}. \"[It is all wrong|I can not cook|Nobody will eat this],\" {c.he} said.");
     t.paragraph();
     t.one(&[
-        "{g} took a small bite. \"What did you put in?\" {g.he} asked. {c} named everything, one by one. \"And the {missing}?\" asked {g}.",
-        "\"Let us think,\" said {g}. \"What is missing?\" {c} looked at the table. There stood the {missing}, and nobody had used it.",
+        "{g} took a small bite. \"What did you put in?\" {g.he} asked. {c} named everything, one by one. \"And the \
+            {missing}?\" asked {g}.",
+        "\"Let us think,\" said {g}. \"What is missing?\" {c} looked at the table. There stood the {missing}, and \
+            nobody had used it.",
     ]);
-    t.tell("\"[Oh|Oh no|Of course], I forgot the {missing}!\" said {c}. {c.He} [laughed|smiled] and [started again|tried once more].");
+    t.tell(
+        "\"[Oh|Oh no|Of course], I forgot the {missing}!\" said {c}. {c.He} [laughed|smiled] and [started \
+        again|tried once more].",
+    );
     t.make("c", "x");
     t.feel("c", Proud);
     t.tell("This time {c} did not forget the {missing}. And this time it was {good}. {c} was {c.feels}.");
@@ -36,7 +44,10 @@ pub fn cooking(t: &mut Teller) {
     t.give("c", "d", "x");
     t.use_up("d", "x");
     t.feel("d", Happy);
-    t.tell("{c} went to {p} and gave the {x} to {d}. {d} ate [it all up|every bit of it]. \"[Yum|Mmm]! That was [so good|the best ever],\" said {d}.");
+    t.tell(
+        "{c} went to {p} and gave the {x} to {d}. {d} ate [it all up|every bit of it]. \"[Yum|Mmm]! That was [so \
+        good|the best ever],\" said {d}.",
+    );
     let lesson = t.rng.pick(&[
         "it is fine to fail if you try again",
         "one small thing can make a big difference",
@@ -54,8 +65,14 @@ pub fn building(t: &mut Teller) {
     t.word("parts", parts);
     t.word("failure", failure);
     t.word("cure", cure);
-    t.tell("One [day|morning|rainy day|afternoon], {c} and {c.his} friend {d} wanted to build a(n) {x}. They [got|found|gathered] {parts}.");
-    t.tell("\"[It will be|We will make] the best {x} in the [world|whole town]!\" said {c}. They worked [hard|fast|for a long time].");
+    t.tell(
+        "One [day|morning|rainy day|afternoon], {c} and {c.his} friend {d} wanted to build a(n) {x}. They \
+        [got|found|gathered] {parts}.",
+    );
+    t.tell(
+        "\"[It will be|We will make] the best {x} in the [world|whole town]!\" said {c}. They worked [hard|fast|for \
+        a long time].",
+    );
     t.make("c", "x");
     t.break_thing("x");
     t.tell("[But oh no! The|But what a pity! The|When it was done, the] {x} {failure}.");
@@ -122,7 +139,10 @@ pub fn spoiled_plan(t: &mut Teller) {
     ]);
     t.tell("So they {instead}.");
     t.feel("d", Happy);
-    t.tell("It was [so much fun|lovely|even better than the first plan]. They laughed and [sang|talked|played] until [dinner|evening|bedtime]. {d} was {d.feels}.");
+    t.tell(
+        "It was [so much fun|lovely|even better than the first plan]. They laughed and [sang|talked|played] until \
+        [dinner|evening|bedtime]. {d} was {d.feels}.",
+    );
     t.tell("\"[I am almost glad about the weather|What a good day],\" said {c}.");
     let lesson = t.rng.pick(&[
         "a new plan can be as good as the old one",
@@ -159,7 +179,10 @@ pub fn rule(t: &mut Teller) {
         "{g} was not cross. \"Rules keep us safe,\" {g.he} said [softly|kindly]. \"What will you do next time?\"",
     ]);
     t.tell("\"If {sign}, then I will {action},\" said {c}.");
-    t.tell("[The day after|On Tuesday|A week later], {sign then} again. [Did {c} remember? Yes!|This time {c} remembered.] {c} [knew|knew at once] what to do. {c} was ready to {action}, and nothing bad happened.");
+    t.tell(
+        "[The day after|On Tuesday|A week later], {sign then} again. [Did {c} remember? Yes!|This time {c} \
+        remembered.] {c} [knew|knew at once] what to do. {c} was ready to {action}, and nothing bad happened.",
+    );
     t.maybe(60, "{c} even told [a friend|the other children|the little ones], \"If {sign}, then {action}!\"");
     t.tell("\"[Well done|Good for you|That was clever], {c},\" said {g}.");
     let lesson = t.rng.pick(&[
@@ -207,8 +230,12 @@ pub fn counting(t: &mut Teller) {
         t.word("gone things", named(gone));
         t.number("n", have);
         t.word("things", named(have));
-        t.tell("On the way home, {c} dropped {gone} {gone things} [into the river|in the mud|and a bird flew off with what fell]. {c} counted again. There {are} {n} {things} now."
-            .replace("{are}", if have == 1 { "was" } else { "were" }).as_str());
+        t.tell(
+            "On the way home, {c} dropped {gone} {gone things} [into the river|in the mud|and a bird flew off with \
+            what fell]. {c} counted again. There {are} {n} {things} now."
+                .replace("{are}", if have == 1 { "was" } else { "were" })
+                .as_str(),
+        );
         t.tell(
             "\"{n} {things} [is|are] still enough for me,\" said {c}."
                 .replace("[is|are]", if have == 1 { "is" } else { "are" })
@@ -248,7 +275,10 @@ pub fn practice(t: &mut Teller) {
         "{d} shook {d.his} head. \"Never say never,\" {d.he} said. \"Watch me, and then try slowly.\"",
         "\"You are already a little better than [yesterday|before],\" said {d}. \"I saw it.\"",
     ]);
-    t.tell("So {c} tried [again and again|every morning|a little every day]. {c.He} did not give up[, not even when it rained|].");
+    t.tell(
+        "So {c} tried [again and again|every morning|a little every day]. {c.He} did not give up[, not even when it \
+        rained|].",
+    );
     t.feel("c", Proud);
     t.tell("And then, on [Friday|Sunday|a bright morning|the last day of the month], it happened. {c} {success}!");
     t.one(&["\"You did it!\" shouted {d}.", "\"Look, {d}! I can do it!\" [cried|shouted] {c}. {d} clapped."]);
