@@ -90,3 +90,8 @@ pub use observer::{MemoryWrite, Observer, Pass};
 pub use sampler::{Sampler, SamplerConfig, SamplerError};
 pub use session::{FixedSession, Session, SessionError};
 pub use tokenizer::{Tokenizer, TokenizerError};
+
+/// The crate's page, whose example is to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
