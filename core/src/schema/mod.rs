@@ -418,8 +418,8 @@ pub fn tensors(config: &ModelConfig) -> impl Iterator<Item = (Option<usize>, &'s
     of(None, EMBEDDING).chain(blocks).chain(of(None, rcsm)).chain(of(None, NORM)).filter(move |(_, t)| there(t))
 }
 
-/// Rows of the ternary matrix in which those of `role` among `tensors` lie below each other, each padded to whole tiles;
-/// and its columns.
+/// Rows of the ternary matrix in which those of `role` among `tensors` lie below each other, each padded to whole
+/// tiles; and its columns.
 pub(crate) const fn stacked(config: &ModelConfig, tensors: &[Tensor], role: Role) -> (usize, usize) {
     let (mut rows, mut columns, mut i) = (0, 0, 0);
     while i < tensors.len() {

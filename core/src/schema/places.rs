@@ -4,8 +4,8 @@ use super::Dim::{Choices, Head, Inner, Is, Lambdas, Model, Passes, Taps, Width};
 use super::{CHOICES, Dim, Form, Stored, Tensor};
 use crate::config::ModelConfig;
 
-/// A number of floats as a sum over the dimensions that tensors of floats have, so that what the compiler knows of it is
-/// done once: a view of parameters is then a few additions, for every block of every token.
+/// A number of floats as a sum over the dimensions that tensors of floats have, so that what the compiler knows of it
+/// is done once: a view of parameters is then a few additions, for every block of every token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
     one: usize,

@@ -161,7 +161,8 @@ pub struct Probe {
 #[derive(Args, Debug)]
 pub struct Bench {
     /// Tokens in one run, 16 to 100000
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(16..=100_000))]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 256)]
+    #[arg(value_parser = clap::value_parser!(u32).range(16..=100_000))]
     pub tokens: u32,
     /// Runs of each measurement; the median is reported, 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -183,7 +184,8 @@ pub struct Fingerprint {
     #[arg(short, long, default_value = "Once upon a time")]
     pub prompt: String,
     /// Tokens of the story; it goes on over its end
-    #[arg(short = 'n', long, alias = "length", value_name = "N", default_value_t = 200, value_parser = settings::length)]
+    #[arg(short = 'n', long, alias = "length", value_name = "N", default_value_t = 200)]
+    #[arg(value_parser = settings::length)]
     pub tokens: usize,
     /// Seed of the tokens drawn
     #[arg(long, value_name = "N", default_value_t = Settings::default().seed, value_parser = settings::seed)]

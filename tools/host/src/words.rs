@@ -35,8 +35,8 @@ impl Observer for Sum {
     }
 }
 
-/// The words (runs of letters) that stand at least `least` times in `text`, a file of stories, each story from the reset
-/// state and at the depths that the model chooses; those with the most passes first.
+/// The words (runs of letters) that stand at least `least` times in `text`, a file of stories, each story from the
+/// reset state and at the depths that the model chooses; those with the most passes first.
 ///
 /// # Errors
 /// The model has no tokenizer, no end-of-story token or no reasoning loop, or the text a story that it cannot read.

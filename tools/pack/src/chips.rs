@@ -1,14 +1,17 @@
 //! Chips that models are weighed against. Numbers are from the manufacturers' datasheets, in KiB; RAM is the largest
 //! block that lies in one piece, since a program's statics and stack are usually linked into one.
 //!
-//! | chip | source |
-//! |---|---|
-//! | STM32H743ZI | STMicroelectronics, DS12110: 2 MB of flash; 1 MB of RAM, of which 512 KB AXI SRAM in one piece and 128 KB DTCM |
-//! | STM32U5A5ZJ | STMicroelectronics, STM32U5A5xx datasheet: 4 MB of flash; 2,514 KB of SRAM, of which SRAM1, 2, 3 and 5 adjoin: 2,496 KB |
-//! | RP2350 | Raspberry Pi, RP2350 datasheet: 520 KB of SRAM in ten adjoining banks; flash is outside, here a 4 MB QSPI chip |
-//! | nRF5340 | Nordic Semiconductor, nRF5340 product specification, application core: 1 MB of flash, 512 KB of RAM |
-//! | ESP32-C3FH4 | Espressif, ESP32-C3 series datasheet: 4 MB of flash in the package; 400 KB of SRAM, of which 16 KB are the cache's |
-//! | AE302F80F55D5 | Alif Semiconductor, Ensemble E3 datasheet: 5.5 MB of MRAM; RAM is the M55-HP core's DTCM of 1 MB (white paper AWPR0003), bulk SRAM not counted |
+//! - STM32H743ZI (STMicroelectronics, DS12110): 2 MB of flash; 1 MB of RAM, of which 512 KB AXI SRAM in one piece and
+//!   128 KB DTCM.
+//! - STM32U5A5ZJ (STMicroelectronics, STM32U5A5xx datasheet): 4 MB of flash; 2,514 KB of SRAM, of which SRAM1, 2, 3 and
+//!   5 adjoin: 2,496 KB.
+//! - RP2350 (Raspberry Pi, RP2350 datasheet): 520 KB of SRAM in ten adjoining banks; flash is outside, here a 4 MB QSPI
+//!   chip.
+//! - nRF5340 (Nordic Semiconductor, nRF5340 product specification, application core): 1 MB of flash, 512 KB of RAM.
+//! - ESP32-C3FH4 (Espressif, ESP32-C3 series datasheet): 4 MB of flash in the package; 400 KB of SRAM, of which 16 KB
+//!   are the cache's.
+//! - AE302F80F55D5 (Alif Semiconductor, Ensemble E3 datasheet): 5.5 MB of MRAM; RAM is the M55-HP core's DTCM of 1 MB
+//!   (white paper AWPR0003), bulk SRAM not counted.
 
 /// One chip's memories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

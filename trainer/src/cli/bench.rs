@@ -329,8 +329,8 @@ mod tests {
             assert_eq!(macs(&report, Part::BackwardInput), all, "{isa}");
             assert_eq!(macs(&report, Part::BackwardWeight), all, "{isa}");
             assert_eq!(macs(&report, Part::HeadProducts), 3 * v * d * tokens, "{isa}");
-            // three codes; the sweep's read, and reading and adding of two writes; every pass: router, two operations, the
-            // mix; behind the first: two codes and the read
+            // three codes; the sweep's read, and reading and adding of two writes; every pass: router, two operations,
+            // the mix; behind the first: two codes and the read
             let forward = 3 * s * r + 5 * s * r + passes * (o * r + 3 * r * r) + (passes - 1) * 3 * s * r;
             assert_eq!(macs(&report, Part::RcsmForward), forward * tokens, "{isa}");
             // of each of these products with weights its input's and its weights' gradient

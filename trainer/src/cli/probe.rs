@@ -1,4 +1,5 @@
-//! `trainer probe`: questions with known answers ([`flashlm_probe`]), asked of a checkpoint or packed model through core.
+//! `trainer probe`: questions with known answers ([`flashlm_probe`]), asked of a checkpoint or packed model through
+//! core.
 
 use std::path::{Path, PathBuf};
 

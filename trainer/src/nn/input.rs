@@ -28,8 +28,8 @@ pub struct Input {
 }
 
 impl Input {
-    /// For rows of width `d`, by the tensors at `norm` and `shift`, read by the matrix at `weight`; what is no product is
-    /// charged to `part`.
+    /// For rows of width `d`, by the tensors at `norm` and `shift`, read by the matrix at `weight`; what is no product
+    /// is charged to `part`.
     pub fn new(
         norm: Range<usize>,
         shift: Option<Range<usize>>,

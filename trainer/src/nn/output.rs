@@ -46,7 +46,8 @@ impl Output {
         );
     }
 
-    /// Sets `dq` to the gradient of a block's rows before they were quantised, given `dx`, that of y (M, D), and adds to
+    /// Sets `dq` to the gradient of a block's rows before they were quantised, given `dx`, that of y (M, D), and adds
+    /// to
     /// `grads`. That of x is `dx` itself.
     pub fn backward(
         &self,

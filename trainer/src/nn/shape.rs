@@ -47,8 +47,8 @@ pub fn add_scaled(a: &mut [f32], s: f32, b: &[f32]) {
     }
 }
 
-/// The state before row `i` of width `w`: none at a story's start, `carried` (B, W) at the chunk's, else that behind the
-/// sequence's token before, in `earlier`.
+/// The state before row `i` of width `w`: none at a story's start, `carried` (B, W) at the chunk's, else that behind
+/// the sequence's token before, in `earlier`.
 #[inline(always)]
 pub fn before<'a>(
     reset: bool,

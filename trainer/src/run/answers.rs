@@ -9,7 +9,8 @@ use crate::nn::Answers;
 /// Share of what was counted before that a step leaves.
 const KEPT: f64 = 0.98;
 
-/// Answers of one step, for the metrics: right ones and all, by facts (1 to 4 or more) and depth (of the model's three).
+/// Answers of one step, for the metrics: right ones and all, by facts (1 to 4 or more) and depth (of the model's
+/// three).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerCounts {
     pub right: [[u32; 3]; 4],

@@ -16,8 +16,8 @@ const fn stories(facts: u8, wordings: u8, filler: u16, distractors: u8) -> Diffi
     Difficulty { facts, filler, distractors, wordings, open: OPEN, loose: wordings > 2 }
 }
 
-/// What the stories of each level are like, the easiest first. Recall, and chains of facts after it, form on plain sentences
-/// without filler and then carry over to others; told everything at once they take many times as long
+/// What the stories of each level are like, the easiest first. Recall, and chains of facts after it, form on plain
+/// sentences without filler and then carry over to others; told everything at once they take many times as long
 /// (docs/RESULTS.md).
 pub const DIFFICULTIES: [Difficulty; 10] = [
     stories(1, 2, 0, 0),

@@ -27,8 +27,8 @@ use crate::run::streams::{Choice, Lanes, Streams};
 
 /// Bytes of held-out text that the evaluations during a run score.
 const EVALUATION_BYTES: u64 = 100_000;
-/// The most tokens that the choice of depth is fitted to, and the nats by which a deeper depth must be better to be worth its
-/// passes.
+/// The most tokens that the choice of depth is fitted to, and the nats by which a deeper depth must be better to be
+/// worth its passes.
 const CALIBRATION_TOKENS: usize = 1 << 16;
 const CALIBRATION_MARGIN: f32 = 0.02;
 /// Bytes of text a tokenizer is trained on.
@@ -290,8 +290,8 @@ fn find_checkpoint(request: &Request, progress: &Progress) -> anyhow::Result<Opt
     Ok(Some(found))
 }
 
-/// Whether a checkpoint is of the model asked for. Training itself sets the depth of inference, and a small corpus gives
-/// fewer tokens than were asked for.
+/// Whether a checkpoint is of the model asked for. Training itself sets the depth of inference, and a small corpus
+/// gives fewer tokens than were asked for.
 fn same_model(found: &ModelConfig, asked: &ModelConfig) -> bool {
     let mut found = *found;
     if let (Some(f), Some(a)) = (&mut found.rcsm, &asked.rcsm) {

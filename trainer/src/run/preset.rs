@@ -18,8 +18,8 @@ pub enum Preset {
     Transformer,
 }
 
-/// How large a model of a preset is. Packed sizes include the tokenizer; with a smaller vocabulary (a small corpus gives
-/// one) a model is smaller.
+/// How large a model of a preset is. Packed sizes include the tokenizer; with a smaller vocabulary (a small corpus
+/// gives one) a model is smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Size {
     /// 0.56 M parameters, 0.26 MB packed: chips with 512 KB of flash

@@ -52,7 +52,8 @@ pub struct Phase {
     pub amplify: bool,
     /// Whether the loss on operation balance counts.
     pub balance: bool,
-    /// Levels of reasoning stories, by number: the one open at the phase's start, and the last that may be earned in it.
+    /// Levels of reasoning stories, by number: the one open at the phase's start, and the last that may be earned in
+    /// it.
     pub levels: (usize, usize),
     /// Share of reasoning stories, in units of the share asked for.
     pub mix: f32,

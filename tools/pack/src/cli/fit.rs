@@ -23,7 +23,8 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", requires = "elf")]
     stack: Option<u64>,
     /// Tokens prefilled together [1 decodes only]
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_CHUNK as i64))]
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=MAX_CHUNK as i64))]
     prefill: u8,
     /// Print a table in Markdown
     #[arg(long, conflicts_with = "json")]
@@ -135,8 +136,8 @@ fn notes(args: &Args, firmware: Option<&Firmware>) -> Vec<String> {
     let path = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let architecture = &firmware.architecture;
     let mut notes = vec![format!(
-        "Code and statics are those of {path}, built for {architecture}, its own model and arena left out; on other cores \
-         code has another size."
+        "Code and statics are those of {path}, built for {architecture}, its own model and arena left out; on other \
+         cores code has another size."
     )];
     match firmware.stack {
         Some(Stack { bytes, source }) => notes.push(format!("Stack: {bytes} bytes ({}).", source.name())),

@@ -36,8 +36,8 @@ pub struct Options {
     /// What is asked
     #[arg(long, value_enum, default_value = "stories", conflicts_with = "file")]
     pub task: Task,
-    /// Ask the items of a file instead: tab-separated family, prompt, answer and wrong answers (joined by |), or columns
-    /// named in a header
+    /// Ask the items of a file instead: tab-separated family, prompt, answer and wrong answers (joined by |), or
+    /// columns named in a header
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Items of every family, or of every kind of question
@@ -57,7 +57,8 @@ pub struct Options {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = family)]
     pub family: Vec<Family>,
     /// stories: facts a question needs
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2,3", value_parser = clap::value_parser!(u8).range(1..=4))]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2,3")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=4))]
     pub facts: Vec<u8>,
     /// Ordinary text between facts and question. stories: the most sentences [default: 3]; hops: fewest and most words
     /// [default: 0]
@@ -70,7 +71,8 @@ pub struct Options {
     #[arg(long, value_enum, default_value = "test")]
     pub split: Split,
     /// stories: sentences to choose from for every thing that is said or asked, the plainest first [default: all]
-    #[arg(long, value_name = "N", default_value_t = ALL_WORDINGS, hide_default_value = true, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = ALL_WORDINGS, hide_default_value = true)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     pub wordings: u8,
     /// hops: containers too, and questions that need up to three facts
     #[arg(long)]
@@ -79,7 +81,8 @@ pub struct Options {
     #[arg(long, value_enum, default_value = "mixed")]
     pub telling: hops::Telling,
     /// mqar: pairs to recall from
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "4,8,16,32", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "4,8,16,32")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub pairs: Vec<u16>,
     /// babi: which files to ask [default: test, or else valid]
     #[arg(long, value_enum)]
@@ -98,12 +101,13 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub tsv: Option<PathBuf>,
 
-    /// Write text to train on instead, train.txt and test.txt with answers marked; for babi train.txt of the train files,
-    /// and in held-out/ what --hold-out takes from them
+    /// Write text to train on instead, train.txt and test.txt with answers marked; for babi train.txt of the train
+    /// files, and in held-out/ what --hold-out takes from them
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "tsv", "json"])]
     pub write: Option<PathBuf>,
     /// Stories written for training; a hundredth of it for testing
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub stories: u32,
     /// babi: tell the stories of tasks that ask little several times in train.txt, so that every task counts
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! Words from outside a lexicon's lists, which stand in for its words in training stories now and then.
 //!
-//! A model that meets a few hundred words again and again learns them as classes, and answers with one of the class; asked
-//! about words of another list it answers with its own. With an open list it has to copy.
+//! A model that meets a few hundred words again and again learns them as classes, and answers with one of the class;
+//! asked about words of another list it answers with its own. With an open list it has to copy.
 //!
 //! The lists in `open/` are words as they occur in TinyStories (Eldan and Li, 2023), in no word list and no sentence of
 //! either split. Nouns and words begin with a consonant, so that "a" before them gives nothing away.
@@ -21,8 +21,8 @@ pub const WORDS: &str = include_str!("open/words.txt");
 
 /// Made-up words in either list: they are cut into several tokens, as a rare word is.
 const MADE_UP: usize = 1000;
-/// Blends of two words in either list, "ham" and "gazelle" as "hazelle": they are cut into the tokens that any rare word
-/// is cut into, which the few syllables of made-up words are not.
+/// Blends of two words in either list, "ham" and "gazelle" as "hazelle": they are cut into the tokens that any rare
+/// word is cut into, which the few syllables of made-up words are not.
 const BLENDS: usize = 6000;
 /// Percent of draws from nouns or names, from any words, and of blends; the others are made up.
 const SHARES: [usize; 3] = [35, 25, 30];

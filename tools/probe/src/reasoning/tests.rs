@@ -286,7 +286,9 @@ fn filler_comes_between_facts_and_question_only_if_asked_for() {
 fn literals(source: &str, split: Split) -> HashSet<String> {
     let at = source.find("pub const TEST").expect("two splits");
     let part = if split == Split::Train { &source[..at] } else { &source[at..] };
-    let code: String = part.lines().filter(|l| !l.trim_start().starts_with("//")).collect();
+    let lines = part.lines().filter(|l| !l.trim_start().starts_with("//"));
+    // a literal goes on behind a backslash at a line's end
+    let code: String = lines.map(|l| l.trim_start().strip_suffix('\\').unwrap_or(l.trim_start())).collect();
     let (mut out, mut now, mut inside, mut escape) = (HashSet::new(), String::new(), false, false);
     for c in code.chars() {
         match c {

@@ -359,7 +359,8 @@ pub const TRAIN: Wording = Wording {
         "Which place {is} {a} in? <{p}>.",
         "Can you tell where {a} {is}? {He} {is} in the <{p}>.",
         "{s} called {a}. {a} called back from the <{p}>.",
-        "%tr-need-a%. \"[I am here, in|Go to|Look in|Try|You have to go to|Run to] the <{p}>,\" [said|called|shouted] [a voice|someone|{t}].",
+        "%tr-need-a%. \"[I am here, in|Go to|Look in|Try|You have to go to|Run to] the <{p}>,\" \
+         [said|called|shouted] [a voice|someone|{t}].",
         "%ask% where {a} {is}. %sure%%tr-at-p%<{p}>.",
         "%ask% where {a} {is}. %sure%%tr-at-p%<{p}>.",
         "%askq% where {a} {is}? %sure%%tr-at-p%<{p}>.",
@@ -404,7 +405,8 @@ pub const TRAIN: Wording = Wording {
         "%so% the place of {a} {is} the <{p}>.",
         "%think% {a} {is} in the <{p}>.",
         "If {s} wants to [see|meet|visit|call|help] {a}, {she} has to go to the <{p}>.",
-        "\"Where are you, {a}?\" [called|asked|shouted|cried] {s}. \"[I am in|Here I am, in|In|I am still in|Come to] the <{p}>,\" said {a}.",
+        "\"Where are you, {a}?\" [called|asked|shouted|cried] {s}. \"[I am in|Here I am, in|In|I am still in|Come to] \
+         the <{p}>,\" said {a}.",
         "{s} called {a} again and again. \"I am in the <{p}>,\" said {a}.",
         "{a} looked around. All around {him} {is} the <{p}>.",
         "There {is} only one place to look for {a}: the <{p}>.",
@@ -435,7 +437,8 @@ pub const TRAIN: Wording = Wording {
         "Which place {is} the {x} in? <{p}>.",
         "Can you tell where the {x} {is}? It {is} in the <{p}>.",
         "{s} needed the {x}. \"I have to go to the <{p}>,\" {she} said.",
-        "%tr-need-x%. \"[It {is} in|Go to|Look in|Try|You have to go to|Run to] the <{p}>,\" [said|called|shouted] [a voice|someone|{t}].",
+        "%tr-need-x%. \"[It {is} in|Go to|Look in|Try|You have to go to|Run to] the <{p}>,\" \
+         [said|called|shouted] [a voice|someone|{t}].",
         "%ask% where the {x} {is}. %sure%%tr-at-x%<{p}>.",
         "%ask% where the {x} {is}. %sure%%tr-at-x%<{p}>.",
         "%askq% where the {x} {is}? %sure%%tr-at-x%<{p}>.",
@@ -572,7 +575,8 @@ pub const TRAIN: Wording = Wording {
         "So the {x} {is} with <{a}>.",
         "Who {is} the {x} with? <{a}>.",
         "\"May I see the {x}?\" said {s} to <{a}>.",
-        "%tr-need-x%. \"[It {is} with|Ask|Go to|You have to ask|Talk to] <{a}>,\" [said|called|shouted] [a voice|someone|{t}].",
+        "%tr-need-x%. \"[It {is} with|Ask|Go to|You have to ask|Talk to] <{a}>,\" \
+         [said|called|shouted] [a voice|someone|{t}].",
         "%tr-need-x%. \"[Give it to me|Show it to me|I need it|May I have it], please,\" {she} said to <{a}>.",
         "%ask% who {has} the {x}. %sure%%tr-who%<{a}>.",
         "%ask% who {has} the {x}. %sure%%tr-who%<{a}>.",

@@ -9,8 +9,8 @@ use crate::data::{Mix, mix, reasoning::Family};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Stories separated by <|endoftext|>, answers in them marked or not (<|answer|>barn<|/answer|>, <|answer:2|> where it
-    /// takes two facts): a file, a directory of .txt files, or hf:OWNER/NAME [default: builtin]
+    /// Stories separated by <|endoftext|>, answers in them marked or not (<|answer|>barn<|/answer|>, <|answer:2|> where
+    /// it takes two facts): a file, a directory of .txt files, or hf:OWNER/NAME [default: builtin]
     #[arg(long, value_name = "FILE|DIR")]
     pub data: Option<String>,
     /// Held-out stories [default: a share of the training stories]

@@ -28,16 +28,19 @@ pub struct EngineArgs {
     #[arg(long, conflicts_with = "no_rcsm")]
     pub rcsm: bool,
     /// Blocks before the RCSM engine [default: five of eight]
-    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_LAYERS)), conflicts_with = "no_rcsm")]
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_LAYERS)))]
+    #[arg(conflicts_with = "no_rcsm")]
     pub rcsm_after: Option<u16>,
     /// RCSM reasoning width [channels; a multiple of 16]
     #[arg(long, value_parser = multiple_of_16(16, MAX_RCSM_WIDTH), conflicts_with = "no_rcsm")]
     pub rcsm_width: Option<u16>,
     /// RCSM operations
-    #[arg(long, value_parser = clap::value_parser!(u8).range(TOP_K_OPS as i64..=i64::from(MAX_RCSM_PARTS)), conflicts_with = "no_rcsm")]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(TOP_K_OPS as i64..=i64::from(MAX_RCSM_PARTS)))]
+    #[arg(conflicts_with = "no_rcsm")]
     pub rcsm_ops: Option<u8>,
     /// RCSM memory addresses
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_RCSM_SLOTS)), conflicts_with = "no_rcsm")]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_RCSM_SLOTS)))]
+    #[arg(conflicts_with = "no_rcsm")]
     pub rcsm_slots: Option<u8>,
     /// Tokens that RCSM keys and queries look back over
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_RCSM_TAPS)), conflicts_with = "no_rcsm")]

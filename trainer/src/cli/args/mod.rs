@@ -1,5 +1,5 @@
-//! Flags that several programs have, by what they are about. Every flag says its unit; every value is checked before any work
-//! starts.
+//! Flags that several programs have, by what they are about. Every flag says its unit; every value is checked before
+//! any work starts.
 
 mod amplify;
 mod data;

@@ -63,7 +63,8 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Optimiser", value_enum, default_value = "muon")]
     pub optimiser: optim::Kind,
     /// Micro-batches per optimiser step
-    #[arg(long, help_heading = "Optimiser", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, help_heading = "Optimiser", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub accumulate: u16,
     /// Decay of the first moment
     #[arg(long, help_heading = "Optimiser", default_value_t = 0.9, value_parser = real32("share", 0.0, 0.9999))]

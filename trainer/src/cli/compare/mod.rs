@@ -1,4 +1,5 @@
-//! `trainer compare`: presets trained for the same time on the same data, side by side in a table, as JSON and as a plot.
+//! `trainer compare`: presets trained for the same time on the same data, side by side in a table, as JSON and as a
+//! plot.
 
 mod plot;
 

@@ -27,8 +27,8 @@ pub fn keep_copy(run: &mut Run) -> Result<(), CheckpointError> {
     with_snapshot(run, |snapshot| checkpoint::write_atomically(&path, |file| checkpoint::write_to(snapshot, file)))
 }
 
-/// Goes back to the copy, taken at `step`: parameters, optimiser, lanes and what they carry. Steps, tokens and time that
-/// were spent stay spent. On an error parameters and optimiser are as they were.
+/// Goes back to the copy, taken at `step`: parameters, optimiser, lanes and what they carry. Steps, tokens and time
+/// that were spent stay spent. On an error parameters and optimiser are as they were.
 pub fn restore(run: &mut Run, step: u64) -> anyhow::Result<()> {
     let path = run.out.join(COPY);
     let copy = checkpoint::read(&path)?;

@@ -103,7 +103,8 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "Once upon a time there was a girl. Lily had a red ball, and her friend Tom had a kite. \
-                        \"Can I play?\" Tom asked. \"Yes,\" said Lily, \"I'm happy.\" Then Lily and Tom played in the park.";
+                        \"Can I play?\" Tom asked. \"Yes,\" said Lily, \"I'm happy.\" Then Lily and Tom played in the \
+                        park.";
 
     #[test]
     fn a_good_story_repeats_nothing_keeps_its_names_and_ends() {

@@ -21,7 +21,8 @@ use super::score::TextScore;
 /// Nats per token that a wholly repetitive story loses, and one whose late names are all new.
 const REPETITION_WEIGHT: f64 = 2.0;
 const NAMES_WEIGHT: f64 = 1.0;
-/// The shortest sane story, in lengths of the training story it begins like; the longest is as long as generation lets it be.
+/// The shortest sane story, in lengths of the training story it begins like; the longest is as long as generation lets
+/// it be.
 const SHORTEST: f64 = 0.25;
 
 /// A candidate with its text and scores.

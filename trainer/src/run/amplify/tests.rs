@@ -12,8 +12,9 @@ fn run(dir: &std::path::Path, more: &str) -> Run {
     let story = |i: usize| format!("Tom had {i} hats. He lost {} of them.\n<|endoftext|>\n", i / 2);
     fs::write(dir.join("stories.txt"), (0..100).map(story).collect::<String>()).unwrap();
     let line = format!(
-        "trainer --d-model 32 --layers 1 --d-ffn 48 --vocab 300 --rcsm-width 16 --rcsm-ops 4 --rcsm-slots 4 --threads 2 \
-         --sequences 2 --tokens 16 --steps 100 --generated 40 --data {0}/stories.txt --cache {0}/cache --out {0}/out {more}",
+        "trainer --d-model 32 --layers 1 --d-ffn 48 --vocab 300 --rcsm-width 16 --rcsm-ops 4 --rcsm-slots 4 \
+         --threads 2 --sequences 2 --tokens 16 --steps 100 --generated 40 --data {0}/stories.txt --cache {0}/cache \
+         --out {0}/out {more}",
         dir.display()
     );
     let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();

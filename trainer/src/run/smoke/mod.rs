@@ -1,8 +1,8 @@
 //! The thirteen checks that a new machine, or a change of the architecture, has to pass: `trainer smoke`.
 //!
 //! [`CHECKS`] says what is looked at and within which limits; the files beside say how each figure comes about. Most
-//! check the trainer's forward and backward on a small untrained model ([`untrained`]). Five look at one tiny model that
-//! is trained on questions of one and two facts first ([`trained`]), packed, and run by core as any model is.
+//! check the trainer's forward and backward on a small untrained model ([`untrained`]). Five look at one tiny model
+//! that is trained on questions of one and two facts first ([`trained`]), packed, and run by core as any model is.
 
 mod check;
 mod stories;

@@ -1,8 +1,8 @@
 //! Parts of sentences, and where `%name%` in a template is looked up: [`shared`] by all families, and a file of each.
 //!
 //! Training stories are told and asked in sentences composed of parts, tens of thousands of them: a model that is told
-//! the same few hundred again and again learns them by heart, and then knows no question that is put otherwise. What the
-//! test asks with stands in no list here.
+//! the same few hundred again and again learns them by heart, and then knows no question that is put otherwise. What
+//! the test asks with stands in no list here.
 
 mod if_then;
 mod in_context;
