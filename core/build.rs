@@ -8,6 +8,8 @@ use std::env;
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(arm_dsp)");
+    // given by `.ci/run doc`, for `design`
+    println!("cargo::rustc-check-cfg=cfg(flashlm_design)");
     println!("cargo::rerun-if-changed=build.rs");
     let target = env::var("TARGET").unwrap_or_default();
     let promised = env::var_os("CARGO_FEATURE_DSP").is_some();

@@ -1,7 +1,7 @@
 //! What the house asks of its own text, where no tool asks it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The tree's root.
 fn root() -> &'static Path {
@@ -34,4 +34,62 @@ fn workspaces_apart_have_the_same_lints() {
     for apart in ["firmware-example/Cargo.toml", "fuzz/Cargo.toml"] {
         assert_eq!(lints(apart), all, "{apart}");
     }
+}
+
+/// Files of a folder and below whose names end in one of `ends`, but for what is built or cached.
+fn files(folder: &Path, ends: &[&str], found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of the tree") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        if path.is_dir() {
+            if !matches!(name, "target" | "out" | "venv" | "corpus" | "artifacts")
+                && (name == ".ci" || !name.starts_with('.'))
+            {
+                files(&path, ends, found);
+            }
+        } else if ends.iter().any(|end| name.ends_with(end)) {
+            found.push(path);
+        }
+    }
+}
+
+/// The design's sections in their order: the number and title, and the name they have in `flashlm_core::design`.
+fn sections() -> Vec<(String, String)> {
+    let text = read("core/src/design.rs");
+    let lines: Vec<&str> = text.lines().collect();
+    let sections = lines.windows(2).filter_map(|pair| {
+        let name = pair[1].strip_prefix("pub mod ")?.strip_suffix(" {}")?;
+        Some((pair[0].strip_prefix("/// ")?.to_owned(), name.to_owned()))
+    });
+    sections.collect()
+}
+
+#[test]
+fn the_design_has_the_sections_that_documentation_cites() {
+    let titles: Vec<String> = sections().into_iter().map(|(title, _)| title).collect();
+    let page = read("docs/DESIGN.md");
+    let headings: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(titles, headings);
+}
+
+#[test]
+fn a_cited_section_is_the_one_that_its_link_leads_to() {
+    let mut sources = Vec::new();
+    files(root(), &[".rs"], &mut sources);
+    let mut cited = 0;
+    for path in sources.iter().filter(|path| !path.ends_with("tests/house.rs")) {
+        let text = fs::read_to_string(path).expect("a source");
+        for (at, citation) in text.match_indices("DESIGN section ") {
+            let rest = &text[at + citation.len()..];
+            let number = &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())];
+            let section = sections().into_iter().find(|(title, _)| title.starts_with(&format!("{number}. ")));
+            let Some((_, name)) = section else { panic!("{}: there is no section {number}", path.display()) };
+            let link = rest[number.len()..].strip_prefix("](").and_then(|link| link.split(')').next());
+            if let Some(link) = link {
+                assert!(link.ends_with(&format!("design::{name}")), "{}: {link} is not {number}", path.display());
+                cited += 1;
+            }
+        }
+    }
+    assert!(cited >= 4, "only {cited} citations");
 }

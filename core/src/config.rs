@@ -139,7 +139,7 @@ impl core::str::FromStr for Depth {
     }
 }
 
-/// Dimensions of the RCSM engine (DESIGN section 2).
+/// Dimensions of the RCSM engine ([DESIGN section 2](crate::design::models)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RcsmConfig {
     /// Reasoning width R.

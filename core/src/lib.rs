@@ -55,6 +55,7 @@ mod arena;
 pub mod bench;
 pub mod blob;
 pub mod config;
+pub mod design;
 mod fingerprint;
 mod generate;
 mod kernels;

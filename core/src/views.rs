@@ -39,7 +39,7 @@ impl<'a> TernaryMatrix<'a> {
     }
 }
 
-/// The int8 embedding in the layout of [`EmbeddingShape`].
+/// The int8 embedding in the layout of [`EmbeddingShape`](crate::blob::layout::EmbeddingShape).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Embedding<'a> {
     pub values: &'a [u32],

@@ -1,4 +1,4 @@
-//! `flashlm eval`: bits per byte of a file of stories (DESIGN section 5).
+//! `flashlm eval`: bits per byte of a file of stories ([DESIGN section 5](flashlm_core::design::measures)).
 
 use std::fs;
 use std::io::{self, Write};

@@ -17,7 +17,7 @@ pub const MAX_SHARE: f32 = 0.9;
 /// The hardest stories, which have all the words.
 const HARDEST: Difficulty =
     Difficulty { facts: 3, filler: 6, distractors: 3, wordings: ALL_WORDINGS, open: OPEN, loose: false };
-/// The most text told for the tokenizer [bytes]: by then every word has come often.
+/// The most text told for the tokenizer, in bytes: by then every word has come often.
 const MAX_SAMPLE: u64 = 4 << 20;
 /// Stories that [`Mix::key`] looks at.
 const LOOKED_AT: u64 = 64;

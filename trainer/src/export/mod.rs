@@ -1,6 +1,6 @@
 //! From trained f32 tensors to the packed blob that `flashlm-core` runs.
 //!
-//! [`write_blob`] takes every tensor that the [`schema`](flashlm_core::schema) names, checks it, quantises it exactly
+//! [`write_blob`] takes every tensor that the [`schema`] names, checks it, quantises it exactly
 //! as the trainer's forward pass does, and leaves the file's layout to [`flashlm_core::blob`].
 
 mod pack;

@@ -1,5 +1,5 @@
-//! The reasoning loop (RCSM, DESIGN section 2). What does not depend on the memory runs for all tokens together; reads
-//! and writes are sequential in time by nature.
+//! The reasoning loop (RCSM, [DESIGN section 2](crate::design::models)). What does not depend on the memory runs for
+//! all tokens together; reads and writes are sequential in time by nature.
 
 use super::Chunk;
 use crate::config::{Depth, RcsmConfig, Writes};

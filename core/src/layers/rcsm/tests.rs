@@ -1,6 +1,6 @@
-//! The engine against DESIGN section 2 written down a second time: one value after another, in f64, on plain matrices
-//! decoded from the blob's sections as their documentation says. It shares no code with the engine but the layout's
-//! place of a code.
+//! The engine against [DESIGN section 2](crate::design::models) written down a second time: one value after another, in
+//! f64, on plain matrices decoded from the blob's sections as their documentation says. It shares no code with the
+//! engine but the layout's place of a code.
 
 use super::*;
 use crate::arena::Layout;

@@ -1,5 +1,6 @@
-//! RCSM, the Recursive Compositional State Machine (DESIGN section 2): per token 1, 3 or 8 passes of route -> two
-//! ternary operations -> memory read, over a memory that every token is linked into once, whatever depth it takes.
+//! RCSM, the Recursive Compositional State Machine ([DESIGN section 2](flashlm_core::design::models)): per token 1, 3
+//! or 8 passes of route -> two ternary operations -> memory read, over a memory that every token is linked into once,
+//! whatever depth it takes.
 //!
 //! As the memory does not depend on the passes, only its sweep is sequential in time ([`memory`]); what leads to it
 //! ([`input`]) and every pass ([`passes`]) is done for all tokens at once, the operations gathered by route
