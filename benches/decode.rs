@@ -4,11 +4,12 @@
 //! The model is a supernova with random weights, packed: speed does not depend on their values, except that the depth
 //! controller would choose some depth, so it is forced. `cargo bench -p flashlm-benches --bench decode`
 
+use std::hint::black_box;
+use std::time::Duration;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flashlm_core::{Depth, Facts, Kernels, Level, ModelConfig, Session};
 use flashlm_host::Blob;
-use std::hint::black_box;
-use std::time::Duration;
 use trainer::export::write_blob;
 use trainer::nn::Params;
 

@@ -4,8 +4,9 @@
 //! `cargo bench -p flashlm-benches --bench kernels -- amx` runs one instruction set; a product or a shape
 //! filters likewise: `-- backward_weight`, `-- 768x256`.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use trainer::kernels::{FloatMatrix, Isa, Kernels, Precision, QuantisedRows, TernaryMatrix, Workspace, Write};
 
 /// Rows of every product.

@@ -2,9 +2,10 @@
 //!
 //! `cargo bench -p flashlm-benches --bench step`; `trainer bench` times the full model, part by part.
 
+use std::time::Duration;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flashlm_core::config::{ModelConfig, RcsmConfig};
-use std::time::Duration;
 use trainer::kernels::{Isa, Kernels, Precision};
 use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng, StepOptions, TrainDepth};
 use trainer::optim::{Kind, Optimiser, Settings};

@@ -93,12 +93,13 @@ impl Generation {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
     use crate::kernels::Kernels;
     use crate::model::Model;
     use crate::sampler::SamplerConfig;
     use crate::testing::{SMALL, random_blob};
-    use std::vec::Vec;
 
     /// What is drawn by hand, token by token.
     fn by_hand(session: &mut Session<'_, Vec<Line>>, sampler: &mut Sampler, prompt: &[u16], n: usize) -> Vec<u16> {

@@ -47,8 +47,9 @@ impl LogSumExp {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::vec::Vec;
+
+    use super::*;
 
     #[test]
     fn log_sum_exp_in_pieces_is_that_of_the_whole() {

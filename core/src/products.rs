@@ -1,10 +1,11 @@
 //! The products of a step by themselves: what a benchmark compares a whole step with.
 
+use std::vec::Vec;
+
 use crate::kernels::Kernels;
 use crate::memory::MAX_CHUNK;
 use crate::model::Model;
 use crate::views::{Embedding, TernaryMatrix};
-use std::vec::Vec;
 
 /// Rows of the head computed at a time, as a session does.
 const HEAD_ROWS: usize = 128;

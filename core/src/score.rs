@@ -119,12 +119,13 @@ impl Scorer {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
     use crate::blob::{Facts, write};
     use crate::config::ModelConfig;
     use crate::model::Model;
     use crate::testing::{Blob, SMALL, random_blob, random_sections};
-    use std::vec::Vec;
 
     fn tokens(n: usize) -> Vec<u16> {
         (0..n).map(|i| ((i * 37 + 11) % 300) as u16).collect()

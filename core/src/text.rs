@@ -85,9 +85,11 @@ fn find_separator(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::*;
-    use proptest::prelude::*;
     use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     fn split(file: &str) -> Vec<(&str, bool)> {
         stories(file.as_bytes()).map(|s| (core::str::from_utf8(s.text).unwrap(), s.terminated)).collect()

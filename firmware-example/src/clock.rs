@@ -1,6 +1,7 @@
 //! Time in ticks of the processor's clock. SysTick counts 24 bits down; its interrupt counts how often that ran out.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
 use cortex_m_rt::exception;
 

@@ -1,8 +1,10 @@
 //! A line editor over the serial line, and how things are printed.
 
-use crate::uart::Uart;
 use core::fmt;
+
 use heapless::{Deque, Vec};
+
+use crate::uart::Uart;
 
 /// The longest line, bytes.
 pub const LINE: usize = 256;

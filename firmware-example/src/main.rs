@@ -9,8 +9,8 @@
 mod command;
 mod story;
 
-use command::Command;
 use core::fmt::{self, Write};
+
 use cortex_m_rt::entry;
 use cortex_m_semihosting::debug;
 use firmware_example::console::{self, Console, Input};
@@ -18,7 +18,9 @@ use firmware_example::uart::Uart;
 use firmware_example::{board, clock, memory};
 use flashlm_core::{Line, arena_lines, include_blob};
 use heapless::Vec;
-use story::{Error, Storyteller};
+
+use self::command::Command;
+use self::story::{Error, Storyteller};
 
 static BLOB: &[u8] = include_blob!(env!("FLASHLM_MODEL"));
 const ARENA: usize = arena_lines(BLOB, 1);

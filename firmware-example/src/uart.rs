@@ -1,8 +1,9 @@
 //! The serial line: Arm's CMSDK APB UART, polled.
 #![expect(unsafe_code, reason = "registers are memory at addresses of the board")]
 
-use crate::board;
 use core::ptr::{read_volatile, write_volatile};
+
+use crate::board;
 
 /// Registers, as words from the base.
 const DATA: usize = 0;

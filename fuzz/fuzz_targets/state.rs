@@ -1,10 +1,11 @@
 //! A session's state from anywhere, restored over one of a few valid models and gone on from.
 #![no_main]
 
+use std::sync::LazyLock;
+
 use flashlm_core::testing::{Blob, Numbers, exercise, hostile};
 use flashlm_core::{Line, Model};
 use libfuzzer_sys::fuzz_target;
-use std::sync::LazyLock;
 
 static BLOBS: LazyLock<[Blob; 16]> = LazyLock::new(|| {
     std::array::from_fn(|i| {

@@ -4,9 +4,11 @@
 //! the length of the reason when it fails; the text lies at the start of the buffer, which may have moved.
 #![expect(unsafe_code, reason = "an exported name is an unsafe attribute; nothing here is an unsafe block")]
 
-use crate::teller::Teller;
-use flashlm_core::{Line, SamplerConfig};
 use std::cell::RefCell;
+
+use flashlm_core::{Line, SamplerConfig};
+
+use crate::teller::Teller;
 
 #[derive(Default)]
 struct Instance {

@@ -79,8 +79,9 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use flashlm_core::include_blob;
+
+    use super::*;
 
     static BLOB: &[u8] = include_blob!("../../runtime-desktop/models/default.flm");
 

@@ -1,8 +1,9 @@
 //! The header: what the model is, how it came about and where its sections lie, in postcard's wire format.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::ModelConfig;
 use crate::schema::Role;
-use serde::{Deserialize, Serialize};
 
 /// How a model came about; told by `inspect`, never used to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

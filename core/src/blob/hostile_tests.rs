@@ -1,11 +1,13 @@
 //! Mutated blobs: whatever is accepted runs, and nothing panics or hangs.
 
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
 use crate::Model;
 use crate::blob::{BlobError, Role};
 use crate::testing::hostile::{self, Edit};
 use crate::testing::{Blob, Numbers, exercise};
-use proptest::prelude::*;
-use std::vec::Vec;
 
 /// Edits, and how they are sealed: 0 not at all, 1 with the checksum alone, else with everything the prelude states.
 fn mutated(seed: u64, edits: &[Edit], sealed: u8) -> Vec<u8> {

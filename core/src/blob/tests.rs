@@ -1,3 +1,6 @@
+use std::string::ToString;
+use std::vec::Vec;
+
 use super::layout::{Contents, TernaryShape};
 use super::*;
 use crate::config::ModelConfig;
@@ -5,8 +8,6 @@ use crate::model::Model;
 use crate::schema;
 use crate::testing::hostile::seal_checksum;
 use crate::testing::{Blob, MODELS, SMALL, random_blob, random_sections};
-use std::string::ToString;
-use std::vec::Vec;
 
 fn error(bytes: &[u8]) -> BlobError {
     Model::from_bytes(Blob::new(bytes).bytes()).expect_err("a damaged blob")

@@ -1,12 +1,13 @@
 //! Putting a blob together on a host: the mirror image of [`Model::from_bytes`](crate::Model::from_bytes).
 
+use std::vec::Vec;
+
 use super::header::{Entry, Facts, Header, MAX_TEXT, SECTIONS};
 use super::layout::Contents;
 use super::{crc::crc32, prelude};
 use crate::arena::Layout;
 use crate::config::{ConfigError, ModelConfig};
 use crate::schema::Role;
-use std::vec::Vec;
 
 /// Why sections do not make a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

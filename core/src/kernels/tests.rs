@@ -1,10 +1,12 @@
 //! One oracle and one set of shapes for every level. The oracle works on plain matrices, not on tiles.
 
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::blob::layout::{EmbeddingShape, TernaryShape};
 use crate::math;
-use proptest::prelude::*;
-use std::vec::Vec;
 
 /// A matrix in plain rows and in tiles.
 struct Packed {

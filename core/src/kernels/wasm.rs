@@ -4,11 +4,12 @@
 //! low half of a lane and `cB q` to its high half. With the codes' offset taken out, 16 columns of row A stay within
 //! 16 x 127 x 16 = 32512, so the low halves are harvested every 16 columns.
 
+use core::arch::wasm32::*;
+use core::mem::MaybeUninit;
+
 use super::{Backend, by_tokens};
 use crate::config::MAX_D_FFN;
 use crate::views::{Embedding, TernaryMatrix};
-use core::arch::wasm32::*;
-use core::mem::MaybeUninit;
 
 /// Tiles whose sums of row B, at most 16 x 127 each, fit the high half of a lane.
 const TILES_PER_FLUSH: usize = 16;

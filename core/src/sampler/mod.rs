@@ -1,9 +1,10 @@
 //! Choosing the next token, the same for the same seed on every target.
 
+use heapless::Vec;
+
 use crate::kernels::Kernels;
 use crate::log_sum_exp::LogSumExp;
 use crate::math;
-use heapless::Vec;
 
 /// Tokens that can be drawn at all: the likeliest this many. Larger `top_k` mean this, and so does 0.
 pub const MAX_CANDIDATES: usize = 64;

@@ -1,3 +1,5 @@
+use std::vec::Vec as StdVec;
+
 use super::*;
 use crate::blob::{Facts, Role, write};
 use crate::kernels::Kernels;
@@ -5,7 +7,6 @@ use crate::memory::Line;
 use crate::model::Model;
 use crate::session::{Session, SessionError};
 use crate::testing::{Blob, SMALL, random_blob, random_sections};
-use std::vec::Vec as StdVec;
 
 fn session(blob: &Blob) -> Session<'_, StdVec<Line>> {
     let mut session = Session::on_heap(Model::from_bytes(blob.bytes()).unwrap(), Kernels::detect());

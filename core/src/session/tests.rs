@@ -1,10 +1,12 @@
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::config::{ModelConfig, Writes};
 use crate::kernels::Level;
 use crate::observer::{MemoryWrite, Pass};
 use crate::testing::{Blob, MODELS, Numbers, SMALL, random_blob};
-use proptest::prelude::*;
-use std::vec::Vec;
 
 fn on_heap(blob: &Blob, kernels: Kernels) -> Session<'_, Vec<Line>> {
     Session::on_heap(Model::from_bytes(blob.bytes()).unwrap(), kernels)

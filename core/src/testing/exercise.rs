@@ -1,6 +1,9 @@
 //! Everything public run over bytes that may be hostile. What is promised of any input is asserted here, for the
 //! tests and the fuzz targets alike: no panic, no endless loop, errors instead, and results within their bounds.
 
+use std::string::String;
+use std::vec::Vec;
+
 use super::Blob;
 use crate::blob::{BlobError, arena_lines};
 use crate::config::Depth;
@@ -14,8 +17,6 @@ use crate::session::{Session, SessionError};
 use crate::text::{SEPARATOR, stories};
 use crate::tokenizer::{PreTokens, Tokenizer, Utf8Stream};
 use crate::views::{Embedding, TernaryMatrix};
-use std::string::String;
-use std::vec::Vec;
 
 type HeapSession<'m> = Session<'m, Vec<Line>>;
 
@@ -255,9 +256,10 @@ fn canonical(v: f32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::{Numbers, hostile};
     use super::*;
-    use proptest::prelude::*;
 
     fn bytes(least: usize, most: usize) -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(any::<u8>(), least..most)

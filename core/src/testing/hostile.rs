@@ -1,5 +1,7 @@
 //! Damaged models: valid blobs of any small configuration, edits, and a seal that gets past the checksum.
 
+use std::vec::Vec;
+
 use super::{Numbers, random_sections};
 use crate::blob::header::Header;
 use crate::blob::{Facts, MAGIC, VERSION, prelude, write};
@@ -7,7 +9,6 @@ use crate::config::{
     AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
 };
 use crate::tokenizer;
-use std::vec::Vec;
 
 /// A small valid configuration, every part of which varies.
 pub fn config(numbers: &mut Numbers) -> ModelConfig {

@@ -3,13 +3,14 @@
 pub mod exercise;
 pub mod hostile;
 
+use std::vec::Vec;
+
 use crate::blob::layout::Contents;
 use crate::blob::{Facts, Role, write};
 use crate::config::{
     AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
 };
 use crate::memory::Line;
-use std::vec::Vec;
 
 /// A model with every feature: padded rows everywhere, resets, writes, an adaptive depth.
 pub const SMALL: ModelConfig = ModelConfig {

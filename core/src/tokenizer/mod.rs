@@ -18,7 +18,8 @@ pub use utf8::Utf8Stream;
 
 use core::cell::Cell;
 use core::fmt;
-use table::Table;
+
+use self::table::Table;
 
 /// The longest byte string one token can stand for.
 pub const MAX_PIECE: usize = 64;

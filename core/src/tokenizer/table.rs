@@ -9,8 +9,9 @@
 //! | .. + 2 m | the ranks sorted by (left, right), u16 each |
 //! | .. + m | for each rank: how many bytes the token spells, u8 |
 
-use super::{MAX_PIECE, TokenizerError};
 use core::ops::Range;
+
+use super::{MAX_PIECE, TokenizerError};
 
 /// First bytes of a table.
 pub const MAGIC: [u8; 4] = *b"FLTK";

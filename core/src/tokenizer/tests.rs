@@ -1,10 +1,12 @@
 extern crate std;
-use super::*;
-use crate::testing::hostile::table;
-use proptest::prelude::*;
 use std::collections::HashMap;
 use std::string::String;
 use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::hostile::table;
 
 fn byte(b: u8) -> u16 {
     1 + u16::from(b)

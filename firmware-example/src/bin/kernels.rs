@@ -10,6 +10,7 @@
 
 use core::arch::asm;
 use core::fmt::Write;
+
 use cortex_m_rt::entry;
 use cortex_m_semihosting::debug;
 use firmware_example::console::Console;

@@ -1,9 +1,10 @@
 //! Files that are either whole or not there.
 
-use super::DataError;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+
+use super::DataError;
 
 /// Writes `path` through a temporary name beside it: written, synced, then renamed. When writing fails (a full
 /// disk, say) the temporary file is removed and whatever was at `path` before is untouched.

@@ -1,17 +1,19 @@
 //! Training the tokenizer with the `tokenizers` crate, and the way to and from core's table.
 
-use super::DataError;
-use super::hash::BuildHash64;
-use super::mix::Mix;
-use super::source::Corpus;
+use std::collections::HashMap;
+
 use flashlm_core::tokenizer::{self, BYTE_TOKENS, EOT, FIRST_MERGE, MAX_MERGES, MAX_PIECE, PreTokens, Tokenizer};
 use rayon::prelude::*;
-use std::collections::HashMap;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior};
+
+use super::DataError;
+use super::hash::BuildHash64;
+use super::mix::Mix;
+use super::source::Corpus;
 
 /// What the `tokenizers` crate calls the token that ends a story.
 pub const EOT_TEXT: &str = "<|endoftext|>";

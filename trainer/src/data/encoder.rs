@@ -1,10 +1,12 @@
 //! Encoding much text fast: words repeat, so their tokens are remembered.
 
-use super::hash::BuildHash64;
-use super::marks::AnswerBytes;
+use std::collections::HashMap;
+
 use flashlm_core::tokenizer::{PreTokens, Tokenizer, TokenizerError};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+
+use super::hash::BuildHash64;
+use super::marks::AnswerBytes;
 
 /// Distinct words remembered; the vocabulary of simple stories is far smaller.
 const REMEMBERED: usize = 1 << 16;

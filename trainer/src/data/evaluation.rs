@@ -1,13 +1,15 @@
 //! Text to measure bits per byte on.
 
+use std::collections::HashSet;
+use std::path::Path;
+
+use flashlm_core::text::{SEPARATOR, stories};
+use flashlm_core::tokenizer::Tokenizer;
+
 use super::DataError;
 use super::encoder::Encoder;
 use super::marks;
 use super::source::open_text;
-use flashlm_core::text::{SEPARATOR, stories};
-use flashlm_core::tokenizer::Tokenizer;
-use std::collections::HashSet;
-use std::path::Path;
 
 /// One story to score: from the reset state, EOT and all tokens but the last are fed and the tokens predicted,
 /// and after the last one an EOT if the file has it.

@@ -66,8 +66,9 @@ impl Hasher for Hash64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashSet;
+
+    use super::*;
 
     #[test]
     fn close_inputs_spread_over_all_bits() {

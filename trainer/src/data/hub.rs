@@ -1,11 +1,13 @@
 //! Text files of data sets on the Hugging Face hub.
 
-use super::DataError;
-use hf_hub::api::sync::ApiBuilder;
-use hf_hub::{Cache, Repo, RepoType};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use hf_hub::api::sync::ApiBuilder;
+use hf_hub::{Cache, Repo, RepoType};
+
+use super::DataError;
 
 const ENDPOINT: &str = "https://huggingface.co";
 
@@ -98,9 +100,10 @@ fn choose(mut files: Vec<String>, part: Part) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
+
+    use super::*;
 
     /// A hub with one data set: answers the listing, the headers' request and the download, as the real one does.
     fn serve(text: &'static str) -> String {

@@ -5,10 +5,12 @@
 //! and bits per byte count the bytes without them; training weighs the tokens of answers. A text without marks is
 //! only searched, not copied.
 
-use super::error::{DataError, MarkError};
-use flashlm_core::text;
 use std::borrow::Cow;
 use std::path::Path;
+
+use flashlm_core::text;
+
+use super::error::{DataError, MarkError};
 
 const OPENING: &[u8] = b"<|answer";
 const CLOSING: &[u8] = b"<|/answer|>";

@@ -1,5 +1,13 @@
 //! From the arguments to everything training needs.
 
+use std::fs;
+use std::hash::Hasher;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use flashlm_core::text::SEPARATOR;
+use flashlm_core::tokenizer::Tokenizer;
+
 use super::atomic::write_atomically;
 use super::cache::TokenCache;
 use super::curriculum::Curriculum;
@@ -8,12 +16,6 @@ use super::hash::{Hash64, hash};
 use super::mix::Mix;
 use super::source::{Corpus, Part, Source};
 use super::{DataError, bpe, split};
-use flashlm_core::text::SEPARATOR;
-use flashlm_core::tokenizer::Tokenizer;
-use std::fs;
-use std::hash::Hasher;
-use std::io::Write;
-use std::path::{Path, PathBuf};
 
 /// Goes into every cache key: raise it when the same inputs come to mean other files.
 const VERSION: u64 = 2;

@@ -1,15 +1,16 @@
 //! From what `--data` names to stories in memory.
 
-use super::marks::{self, AnswerBytes};
-use super::{DataError, builtin, hub};
-
-pub use super::hub::Part;
-use crate::kernels::map::map_file;
-use flashlm_core::text;
-use memmap2::Mmap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use flashlm_core::text;
+use memmap2::Mmap;
+
+pub use super::hub::Part;
+use super::marks::{self, AnswerBytes};
+use super::{DataError, builtin, hub};
+use crate::kernels::map::map_file;
 
 /// Stories the built-in generator tells when it is the source.
 pub const BUILTIN_STORIES: usize = 60_000;

@@ -1,10 +1,12 @@
 //! Which stories train, which are held out, and which are left out because they are there already.
 
-use super::hash::{Hash64, hash, mix};
-use super::source::Corpus;
-use rayon::prelude::*;
 use std::collections::HashSet;
 use std::hash::Hasher;
+
+use rayon::prelude::*;
+
+use super::hash::{Hash64, hash, mix};
+use super::source::Corpus;
 
 /// Share of the stories that is held out when no validation file is named.
 pub const HELD_OUT_SHARE: f64 = 0.01;

@@ -1,10 +1,12 @@
 //! Packed models through core against a plain reference written from docs/DESIGN.md alone.
 
-use super::*;
-use flashlm_core::config::{ChannelMixer, Mixer};
-use flashlm_core::{Depth, Kernels, Line, RcsmConfig, Session, math};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use flashlm_core::config::{ChannelMixer, Mixer};
+use flashlm_core::{Depth, Kernels, Line, RcsmConfig, Session, math};
+
+use super::*;
 
 type Tensors = BTreeMap<String, Vec<f32>>;
 

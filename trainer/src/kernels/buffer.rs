@@ -1,8 +1,10 @@
 //! Plain numbers in memory that starts on a cache line, as tile and vector loads like it.
 
-use super::memory::zeros;
-use bytemuck::{Pod, Zeroable};
 use std::marker::PhantomData;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::memory::zeros;
 
 /// One cache line.
 #[derive(Clone, Copy, Pod, Zeroable)]

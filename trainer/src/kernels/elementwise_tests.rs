@@ -1,8 +1,9 @@
 //! The element-wise functions of [`flashlm_core::math`] as [`Kernels::vectorise`] compiles them for each level: within
 //! the error their documentation states over a dense sample, and the same bits at every level.
 
-use super::*;
 use flashlm_core::math;
+
+use super::*;
 
 /// Values in a sample.
 const DENSE: usize = 1 << 20;

@@ -1,9 +1,10 @@
 //! Files as memory: the one place that maps them, because mapping is `unsafe`.
 
-use memmap2::Mmap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+
+use memmap2::Mmap;
 
 /// Maps the whole file at `path` for reading. Pages are read when touched and belong to the file cache.
 ///

@@ -8,9 +8,10 @@
 //!   of dot products (`vpdpbusd`) and 16 of those one tile (`tdpbssd`)
 //! - bfloat16 panels of a factor (contraction R, columns C): `[C/16][R/2][16][2]`, for `vdpbf16ps`, `tdpbf16ps`
 
+use flashlm_core::math;
+
 use super::buffer::Buffer;
 use super::{Isa, Kernels, Macs, Precision};
-use flashlm_core::math;
 
 /// Rows are padded to whole pairs of tiles.
 pub(super) const ROW_PAD: usize = 32;

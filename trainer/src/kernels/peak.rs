@@ -4,10 +4,11 @@
 //! the machine's owner. The loops below only multiply and add, in registers, in as many independent chains as hide the
 //! latency; what a product reaches of that is what loads, stores and conversions leave of it.
 
-use super::{Isa, Kernels, Precision};
 use std::iter::Sum;
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
+
+use super::{Isa, Kernels, Precision};
 
 /// Multiply-adds, by what is multiplied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,8 +117,9 @@ const ROUNDS: u64 = 512;
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::ROUNDS;
     use std::arch::asm;
+
+    use super::ROUNDS;
 
     /// A function of [`ROUNDS`] rounds of `$each`, in which `\i` is each of the chains in turn, after `$zero` of every
     /// register. All are zero: a multiplication takes the same time whatever the numbers.

@@ -1,7 +1,8 @@
 //! Products of matrices as they lie in larger buffers, for attention: one head's rows are a stride apart.
 
-use super::{Kernels, Precision, Workspace, Write};
 use gemm::Parallelism;
+
+use super::{Kernels, Precision, Workspace, Write};
 
 /// A matrix within a buffer: rows and columns a stride apart, in elements.
 #[derive(Clone, Copy, Debug)]

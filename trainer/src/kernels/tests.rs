@@ -1,8 +1,9 @@
 //! Every product at every instruction set and precision of this machine, against plain loops.
 
-use super::*;
 use flashlm_core::math::{self, quantise_ternary};
 use proptest::prelude::*;
+
+use super::*;
 
 /// (M, N, K): the layers' shapes with few rows, edges of every block size, and the smallest possible.
 const SHAPES: [(usize, usize, usize); 19] = [

@@ -1,6 +1,9 @@
 //! A block: a mixer, a channel mixer and, where tokens are routed around it, a router. What each is, the configuration
 //! says.
 
+use flashlm_core::blob::Role;
+use flashlm_core::config::{self, ChannelMixer, ModelConfig};
+
 use super::attention::Attention;
 use super::context::{Context, Need};
 use super::gated::GatedRecurrence;
@@ -12,8 +15,6 @@ use super::relu2::{Relu2, TokenShift};
 use super::routing::{Router, Routing};
 use super::shape::Shape;
 use crate::kernels::Kernels;
-use flashlm_core::blob::Role;
-use flashlm_core::config::{self, ChannelMixer, ModelConfig};
 
 /// The packed weights of one block.
 pub struct Weights {

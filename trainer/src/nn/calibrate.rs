@@ -6,10 +6,11 @@
 //! choice goes deeper where that is worth it on average, also where a guess at the first depth is often right. Nothing
 //! moves but the choice's weights.
 
+use rayon::prelude::*;
+
 use super::engine::Engine;
 use super::rcsm::depth_gradient;
 use super::replica::Rows;
-use rayon::prelude::*;
 
 /// Newton steps at the most; a dozen converge.
 const STEPS: usize = 25;

@@ -1,11 +1,12 @@
 //! What the layers of a replica are lent for a micro-batch: parameters, buffers, and a worker that multiplies and keeps
 //! account of the time.
 
+use std::time::Duration;
+
 use super::attention::window::Workspace as AttentionWorkspace;
 use super::profile::{Part, Profile};
 use super::shape::{BLOCK_ROWS, Shape};
 use crate::kernels::{Kernels, Macs, QuantisedRows, TernaryMatrix, Workspace, Write, zeros};
-use std::time::Duration;
 
 /// What every layer is given, forward and backward.
 pub struct Context<'a> {

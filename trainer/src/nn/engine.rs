@@ -1,5 +1,11 @@
 //! The whole model over all threads: one replica each, one gradient reduction per optimiser step.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use flashlm_core::config::{Depth, ModelConfig};
+use rayon::prelude::*;
+
 use super::attention::KeyValues;
 use super::head::{EmbeddingMode, IGNORE, LossScale};
 use super::params::{Layout, Params};
@@ -9,10 +15,6 @@ use super::replica::{Answers, ForwardOptions, PackedModel, Replica, Rows};
 use super::routing::Routing;
 use super::shape::{Shape, add};
 use crate::kernels::{Kernels, zeros};
-use flashlm_core::config::{Depth, ModelConfig};
-use rayon::prelude::*;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Depth of the reasoning loop in training.
 #[derive(Clone, Copy, Debug, PartialEq)]

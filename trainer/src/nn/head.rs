@@ -1,5 +1,10 @@
 //! The embedding and, tied to it, the output head with its cross-entropy: logits exist for a block of rows at a time.
 
+use std::ops::Range;
+
+use flashlm_core::config::MAX_D_MODEL;
+use flashlm_core::math::{exp, max, quantise_int8, rms_norm};
+
 use super::attention::KeyValues;
 use super::context::{Context, Worker};
 use super::norm::rms_norm_backward;
@@ -7,9 +12,6 @@ use super::params::Layout;
 use super::profile::Part;
 use super::shape::{row, row_mut};
 use crate::kernels::{FloatMatrix, Kernels, Write, zeros};
-use flashlm_core::config::MAX_D_MODEL;
-use flashlm_core::math::{exp, max, quantise_int8, rms_norm};
-use std::ops::Range;
 
 /// A target that is not scored.
 pub const IGNORE: u16 = u16::MAX;

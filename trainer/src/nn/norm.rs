@@ -67,9 +67,10 @@ pub fn silu_slope(x: f32, sigmoid: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use flashlm_core::math;
+
     use super::*;
     use crate::nn::params::Rng;
-    use flashlm_core::math;
 
     /// Central differences of `f` at `x` against `want`, each element within 2 % of the largest.
     fn check(x: &[f32], want: &[f32], f: impl Fn(&[f32]) -> f64) {

@@ -1,10 +1,11 @@
 //! The parameters: one flat buffer, and where in it each tensor lies. Which tensors there are, and how they start, the
 //! schema of flashlm-core says.
 
+use std::ops::Range;
+
 use flashlm_core::blob::Role;
 use flashlm_core::config::ModelConfig;
 use flashlm_core::schema::{self, Init, Stored};
-use std::ops::Range;
 
 /// What a tensor is to the optimiser and to quantisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Where a step's time goes: every stretch of work is charged to the part it belongs to, with the multiplications done
 //! in it.
 
-use crate::kernels::Macs;
 use std::time::{Duration, Instant};
+
+use crate::kernels::Macs;
 
 /// A part of the training step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! The packed ternary weights of a layer.
 
+use std::ops::Range;
+
+use flashlm_core::blob::Role;
+
 use super::params::Layout;
 use crate::kernels::{Kernels, TernaryMatrix};
-use flashlm_core::blob::Role;
-use std::ops::Range;
 
 /// What reads a layer's input, stacked, and what writes its output.
 pub struct Projections {

@@ -1,5 +1,10 @@
 //! One thread's copy of everything that depends on the micro-batch: activations, carried state, gradients.
 
+use std::ops::Range;
+
+use flashlm_core::config::ModelConfig;
+use rayon::prelude::*;
+
 use super::attention::{KeyValues, window};
 use super::block::{self, Block};
 use super::context::{Context, Need, Scratch, Worker};
@@ -10,9 +15,6 @@ use super::rcsm::{self, Losses, Passes, Rcsm};
 use super::routing::Routing;
 use super::shape::Shape;
 use crate::kernels::{Kernels, Workspace, zeros};
-use flashlm_core::config::ModelConfig;
-use rayon::prelude::*;
-use std::ops::Range;
 
 /// The weights as the products read them, packed once per optimiser step and shared by all replicas.
 pub struct PackedModel {

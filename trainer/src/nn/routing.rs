@@ -1,13 +1,15 @@
 //! Mixture of depths (Raposo et al., 2024): the block's change reaches only the tokens its router picks,
 //! `y = x + sigmoid(logit) * (block(x) - x)` for these and `y = x` for the others, logit = router . x.
 
+use std::ops::Range;
+
+use flashlm_core::config::MixtureOfDepths;
+use flashlm_core::math::{dot, sigmoid};
+
 use super::context::Context;
 use super::params::Layout;
 use super::shape::{Shape, add_scaled, row, row_mut};
 use crate::kernels::Kernels;
-use flashlm_core::config::MixtureOfDepths;
-use flashlm_core::math::{dot, sigmoid};
-use std::ops::Range;
 
 /// Weight of the routers' loss, as in the reference.
 pub const ROUTING_LOSS: f32 = 0.01;
@@ -164,10 +166,11 @@ impl Router {
 
 #[cfg(test)]
 mod tests {
+    use flashlm_core::ModelConfig;
+
     use super::*;
     use crate::kernels::{Isa, Precision};
     use crate::nn::params::{Params, Rng};
-    use flashlm_core::ModelConfig;
 
     #[test]
     fn training_picks_the_share_and_inference_the_positive() {

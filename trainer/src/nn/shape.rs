@@ -1,7 +1,8 @@
 //! Shapes and small things every layer shares.
 
-use crate::kernels::{Isa, Kernels, zeros};
 use std::ops::Range;
+
+use crate::kernels::{Isa, Kernels, zeros};
 
 /// How the rows of a micro-batch are laid out: time-major, row `t * sequences + b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

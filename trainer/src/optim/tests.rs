@@ -1,9 +1,10 @@
 //! The optimiser against naive formulas in f64.
 
+use flashlm_core::blob::Role;
+
 use super::*;
 use crate::kernels::{self, Isa};
 use crate::nn::{Layout, ParamKind, TensorSpec};
-use flashlm_core::blob::Role;
 
 /// Numbers in (-1, 1) that look random.
 fn numbers(n: usize, seed: u32) -> Vec<f32> {

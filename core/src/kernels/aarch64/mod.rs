@@ -4,10 +4,10 @@
 mod neon;
 mod neon_dot;
 
+use core::arch::aarch64::*;
+
 pub(super) use neon::Neon;
 pub(super) use neon_dot::NeonDot;
-
-use core::arch::aarch64::*;
 
 /// For each word of four activations, its bytes turned by one, as the rows j + 8 of a tile want them.
 ///

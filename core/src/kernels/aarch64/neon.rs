@@ -1,10 +1,11 @@
 //! NEON without dot products (Cortex-A53, A72): `smlal` multiplies 8 bytes and adds them to 8 int16 lanes, which are
 //! widened to int32 before they can overflow.
 
+use core::arch::aarch64::*;
+
 use super::{store, surplus, turned};
 use crate::kernels::{Backend, by_tokens};
 use crate::views::{Embedding, TernaryMatrix};
-use core::arch::aarch64::*;
 
 /// Half tiles whose sums fit int16: each adds two products of at most 2 x 127 to a lane.
 const HALVES_PER_FLUSH: usize = 64;

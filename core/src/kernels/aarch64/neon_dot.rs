@@ -1,11 +1,12 @@
 //! NEON with the dot-product extension: `sdot` adds four int8 products to each int32 lane, and takes the four
 //! activations of a word by lane, so nothing has to be spread out.
 
+use core::arch::aarch64::*;
+use core::arch::asm;
+
 use super::{store, surplus, turned};
 use crate::kernels::{Backend, by_tokens};
 use crate::views::{Embedding, TernaryMatrix};
-use core::arch::aarch64::*;
-use core::arch::asm;
 
 /// NEON and the dot-product extension.
 pub(in crate::kernels) struct NeonDot;

@@ -1,12 +1,13 @@
 //! Rows of the output head, int8 x int16: SXTB16 unpacks bytes 0 and 2, or turned by 8 bits 1 and 3, and SMLAD
 //! multiplies them. Four rows share the activations: 37 instructions take 32 weights.
 
+use core::arch::naked_asm;
+use core::mem::MaybeUninit;
+
 use super::scale::scale_sums;
 use crate::config::MAX_D_MODEL;
 use crate::parts::Parts;
 use crate::views::Embedding;
-use core::arch::naked_asm;
-use core::mem::MaybeUninit;
 
 /// Blocks of 16 columns the inner loop is unrolled for.
 const BLOCKS: usize = 4;

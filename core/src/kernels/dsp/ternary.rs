@@ -17,12 +17,13 @@
 //! prepared in memory: the pairs of a run, then the next run's bias and how far to jump back into the unrolled
 //! tiles for its length. No counting is left in the loop: 35 instructions take 64 weights.
 
+use core::arch::naked_asm;
+use core::mem::MaybeUninit;
+
 use super::pairs::{COLUMNS, fill_pairs, magnitude};
 use super::scale::scale_sixteenths;
 use crate::parts::Parts;
 use crate::views::TernaryMatrix;
-use core::arch::naked_asm;
-use core::mem::MaybeUninit;
 
 /// Tiles of the longest run: the inner loop is unrolled for so many.
 const RUN_TILES: usize = 8;

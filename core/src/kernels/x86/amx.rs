@@ -4,13 +4,14 @@
 //! Rust's tile intrinsics are unstable, so the instructions are assembly. A tile register here always has 16 rows of 64
 //! bytes (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18).
 
+use core::arch::asm;
+use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
+
 use super::avx512::{self, Avx512};
 use crate::kernels::Backend;
 use crate::memory::MAX_CHUNK;
 use crate::views::{Embedding, TernaryMatrix};
-use core::arch::asm;
-use core::arch::x86_64::*;
-use core::mem::MaybeUninit;
 
 /// Tokens, rows, and 4-byte columns of a tile.
 const TILE: usize = 16;

@@ -1,10 +1,11 @@
 //! AVX2: half a tile is one register, two rows in each of 8 lanes. `maddubs` forms products in pairs, summed in int16
 //! lanes that are widened to int32 before they can overflow.
 
+use core::arch::x86_64::*;
+
 use super::{Turned, has, word};
 use crate::kernels::{Backend, by_tokens};
 use crate::views::{Embedding, TernaryMatrix};
-use core::arch::x86_64::*;
 
 /// Half tiles whose sums fit int16: each adds 2 fields x 2 columns of at most 2 x 127 to a lane.
 const HALVES_PER_FLUSH: usize = 32;

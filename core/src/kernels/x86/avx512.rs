@@ -1,12 +1,13 @@
 //! AVX-512 with VNNI. `dpbusd` multiplies unsigned codes by signed activations, four products a lane; the codes'
 //! offset of 1 leaves with one subtraction of the activations' sum.
 
+use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
+
 use super::{Turned, has, word};
 use crate::config::MAX_D_MODEL;
 use crate::kernels::{Backend, by_tokens};
 use crate::views::{Embedding, TernaryMatrix};
-use core::arch::x86_64::*;
-use core::mem::MaybeUninit;
 
 /// Words fetched ahead of their use: the weights of a step exceed the second-level cache, and the streams of two row
 /// groups are too short for the processor to see them coming.

@@ -20,11 +20,12 @@ macro_rules! has {
 }
 use has;
 
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use core::mem::MaybeUninit;
+
 use crate::config::MAX_D_FFN;
 use crate::memory::MAX_CHUNK;
 use crate::views::TernaryMatrix;
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-use core::mem::MaybeUninit;
 
 /// Room for the widest vectors of a whole chunk.
 const TURNED_WORDS: usize = MAX_CHUNK * MAX_D_FFN as usize / 4;

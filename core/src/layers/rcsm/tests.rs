@@ -2,6 +2,8 @@
 //! f64, on plain matrices decoded from the blob's sections as their documentation says. It shares no code with the
 //! engine but the layout's place of a code.
 
+use std::vec::Vec;
+
 use super::*;
 use crate::arena::Layout;
 use crate::blob::Role;
@@ -11,7 +13,6 @@ use crate::layers::{Positions, Resets};
 use crate::memory::Line;
 use crate::model::Model;
 use crate::testing::{Numbers, SMALL, random_blob, random_sections};
-use std::vec::Vec;
 
 type Vector = Vec<f64>;
 

@@ -5,11 +5,12 @@
 //! (`{x}` the noun phrase without article, `.noun`), a place (`{p}`, `.at`) or a plain word. The article `a(n)`
 //! takes the form its next word asks for, and sentences get their capitals.
 
+use flashlm_probe::rng::Rng;
+
 use super::template::{articles, capitals, closing, options};
 use super::words::{self, Scene};
 use super::world::{Event, Feeling, Item, Place, Who, World};
 use super::{Story, WORDS};
-use flashlm_probe::rng::Rng;
 
 type Key = &'static str;
 

@@ -72,9 +72,10 @@ pub fn capitals(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use flashlm_probe::rng::Rng;
+
     use super::super::teller::Teller;
     use super::*;
-    use flashlm_probe::rng::Rng;
 
     #[test]
     fn articles_follow_sound_and_sentences_get_capitals() {

@@ -13,12 +13,13 @@ mod shuffle;
 #[cfg(test)]
 mod tests;
 
+use flashlm_core::tokenizer::EOT;
+use serde::{Deserialize, Serialize};
+
+use self::shuffle::shuffled;
 use super::encoder::AnswerTokens;
 use super::hash::mix;
 use super::reasoning::Difficulty;
-use flashlm_core::tokenizer::EOT;
-use serde::{Deserialize, Serialize};
-use shuffle::shuffled;
 
 /// Where stories' tokens come from. The token cache is one; a set that adds stories to it is another, its pool
 /// naming them by numbers from the cache's length on.

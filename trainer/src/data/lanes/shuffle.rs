@@ -24,8 +24,9 @@ pub fn shuffled(position: u32, size: u32, key: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]

@@ -3,12 +3,13 @@
 //! Rust's tile intrinsics are unstable, so the instructions are assembly. A tile register here always has 16
 //! rows of 64 bytes (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18).
 
-use super::{BLOCK_COLS, Block, TernaryBlock, avx512};
-use crate::kernels::Write;
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+
+use super::{BLOCK_COLS, Block, TernaryBlock, avx512};
+use crate::kernels::Write;
 
 /// Rows of a block.
 pub const HEIGHT: usize = 32;

@@ -1,7 +1,8 @@
 //! Blocks of 4 rows in AVX2 registers, one panel after the other: `vpmaddubsw` adds pairs of products in int16.
 
-use super::TernaryBlock;
 use std::arch::x86_64::*;
+
+use super::TernaryBlock;
 
 /// Rows of a block.
 pub const HEIGHT: usize = 4;

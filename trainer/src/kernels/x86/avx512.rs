@@ -1,10 +1,11 @@
 //! Blocks of 12 rows and two panels in AVX-512 registers: 24 sums, two loads of the right factor, and the left
 //! factor broadcast from memory by the multiplying instruction itself.
 
-use super::{BLOCK_COLS, Block, TernaryBlock};
-use crate::kernels::Write;
 use std::arch::x86_64::*;
 use std::mem::transmute;
+
+use super::{BLOCK_COLS, Block, TernaryBlock};
+use crate::kernels::Write;
 
 /// Rows of a block.
 pub const HEIGHT: usize = 12;

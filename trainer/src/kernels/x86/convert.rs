@@ -2,9 +2,10 @@
 //!
 //! Functions of this file need AVX-512 with BF16; they check every length themselves.
 
-use crate::kernels::Strided;
 use std::arch::x86_64::*;
 use std::mem::transmute;
+
+use crate::kernels::Strided;
 
 /// Two rows of a panel at a time, so many that reads and writes both run along whole lines.
 const PAIRS: usize = 8;

@@ -1,13 +1,14 @@
 //! The layer's backward pass.
 
+use flashlm_core::config::MAX_HEADS;
+use flashlm_core::math::rotate;
+
 use super::{Attention, inner};
 use crate::nn::context::Context;
 use crate::nn::norm::rms_norm_backward;
 use crate::nn::profile::Part;
 use crate::nn::projections::Projections;
 use crate::nn::shape::{blocks, row, row_mut};
-use flashlm_core::config::MAX_HEADS;
-use flashlm_core::math::rotate;
 
 impl Attention {
     /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`.

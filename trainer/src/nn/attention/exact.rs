@@ -1,13 +1,14 @@
 //! Evaluation's way from queries, keys and values to what is read: the same sums in the same order as core's, to the
 //! same bits at every level.
 
+use flashlm_core::config::MAX_HEADS;
+use flashlm_core::math;
+
 use super::heads::Heads;
 use super::inner::Factors;
 use super::window::Workspace;
 use crate::kernels::Kernels;
 use crate::nn::shape::row_mut;
-use flashlm_core::config::MAX_HEADS;
-use flashlm_core::math;
 
 /// What attention reads, `y` (M, W), time-major. Keys and values are to be multiplied by their `scales`, (B, maps, H,
 /// C + T) and (B, H, C + T).

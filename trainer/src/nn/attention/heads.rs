@@ -1,9 +1,10 @@
 //! The numbers of an attention layer, and where its heads' queries, keys and values lie.
 
-use crate::kernels;
-use crate::nn::shape::Shape;
 use flashlm_core::config::AttentionConfig;
 use flashlm_core::math;
+
+use crate::kernels;
+use crate::nn::shape::Shape;
 
 /// Queries whose weights exist at once: with a window of 256 they and their gradients stay in L2.
 pub const QUERIES: usize = 64;

@@ -1,12 +1,13 @@
 //! What lies between the projections: weights from queries and keys, and what they read of the values.
 
+use flashlm_core::config::MAX_HEADS;
+use flashlm_core::math::{self, dot};
+
 use super::heads::Heads;
 use super::window::Workspace;
 use crate::kernels::{self, Kernels, Precision, Strided, Write};
 use crate::nn::context::Worker;
 use crate::nn::shape::{row, row_mut};
-use flashlm_core::config::MAX_HEADS;
-use flashlm_core::math::{self, dot};
 
 /// Queries, keys and values: (B, maps, H, T, width), (B, maps, H, C + T, width), (B, H, C + T, width). A head's are
 /// neighbours, as rows far apart would share few sets of the caches.

@@ -1,12 +1,13 @@
 //! What all attention layers of a replica share: where every token's window and story begin, its rotation, and working
 //! memory.
 
+use flashlm_core::config::{Mixer, ModelConfig};
+use flashlm_core::math::{cos_sin, rotary_step};
+
 use super::KeyValues;
 use super::heads::{Heads, QUERIES};
 use crate::kernels::zeros;
 use crate::nn::shape::Shape;
-use flashlm_core::config::{Mixer, ModelConfig};
-use flashlm_core::math::{cos_sin, rotary_step};
 
 /// Empty for models without attention.
 #[derive(Default)]

@@ -1,5 +1,8 @@
 //! The passes backward, the last first, each over all rows that took it.
 
+use flashlm_core::config::TOP_K_OPS;
+use flashlm_core::math::{dot, exp};
+
 use super::memory::read_address_backward;
 use super::spans::Spans;
 use super::{Losses, Passes, Rcsm, Weights, rms_backward, unit_backward};
@@ -8,8 +11,6 @@ use crate::nn::context::Context;
 use crate::nn::norm::rms_norm_backward;
 use crate::nn::profile::Part;
 use crate::nn::shape::{add, add_scaled, row, row_mut};
-use flashlm_core::config::TOP_K_OPS;
-use flashlm_core::math::{dot, exp};
 
 impl Rcsm {
     /// Turns `dx`, the gradient with respect to y (M, D), into that with respect to x, and adds to `grads`. What

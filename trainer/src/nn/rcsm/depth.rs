@@ -1,11 +1,12 @@
 //! How deep: the choice to go on at inference, the blend of depths, and what the choice is trained towards.
 
+use flashlm_core::math::{dot, exp, rms, sigmoid};
+
 use super::spans::Spans;
 use super::{Passes, Rcsm};
 use crate::kernels::Kernels;
 use crate::nn::params::Rng;
 use crate::nn::shape::{add_scaled, row, row_mut};
-use flashlm_core::math::{dot, exp, rms, sigmoid};
 
 /// Adds to `gradient` ([weights (2, R); biases (2)]) that of the mean binary cross-entropy of the choice: `x` (R) is
 /// rms(r) after the `choice`th depth, `pays` 0 or 1 whether going deeper pays, `weight` 1 / terms. Returns the weighted

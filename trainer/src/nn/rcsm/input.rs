@@ -1,5 +1,7 @@
 //! What every token brings: u, its context and its query, their addresses and the write gates, all tokens at once.
 
+use flashlm_core::math::{dot, rms, rms_norm, sigmoid, unit};
+
 use super::spans::Spans;
 use super::{CONTEXT, Gradients, QUERY, Rcsm, TOKEN, Weights, rms_backward, unit_backward};
 use crate::kernels::Write;
@@ -7,7 +9,6 @@ use crate::nn::context::Context;
 use crate::nn::norm::rms_norm_backward;
 use crate::nn::profile::Part;
 use crate::nn::shape::{add_scaled, row, row_mut};
-use flashlm_core::math::{dot, rms, rms_norm, sigmoid, unit};
 
 /// u times its salience of `j` tokens before row `i`: of the chunk (M, R), or carried from before it (taps + 1, B, R).
 #[inline(always)]

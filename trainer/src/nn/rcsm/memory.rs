@@ -1,12 +1,13 @@
 //! The memory's sweep: the one part that is sequential in time. Sums run in core's order, so that the forward gives
 //! core's bits.
 
+use flashlm_core::math::dot;
+
 use super::spans::Spans;
 use super::{ABSENT, CONTEXT, QUERY, Rcsm, TOKEN};
 use crate::kernels::{Kernels, Rounding, rows_times_matrix};
 use crate::nn::context::Context;
 use crate::nn::shape::{add, add_scaled, row, row_mut};
-use flashlm_core::math::dot;
 
 /// `out = sum_s address_s M_s`, M (S, R).
 #[inline(always)]

@@ -20,15 +20,16 @@ mod spans;
 
 pub use depth::depth_gradient;
 
+use flashlm_core::config::{RcsmConfig, TOP_K_OPS};
+use flashlm_core::math;
+
+use self::route::Routes;
+use self::spans::Spans;
 use super::context::{Context, Need};
 use super::params::Layout;
 use super::profile::Part;
 use super::shape::{Shape, add, row};
 use crate::kernels::{FloatMatrix, Kernels, Macs, QuantisedRows, TernaryMatrix, zeros};
-use flashlm_core::config::{RcsmConfig, TOP_K_OPS};
-use flashlm_core::math;
-use route::Routes;
-use spans::Spans;
 
 /// How many passes a forward takes.
 #[derive(Clone, Copy, Debug, PartialEq)]

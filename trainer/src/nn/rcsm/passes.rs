@@ -1,5 +1,7 @@
 //! The passes forward: each over all rows that take it.
 
+use flashlm_core::math::{dot, rms, sigmoid, softmax2, top2, unit};
+
 use super::memory::read;
 use super::spans::Spans;
 use super::{ABSENT, PassRecord, Passes, Rcsm, TOKEN, Weights};
@@ -7,7 +9,6 @@ use crate::kernels::{Macs, Rounding, rows_times_matrix};
 use crate::nn::context::Context;
 use crate::nn::profile::Part;
 use crate::nn::shape::{row, row_mut};
-use flashlm_core::math::{dot, rms, sigmoid, softmax2, top2, unit};
 
 impl Rcsm {
     /// Takes every row through its passes.

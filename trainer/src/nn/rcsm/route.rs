@@ -1,10 +1,11 @@
 //! Operations by route: the rows that chose an operation are gathered, multiplied together and scattered back.
 
+use flashlm_core::config::TOP_K_OPS;
+
 use super::{PassRecord, Rcsm, Weights};
 use crate::kernels::{Kernels, QuantisedRows, Write, zeros};
 use crate::nn::context::Worker;
 use crate::nn::shape::{add, row, row_mut};
-use flashlm_core::config::TOP_K_OPS;
 
 /// Rows of one gathered product.
 const GATHER: usize = 1024;

@@ -1,7 +1,8 @@
 //! Where the engine's tensors lie among the parameters.
 
-use crate::nn::params::Layout;
 use std::ops::Range;
+
+use crate::nn::params::Layout;
 
 /// Where the RCSM engine's tensors lie.
 #[derive(Clone, Debug)]
