@@ -10,8 +10,9 @@ mod places;
 
 pub(crate) use places::{Place, Size};
 
-use crate::config::{AttentionMap, ChannelMixer, Mixer, ModelConfig, RcsmConfig};
 use serde::{Deserialize, Serialize};
+
+use crate::config::{AttentionMap, ChannelMixer, Mixer, ModelConfig, RcsmConfig};
 
 /// What a section holds. All blocks' parts of one role lie in one section, so the table is short. Which tensors these
 /// are, in which order and in which form, the tables here say; docs/FORMAT.md writes it out.
@@ -457,10 +458,11 @@ pub(crate) const fn block_floats(config: &ModelConfig) -> [usize; 2] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashSet;
     use std::string::ToString;
     use std::vec::Vec;
+
+    use super::*;
 
     const ALL: [&[Tensor]; 10] = [EMBEDDING, GATED, PARALLEL, ATTENTION, GLU, RELU2, SHIFTED_RELU2, ROUTER, RCSM, NORM];
 

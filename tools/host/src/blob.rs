@@ -144,8 +144,9 @@ impl Pages {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use flashlm_core::testing::{SMALL, random_blob};
+
+    use super::*;
 
     #[test]
     fn files_that_are_no_model_are_refused_by_name() {

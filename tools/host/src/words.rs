@@ -86,9 +86,10 @@ pub fn passes_by_word(blob: &Blob, text: &[u8], least: u64, threads: usize) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use flashlm_core::ModelConfig;
     use flashlm_core::testing::{Numbers, SMALL, hostile, random_blob};
+
+    use super::*;
 
     #[test]
     fn every_word_is_counted_once_and_its_passes_are_the_models() {

@@ -274,8 +274,9 @@ fn table(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::Parser;
+
+    use super::*;
 
     /// A small supernova on two threads, every kind of product in it.
     const SMALL: &str =

@@ -1,10 +1,12 @@
-use super::super::encoder::Encoder;
-use super::super::source::{Part, Source};
-use super::*;
-use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
+use super::super::encoder::Encoder;
+use super::super::source::{Part, Source};
+use super::*;
 
 /// A corpus with words, numbers, repeats, punctuation and text outside ASCII.
 fn corpus(dir: &Path) -> Corpus {

@@ -17,6 +17,14 @@
 //! | 12 for each answer | u32: its first token within its story, tokens, facts |
 //! | 2 for each token | u16: the stories' tokens, end to end, without end-of-story tokens |
 
+use std::hash::{BuildHasher, Hasher};
+use std::io::Write;
+use std::path::Path;
+
+use flashlm_core::tokenizer::{Tokenizer, TokenizerError};
+use memmap2::Mmap;
+use rayon::prelude::*;
+
 use super::DataError;
 use super::atomic::write_atomically;
 use super::curriculum;
@@ -25,12 +33,6 @@ use super::hash::{BuildHash64, Hash64};
 use super::lanes::StoryTokens;
 use super::source::Corpus;
 use crate::kernels::map::map_file;
-use flashlm_core::tokenizer::{Tokenizer, TokenizerError};
-use memmap2::Mmap;
-use rayon::prelude::*;
-use std::hash::{BuildHasher, Hasher};
-use std::io::Write;
-use std::path::Path;
 
 const MAGIC: [u8; 8] = *b"FLMTOKS2";
 const HEADER_LEN: usize = 64;
@@ -276,10 +278,11 @@ fn checksum(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::bpe;
     use super::super::source::{Part, Source};
     use super::*;
-    use std::fs;
 
     struct Setup {
         dir: tempfile::TempDir,

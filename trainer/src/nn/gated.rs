@@ -1,5 +1,10 @@
 //! Gated recurrence: `h_t = decay * h_{t-1} + sqrt(1 - decay^2) * gate_t * value_t`, read through an output gate.
 
+use std::ops::Range;
+
+use flashlm_core::blob::Role;
+use flashlm_core::math::{rms_norm, sigmoid, sqrt};
+
 use super::context::{Context, Need};
 use super::input::{Input, sigmoids};
 use super::norm::{rms_norm_backward, silu_slope};
@@ -9,9 +14,6 @@ use super::profile::Part;
 use super::projections::Projections;
 use super::shape::{Activations, Shape, before, blocks, row, row_mut};
 use crate::kernels::{Kernels, zeros};
-use flashlm_core::blob::Role;
-use flashlm_core::math::{rms_norm, sigmoid, sqrt};
-use std::ops::Range;
 
 /// Where the layer's own tensors lie.
 #[derive(Clone, Debug)]

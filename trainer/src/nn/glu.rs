@@ -1,5 +1,8 @@
 //! Gated linear unit: `down(silu(gate(u)) * up(u))`, u = rms_norm(x) (Shazeer, 2020).
 
+use flashlm_core::blob::Role;
+use flashlm_core::math::sigmoid;
+
 use super::context::{Context, Need};
 use super::input::Input;
 use super::norm::silu_slope;
@@ -9,8 +12,6 @@ use super::profile::Part;
 use super::projections::Projections;
 use super::shape::{Activations, Shape, blocks, row, row_mut};
 use crate::kernels::Kernels;
-use flashlm_core::blob::Role;
-use flashlm_core::math::sigmoid;
 
 /// What one layer of one replica keeps between forward and backward.
 pub struct Glu {

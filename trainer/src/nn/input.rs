@@ -1,13 +1,15 @@
 //! A layer's way in: the input normalised, mixed with the token before's where the layer shifts tokens, quantised and
 //! multiplied.
 
+use std::ops::Range;
+
+use flashlm_core::math::{rms_norm, sigmoid};
+
 use super::context::{Context, Need, Worker};
 use super::norm::rms_norm_backward;
 use super::profile::Part;
 use super::shape::{Shape, blocks, row, row_mut};
 use crate::kernels::{QuantisedRows, TernaryMatrix};
-use flashlm_core::math::{rms_norm, sigmoid};
-use std::ops::Range;
 
 /// `u_t = rms_norm(x_t)`, or with a shift m: `u_t = sigmoid(m) n_t + (1 - sigmoid(m)) n_{t-1}`, n = rms_norm(x).
 pub struct Input {

@@ -1,10 +1,11 @@
 //! A layer's way out: what it has to say, quantised, multiplied and added to what came in.
 
+use std::ops::Range;
+
 use super::context::{Context, Worker};
 use super::profile::Part;
 use super::shape::{Shape, add, blocks};
 use crate::kernels::{QuantisedRows, TernaryMatrix};
-use std::ops::Range;
 
 /// `y = x + q w^T`, q the quantised rows (M, K) that a layer fills in, w its output matrix (D, K).
 pub struct Output {

@@ -1,6 +1,12 @@
 //! Parallel gated recurrence: `h_t = forget_t * h_{t-1} + (1 - forget_t) * value_t`, the forget gate projected and
 //! bounded below by a floor that rises with depth, read through an output gate and normalised head by head.
 
+use std::ops::Range;
+
+use flashlm_core::blob::Role;
+use flashlm_core::config::Heads;
+use flashlm_core::math::{layer_norm, sigmoid};
+
 use super::context::{Context, Need};
 use super::input::Input;
 use super::norm::layer_norm_backward;
@@ -10,10 +16,6 @@ use super::profile::Part;
 use super::projections::Projections;
 use super::shape::{Activations, Shape, add, before, blocks, row, row_mut};
 use crate::kernels::{Kernels, zeros};
-use flashlm_core::blob::Role;
-use flashlm_core::config::Heads;
-use flashlm_core::math::{layer_norm, sigmoid};
-use std::ops::Range;
 
 /// Where the layer's own tensors lie.
 #[derive(Clone, Debug)]

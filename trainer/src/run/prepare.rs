@@ -355,8 +355,9 @@ fn resume(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use flashlm_core::config::RcsmConfig;
+
+    use super::*;
 
     #[test]
     fn what_training_itself_sets_does_not_make_another_model() {

@@ -98,12 +98,13 @@ pub fn name_of(config: &ModelConfig) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use flashlm_core::blob::Facts;
+    use flashlm_core::config::Depth;
+
     use super::*;
     use crate::data::bpe;
     use crate::export::write_blob;
     use crate::nn::{Layout, Params};
-    use flashlm_core::blob::Facts;
-    use flashlm_core::config::Depth;
 
     /// A tokenizer as large as `vocab` asks for; what its merges are does not matter here.
     fn tokenizer(vocab: u32) -> Vec<u8> {

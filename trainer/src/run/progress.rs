@@ -3,8 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::run::answers::AnswerRates;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::run::answers::AnswerRates;
 
 /// Ticks of a whole bar.
 const TICKS: u64 = 1000;

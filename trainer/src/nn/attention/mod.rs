@@ -15,6 +15,12 @@ pub mod window;
 
 pub use key_values::KeyValues;
 
+use std::ops::Range;
+
+use flashlm_core::blob::Role;
+use flashlm_core::config::{AttentionConfig, MAX_HEADS};
+use flashlm_core::math::{rms_norm, rotate, sigmoid};
+
 use self::heads::Heads;
 use super::context::{Context, Need};
 use super::input::Input;
@@ -24,10 +30,6 @@ use super::profile::Part;
 use super::projections::Projections;
 use super::shape::{Activations, Shape, blocks, row};
 use crate::kernels::{Kernels, zeros};
-use flashlm_core::blob::Role;
-use flashlm_core::config::{AttentionConfig, MAX_HEADS};
-use flashlm_core::math::{rms_norm, rotate, sigmoid};
-use std::ops::Range;
 
 /// Where the layer's own tensors lie.
 #[derive(Clone, Debug)]

@@ -104,12 +104,13 @@ fn log_likelihood(session: &mut Session<Vec<Line>>, tokens: &[u16], from: usize,
 
 #[cfg(test)]
 mod tests {
+    use flashlm_core::blob::Facts;
+    use flashlm_core::config::{ModelConfig, RcsmConfig};
+
     use super::*;
     use crate::data::bpe;
     use crate::export::write_blob;
     use crate::nn::Params;
-    use flashlm_core::blob::Facts;
-    use flashlm_core::config::{ModelConfig, RcsmConfig};
 
     fn blob() -> Blob {
         let rcsm = RcsmConfig { width: 16, ops: 2, slots: 4, after: 1, ..RcsmConfig::DEFAULT };

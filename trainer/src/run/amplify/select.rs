@@ -13,10 +13,9 @@ use std::collections::HashSet;
 use flashlm_core::Tokenizer;
 use serde::{Deserialize, Serialize};
 
-use crate::data::split::fingerprint;
-
 use super::generate::Candidate;
 use super::score::TextScore;
+use crate::data::split::fingerprint;
 
 /// Nats per token that a wholly repetitive story loses, and one whose late names are all new.
 const REPETITION_WEIGHT: f64 = 2.0;

@@ -1,11 +1,13 @@
 //! Promises of phase 4 on a run that is driven by hand, at shares of the run chosen here.
 
+use std::fs;
+
+use clap::Parser;
+
 use super::*;
 use crate::cli::Cli;
 use crate::run::phases;
 use crate::run::prepare;
-use clap::Parser;
-use std::fs;
 
 /// A run of a tiny model before its first step.
 fn run(dir: &std::path::Path, more: &str) -> Run {

@@ -1,12 +1,13 @@
 //! Promises of the checkpoint file.
 
+use flashlm_core::config::RcsmConfig;
+
 use super::*;
 use crate::data::{DepthShares, Mix};
 use crate::kernels::Kernels;
 use crate::optim::{self, Outcome};
 use crate::run::schedule::{self, Budget, Schedule};
 use crate::run::settings::{Batch, Source};
-use flashlm_core::config::RcsmConfig;
 
 struct Run {
     config: ModelConfig,

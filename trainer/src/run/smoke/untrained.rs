@@ -273,8 +273,9 @@ pub(super) fn repeating_pattern(context: &mut Context) -> anyhow::Result<Vec<f64
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use flashlm_core::blob::layout::ZERO_CODES;
+
+    use super::*;
 
     #[test]
     fn broken_gradients_and_changes_are_no_numbers() {
