@@ -24,10 +24,12 @@ impl<'m> Product<'m> {
         (tiled && words.len() * 4 == shape.bytes()).then(|| Self(TernaryMatrix::new(words, shape)))
     }
 
+    /// Rows of the matrix.
     pub fn rows(&self) -> usize {
         self.0.rows()
     }
 
+    /// Columns of the matrix.
     pub fn columns(&self) -> usize {
         self.0.columns
     }

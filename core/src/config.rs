@@ -36,9 +36,11 @@ impl Heads {
 /// Dimensions of an attention mixer: normalised queries and keys, rotary positions (Su et al., 2021), a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttentionConfig {
+    /// How many heads, and how wide.
     pub heads: Heads,
     /// Tokens attended to, the token itself included.
     pub window: u16,
+    /// What weighs the values.
     pub map: AttentionMap,
 }
 
@@ -197,8 +199,11 @@ pub struct ModelConfig {
     pub layers: u16,
     /// Feed-forward width F.
     pub d_ffn: u16,
+    /// What mixes tokens in every block.
     pub mixer: Mixer,
+    /// What mixes channels in every block.
     pub ffn: ChannelMixer,
+    /// The reasoning loop. `None`: the model has none.
     pub rcsm: Option<RcsmConfig>,
     /// The token that ends a story and, as input, resets all state. `None`: state never resets.
     pub eot: Option<u32>,

@@ -5,8 +5,9 @@
 pub struct Pass<'a> {
     /// Which, from 0.
     pub index: u8,
-    /// The operations applied, and their weights.
+    /// The operations applied.
     pub ops: [u8; 2],
+    /// Their weights, which add up to 1.
     pub weights: [f32; 2],
     /// Where the memory was read: S floats of norm 1.
     pub address: &'a [f32],
@@ -23,9 +24,10 @@ pub struct Pass<'a> {
 pub struct MemoryWrite<'a> {
     /// Of the link from its context to itself, and of that from itself to its context (0..1).
     pub gates: [f32; 2],
-    /// Where each link begins: S floats of norm 1. A pass that reads at `context` gets what this token wrote as
-    /// "what came after", at `token` "what came before".
+    /// Where the link from its context begins: S floats of norm 1. A pass that reads here gets what this token wrote as
+    /// "what came after".
     pub context: &'a [f32],
+    /// Where the link from the token itself begins, likewise: a pass gets "what came before".
     pub token: &'a [f32],
 }
 

@@ -39,7 +39,12 @@ pub enum BlobError {
     /// Written in another version of the format.
     Version(u32),
     /// The prelude states another length than there are bytes: truncated, or something appended.
-    Length { stated: u32, found: usize },
+    Length {
+        /// Bytes that the prelude says.
+        stated: u32,
+        /// Bytes there are.
+        found: usize,
+    },
     /// The bytes do not lie on a 4-byte boundary; see [`Aligned`](crate::Aligned).
     Misaligned,
     /// The checksum does not match: damaged.

@@ -16,7 +16,14 @@ pub enum WriteError {
     /// The configuration breaks a limit.
     Config(ConfigError),
     /// A section has another length than the configuration implies.
-    Section { role: Role, expected: usize, found: usize },
+    Section {
+        /// Which.
+        role: Role,
+        /// Its length by the configuration.
+        expected: usize,
+        /// The length it was given.
+        found: usize,
+    },
     /// A text of the facts is longer than [`MAX_TEXT`] bytes.
     Text,
     /// The blob would be longer than its u32 length field can say.

@@ -19,7 +19,12 @@ const HEAD_ROWS: usize = 128;
 #[non_exhaustive]
 pub enum SessionError {
     /// The arena has fewer lines than one token needs.
-    ArenaTooSmall { needed: usize, found: usize },
+    ArenaTooSmall {
+        /// Lines that one token needs.
+        needed: usize,
+        /// Lines there are.
+        found: usize,
+    },
     /// The model has no reasoning loop that runs at this depth.
     Depth(Depth),
     /// A token is not in the vocabulary. Nothing of the call was processed.

@@ -39,7 +39,12 @@ pub enum TokenizerError {
     /// The table is of a version this crate does not know.
     UnsupportedVersion(u16),
     /// The table's length does not follow from its number of merges.
-    BadLength { expected: usize, found: usize },
+    BadLength {
+        /// Bytes by the number of merges.
+        expected: usize,
+        /// Bytes there are.
+        found: usize,
+    },
     /// More than [`MAX_MERGES`] merges: tokens would not fit 16 bits.
     TooManyMerges(usize),
     /// This merge's parts are not two earlier tokens that spell something.
@@ -49,7 +54,10 @@ pub enum TokenizerError {
     /// The sorted index is out of bounds, out of order, or a pair occurs twice.
     BadIndex,
     /// The output may need this many tokens: one for each byte of text.
-    BufferTooSmall { needed: usize },
+    BufferTooSmall {
+        /// Tokens that always suffice.
+        needed: usize,
+    },
 }
 
 impl fmt::Display for TokenizerError {

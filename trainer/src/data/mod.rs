@@ -3,8 +3,8 @@
 //! [`source`] opens files, a hub's data set ([`hub`]) or the [`builtin`] generator; [`marks`] finds answers marked in
 //! files; [`split`] holds stories out and drops copies; [`bpe`] trains the tokenizer; [`cache`] keeps the tokens in a
 //! mapped file; [`curriculum`] ranks stories from easy to hard; [`mix`] adds [`reasoning`] stories, told by the crate
-//! of the probes; [`mod@lanes`] turns all of them into the streams of a batch; [`evaluation`] is the text bits per byte are
-//! measured on. [`prepare`] runs all of it.
+//! of the probes; [`mod@lanes`] turns all of them into the streams of a batch; [`evaluation`] is the text bits per byte
+//! are measured on. [`prepare`] runs all of it.
 
 pub(crate) mod atomic;
 pub mod bpe;
