@@ -4,9 +4,7 @@
 mod common;
 
 use common::{depths, engine, tokens};
-use flashlm_core::config::{
-    AttentionConfig, AttentionMap, ChannelMixer, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig,
-};
+use flashlm_core::config::{ChannelMixer, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig};
 use flashlm_core::{Facts, Kernels, Line, Sampler, SamplerConfig, Session, arena_lines};
 use flashlm_host::Blob;
 use trainer::export::write_blob;
@@ -24,17 +22,10 @@ const OPTIONS: StepOptions = StepOptions {
 
 fn combinations() -> Vec<ModelConfig> {
     let heads = Heads { count: 2, width: 16 };
-    let attention = |map| Mixer::Attention(AttentionConfig { heads, window: 12, map });
-    let mixers = [
-        Mixer::GatedRecurrence,
-        Mixer::ParallelRecurrence(heads),
-        attention(AttentionMap::Difference),
-        attention(AttentionMap::Softmax),
-    ];
     let ffns = [ChannelMixer::Glu, ChannelMixer::Relu2, ChannelMixer::ShiftedRelu2];
     let rcsm = RcsmConfig { width: 16, ops: 3, slots: 3, taps: 2, after: 1, ..RcsmConfig::DEFAULT };
     let mut all = Vec::new();
-    for mixer in mixers {
+    for mixer in Mixer::all(heads, 12) {
         for ffn in ffns {
             for rcsm in [None, Some(rcsm)] {
                 for mixture_of_depths in [None, Some(MixtureOfDepths { capacity: 60, from: 1 })] {
@@ -86,7 +77,7 @@ fn every_combination_trains_packs_and_computes_the_same_in_core() {
     let scored: Vec<(&[u16], bool)> = stories.iter().map(|s| (&s[..], true)).collect();
     let text: Vec<u16> = [0].iter().chain(&stories[0]).chain(&[0]).chain(&stories[1]).copied().collect();
     let all = combinations();
-    assert_eq!(all.len(), 48);
+    assert_eq!(all.len(), 12 * Mixer::KINDS);
     for config in all {
         let mut trainer = engine(config, Isa::detect(), 3, 16);
         let mut optimiser = Optimiser::new(trainer.kernels(), &trainer.params().layout, Settings::default());

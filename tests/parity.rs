@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SMALL, depths, engine, presets, tokens};
+use common::{SMALL, depths, engine, models, tokens};
 use flashlm_core::{
     Depth, Facts, Kernels, Level, Line, MAX_CHUNK, Model, ModelConfig, RcsmConfig, Session, arena_lines, score,
 };
@@ -37,7 +37,7 @@ fn prefilled(blob: &[u8], level: Level, chunk: usize, tokens: &[u16], depth: Dep
 #[test]
 fn packed_model_agrees_with_the_trainer_on_ten_thousand_tokens() {
     let mut rng = Rng::new(11);
-    for (name, config) in presets() {
+    for (name, config) in models() {
         let stories: Vec<Vec<u16>> = (0..50).map(|_| tokens(&mut rng, config.vocab, 200)).collect();
         let scored: Vec<(&[u16], bool)> = stories.iter().map(|s| (&s[..], true)).collect();
         for depth in depths(&config) {
@@ -83,7 +83,7 @@ fn shapes() -> Vec<ModelConfig> {
     let odd = ModelConfig { vocab: 272, d_model: 48, d_ffn: 112, layers: 3, ..SMALL };
     let rcsm = ModelConfig::SUPERNOVA.rcsm.map(|rcsm| RcsmConfig { after: 1, ..rcsm });
     let wide = ModelConfig { layers: 1, vocab: 512, rcsm, ..ModelConfig::SUPERNOVA };
-    [odd, wide].into_iter().chain(presets().map(|(_, config)| config)).collect()
+    [odd, wide].into_iter().chain(models().into_iter().map(|(_, config)| config)).collect()
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn whole_model_logits_are_bit_equal_at_every_level_and_chunk() {
 #[test]
 fn prefill_equals_as_many_steps_bit_for_bit() {
     let mut rng = Rng::new(13);
-    for (name, config) in presets() {
+    for (name, config) in models() {
         let trainer = engine(config, Isa::detect(), 1, 4);
         let blob = packed(&trainer);
         let model = blob.model().expect("blob");
@@ -138,7 +138,7 @@ fn prefill_equals_as_many_steps_bit_for_bit() {
 #[test]
 fn no_core_logit_depends_on_a_later_token() {
     let mut rng = Rng::new(14);
-    for (name, config) in presets() {
+    for (name, config) in models() {
         let trainer = engine(config, Isa::detect(), 1, 4);
         let blob = packed(&trainer);
         let text = tokens(&mut rng, config.vocab, 24);

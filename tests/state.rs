@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SMALL, depths, distance, engine, presets, tokens};
+use common::{SMALL, depths, distance, engine, models, tokens};
 use flashlm_core::ModelConfig;
 use flashlm_core::config::Mixer;
 use trainer::kernels::Isa;
@@ -14,9 +14,9 @@ const OPTIONS: StepOptions =
 /// All depths blended.
 const BLEND: StepOptions = StepOptions { depth: TrainDepth::Blend { tau: 1.0, noise_seed: None }, ..OPTIONS };
 
-/// The presets without routers: these pick among the tokens of a chunk, so that training depends on how text is cut.
+/// All without routers: these pick among the tokens of a chunk, so that training depends on how text is cut.
 fn unrouted() -> impl Iterator<Item = (&'static str, ModelConfig)> {
-    presets().into_iter().map(|(name, config)| (name, ModelConfig { mixture_of_depths: None, ..config }))
+    models().into_iter().map(|(name, config)| (name, ModelConfig { mixture_of_depths: None, ..config }))
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_story_cut_into_chunks_scores_the_same() {
     let mut rng = Rng::new(2);
     let stories: Vec<Vec<u16>> = [50, 3, 17, 80, 1, 31].map(|n| tokens(&mut rng, SMALL.vocab, n)).into();
     let stories: Vec<(&[u16], bool)> = stories.iter().map(|s| (&s[..], s.len() != 17)).collect();
-    for (name, config) in presets() {
+    for (name, config) in models() {
         for depth in depths(&config) {
             let whole = engine(config, Isa::detect(), 6, 96).evaluate(&stories, depth);
             let cut = engine(config, Isa::detect(), 2, 8).evaluate(&stories, depth);
@@ -130,7 +130,7 @@ fn no_trainer_logit_depends_on_a_later_token() {
     const T: usize = 24;
     let mut rng = Rng::new(4);
     let ids = tokens(&mut rng, SMALL.vocab, T);
-    for (name, config) in presets() {
+    for (name, config) in models() {
         for isa in Isa::available() {
             let mut engine = engine(config, isa, 1, T);
             let depths: Vec<u8> = (0..T).map(|t| [3, 1, 8][t % 3]).collect();

@@ -6,7 +6,7 @@
 
 use crate::blob::layout::input_rows;
 use crate::config::ModelConfig;
-use crate::layers::sizes;
+use crate::layers;
 use crate::memory::{Line, Scratch, State, lines};
 use crate::parts::Parts;
 
@@ -46,15 +46,15 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) const fn new(c: &ModelConfig) -> Self {
         let d = c.d_model as usize;
-        let (mixer, ffn) = (sizes::mixer(c), sizes::channel_mixer(c));
+        let (mixer, ffn) = (layers::mixer_size(c), layers::channel_mixer_bytes(c));
         let (mut memory, mut past, mut rcsm, mut width, mut kept_floats) = (0, 0, 0, 0, 0);
         if let Some(r) = &c.rcsm {
             width = r.width as usize;
-            memory = lines(sizes::memory_floats(r) * 4);
-            past = lines(sizes::past_floats(r) * 4);
-            kept_floats = sizes::token_floats(r);
+            memory = lines(layers::memory_floats(r) * 4);
+            past = lines(layers::past_floats(r) * 4);
+            kept_floats = layers::token_floats(r);
             // beside the floats, the int8 activations of one pass
-            rcsm = lines(sizes::pass_floats(r) * 4) + lines(width);
+            rcsm = lines(layers::pass_floats(r) * 4) + lines(width);
         }
         let rotary = c.rotary_pairs();
         let (mixer_rows, ffn_rows) = input_rows(c);

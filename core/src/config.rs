@@ -17,6 +17,46 @@ pub enum Mixer {
     Attention(AttentionConfig),
 }
 
+impl Mixer {
+    /// Mixers that [`Self::all`] lists.
+    pub const KINDS: usize = 4;
+
+    /// The line-up: every mixer there is, those with heads with these, those with a window with this one. Tests and the
+    /// trainer's `--mixer` go through it.
+    pub const fn all(heads: Heads, window: u16) -> [Self; Self::KINDS] {
+        [
+            Self::GatedRecurrence,
+            Self::ParallelRecurrence(heads),
+            Self::Attention(AttentionConfig { heads, window, map: AttentionMap::Difference }),
+            Self::Attention(AttentionConfig { heads, window, map: AttentionMap::Softmax }),
+        ]
+    }
+
+    /// Its name on a command line.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::GatedRecurrence => "gated",
+            Self::ParallelRecurrence(_) => "parallel",
+            Self::Attention(a) => match a.map {
+                AttentionMap::Difference => "diff-attention",
+                AttentionMap::Softmax => "attention",
+            },
+        }
+    }
+
+    /// Its name in words.
+    pub const fn words(&self) -> &'static str {
+        match self {
+            Self::GatedRecurrence => "gated recurrence",
+            Self::ParallelRecurrence(_) => "parallel gated recurrence",
+            Self::Attention(a) => match a.map {
+                AttentionMap::Difference => "differential attention",
+                AttentionMap::Softmax => "attention",
+            },
+        }
+    }
+}
+
 /// How an inner vector is cut into heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heads {

@@ -2,25 +2,12 @@
 
 use crate::blob::layout::{Contents, EmbeddingShape, floats_before};
 use crate::blob::{BlobError, Facts, Role, check};
-use crate::config::{ChannelMixer, Depth, Mixer, ModelConfig};
+use crate::config::{Depth, ModelConfig};
+use crate::layers::{Block, ChannelMixer, Mixer};
 use crate::parts::Parts;
-use crate::schema::{self, Form, Place, padded};
+use crate::schema::{self, padded, tensor};
 use crate::tokenizer::Tokenizer;
-use crate::views::{
-    Attention, Block, BlockFfn, BlockMixer, Embedding, GatedRecurrence, Glu, ParallelRecurrence, Rcsm, Relu2,
-    TernaryMatrix,
-};
-
-/// The floats of a tensor that a table of the [`schema`] names; that it does is checked at compile time.
-macro_rules! floats_of {
-    ($config:expr, $floats:expr, $table:ident, $name:literal) => {
-        floats_of!($config, $floats, $table, $name, AsIs)
-    };
-    ($config:expr, $floats:expr, $table:ident, $name:literal, $form:ident) => {{
-        let (start, len) = const { Place::of(schema::$table, $name, Form::$form) }.range($config);
-        $floats.part(start, len)
-    }};
-}
+use crate::views::{Embedding, Rcsm, TernaryMatrix};
 
 /// A model that lies in a blob: flash, a mapped file or a static. Nothing is copied; views are built as needed.
 #[derive(Clone, Copy, Debug)]
@@ -149,56 +136,10 @@ impl<'a> Model<'a> {
         let [mixer, ffn] = schema::block_floats(c);
         let (of_mixer, floats) = floats.cut(mixer);
         let (of_ffn, of_router) = floats.cut(ffn);
-        let (input, output) = (self.ternary(Role::MixerIn, index), self.ternary(Role::MixerOut, index));
-        let mixer = match c.mixer {
-            Mixer::GatedRecurrence => BlockMixer::Gated(GatedRecurrence {
-                gain: floats_of!(c, of_mixer, GATED, "mixer.norm.gain"),
-                shift: floats_of!(c, of_mixer, GATED, "mixer.shift", Sigmoid),
-                decay: floats_of!(c, of_mixer, GATED, "mixer.decay", Sigmoid),
-                drive: floats_of!(c, of_mixer, GATED, "mixer.decay", Drive),
-                state_gain: floats_of!(c, of_mixer, GATED, "mixer.state_norm.gain"),
-                input,
-                output,
-            }),
-            Mixer::ParallelRecurrence(heads) => BlockMixer::Parallel(ParallelRecurrence {
-                heads,
-                floor: c.forget_floor(index),
-                gain: floats_of!(c, of_mixer, PARALLEL, "mixer.norm.gain"),
-                shift: floats_of!(c, of_mixer, PARALLEL, "mixer.shift", Sigmoid),
-                forget_bias: floats_of!(c, of_mixer, PARALLEL, "mixer.forget_bias"),
-                group_gain: floats_of!(c, of_mixer, PARALLEL, "mixer.group_gain"),
-                group_bias: floats_of!(c, of_mixer, PARALLEL, "mixer.group_bias"),
-                input,
-                output,
-            }),
-            Mixer::Attention(config) => BlockMixer::Attention(Attention {
-                config,
-                gain: floats_of!(c, of_mixer, ATTENTION, "mixer.norm.gain"),
-                q_gain: floats_of!(c, of_mixer, ATTENTION, "mixer.q_norm.gain"),
-                k_gain: floats_of!(c, of_mixer, ATTENTION, "mixer.k_norm.gain"),
-                head_gain: floats_of!(c, of_mixer, ATTENTION, "mixer.head_norm.gain"),
-                lambda: floats_of!(c, of_mixer, ATTENTION, "mixer.lam", Sigmoid),
-                input,
-                output,
-            }),
-        };
-        let (input, output) = (self.ternary(Role::FfnIn, index), self.ternary(Role::FfnOut, index));
-        let ffn = match c.ffn {
-            ChannelMixer::Glu => {
-                BlockFfn::Glu(Glu { gain: floats_of!(c, of_ffn, GLU, "ffn.norm.gain"), input, output })
-            }
-            ChannelMixer::Relu2 => {
-                let gain = floats_of!(c, of_ffn, RELU2, "ffn.norm.gain");
-                BlockFfn::Relu2(Relu2 { gain, shift: None, input, output })
-            }
-            ChannelMixer::ShiftedRelu2 => {
-                let gain = floats_of!(c, of_ffn, SHIFTED_RELU2, "ffn.norm.gain");
-                let shift = Some(floats_of!(c, of_ffn, SHIFTED_RELU2, "ffn.shift", Sigmoid));
-                BlockFfn::Relu2(Relu2 { gain, shift, input, output })
-            }
-        };
-        let router = c.routed(index).then(|| floats_of!(c, of_router, ROUTER, "router"));
-        Block { mixer, ffn, router }
+        let mixer = [Role::MixerIn, Role::MixerOut].map(|role| self.ternary(role, index));
+        let ffn = [Role::FfnIn, Role::FfnOut].map(|role| self.ternary(role, index));
+        let router = c.routed(index).then(|| tensor!(c, of_router, ROUTER, "router"));
+        Block { mixer: Mixer::new(c, index, of_mixer, mixer), ffn: ChannelMixer::new(c, of_ffn, ffn), router }
     }
 
     /// The ternary matrices of block `index`, in the order they are multiplied by.
@@ -215,22 +156,22 @@ impl<'a> Model<'a> {
         let router_rows = padded(config.ops.into());
         Some(Rcsm {
             config,
-            mix: floats_of!(c, vectors, RCSM, "rcsm.mix.weight", Transposed),
-            gain: floats_of!(c, vectors, RCSM, "rcsm.in_norm.gain"),
-            context_taps: floats_of!(c, vectors, RCSM, "rcsm.context_taps"),
-            query_taps: floats_of!(c, vectors, RCSM, "rcsm.query_taps"),
-            salience: floats_of!(c, vectors, RCSM, "rcsm.salience.weight"),
-            out_gain: floats_of!(c, vectors, RCSM, "rcsm.out_gain"),
-            hop: floats_of!(c, vectors, RCSM, "rcsm.hop_gate.weight"),
-            hold: floats_of!(c, vectors, RCSM, "rcsm.hold_gate.weight"),
-            writes: floats_of!(c, vectors, RCSM, "rcsm.write_gates.weight"),
-            deeper: floats_of!(c, vectors, RCSM, "rcsm.deeper.weight"),
-            salience_bias: one(floats_of!(c, vectors, RCSM, "rcsm.salience.bias")),
-            hop_bias: one(floats_of!(c, vectors, RCSM, "rcsm.hop_gate.bias")),
-            hold_bias: one(floats_of!(c, vectors, RCSM, "rcsm.hold_gate.bias")),
-            write_biases: floats_of!(c, vectors, RCSM, "rcsm.write_gates.bias"),
-            deeper_biases: floats_of!(c, vectors, RCSM, "rcsm.deeper.bias"),
-            pass_scales: floats_of!(c, vectors, RCSM, "rcsm.pass_scale"),
+            mix: tensor!(c, vectors, RCSM, "rcsm.mix.weight", Transposed),
+            gain: tensor!(c, vectors, RCSM, "rcsm.in_norm.gain"),
+            context_taps: tensor!(c, vectors, RCSM, "rcsm.context_taps"),
+            query_taps: tensor!(c, vectors, RCSM, "rcsm.query_taps"),
+            salience: tensor!(c, vectors, RCSM, "rcsm.salience.weight"),
+            out_gain: tensor!(c, vectors, RCSM, "rcsm.out_gain"),
+            hop: tensor!(c, vectors, RCSM, "rcsm.hop_gate.weight"),
+            hold: tensor!(c, vectors, RCSM, "rcsm.hold_gate.weight"),
+            writes: tensor!(c, vectors, RCSM, "rcsm.write_gates.weight"),
+            deeper: tensor!(c, vectors, RCSM, "rcsm.deeper.weight"),
+            salience_bias: one(tensor!(c, vectors, RCSM, "rcsm.salience.bias")),
+            hop_bias: one(tensor!(c, vectors, RCSM, "rcsm.hop_gate.bias")),
+            hold_bias: one(tensor!(c, vectors, RCSM, "rcsm.hold_gate.bias")),
+            write_biases: tensor!(c, vectors, RCSM, "rcsm.write_gates.bias"),
+            deeper_biases: tensor!(c, vectors, RCSM, "rcsm.deeper.bias"),
+            pass_scales: tensor!(c, vectors, RCSM, "rcsm.pass_scale"),
             input: self.ternary(Role::RcsmIn, 0),
             pass,
             code: pass.row_range(router_rows, pass.rows() - router_rows),

@@ -1,7 +1,8 @@
-//! Views of a model's parameters where they lie, layer by layer: what the layers compute with.
+//! Views of a model's parameters where they lie: what the kernels multiply by, and the reasoning loop's. A block's layers
+//! have theirs beside their forward.
 
 use crate::blob::layout::TernaryShape;
-use crate::config::{AttentionConfig, Heads, RcsmConfig};
+use crate::config::RcsmConfig;
 use crate::parts::Parts;
 
 /// A ternary matrix in the layout of [`TernaryShape`].
@@ -45,99 +46,6 @@ pub(crate) struct Embedding<'a> {
     pub values: &'a [u32],
     pub scales: &'a [f32],
     pub columns: usize,
-}
-
-/// One block's parameters.
-pub(crate) struct Block<'a> {
-    pub mixer: BlockMixer<'a>,
-    pub ffn: BlockFfn<'a>,
-    /// D floats, where tokens are routed around the block.
-    pub router: Option<&'a [f32]>,
-}
-
-/// A block's mixer.
-pub(crate) enum BlockMixer<'a> {
-    Gated(GatedRecurrence<'a>),
-    Parallel(ParallelRecurrence<'a>),
-    Attention(Attention<'a>),
-}
-
-/// A block's channel mixer.
-pub(crate) enum BlockFfn<'a> {
-    Glu(Glu<'a>),
-    Relu2(Relu2<'a>),
-}
-
-/// Parameters of the parallel gated recurrence; W channels in heads.
-pub(crate) struct ParallelRecurrence<'a> {
-    pub heads: Heads,
-    /// The least forget gate.
-    pub floor: f32,
-    /// D.
-    pub gain: &'a [f32],
-    /// sigmoid of the trained shift, D.
-    pub shift: &'a [f32],
-    /// W each.
-    pub forget_bias: &'a [f32],
-    pub group_gain: &'a [f32],
-    pub group_bias: &'a [f32],
-    /// [forget; value; out_gate], 3W x D.
-    pub input: TernaryMatrix<'a>,
-    /// proj, D x W.
-    pub output: TernaryMatrix<'a>,
-}
-
-/// Parameters of attention; W channels in heads.
-pub(crate) struct Attention<'a> {
-    pub config: AttentionConfig,
-    /// D.
-    pub gain: &'a [f32],
-    /// A head's width each.
-    pub q_gain: &'a [f32],
-    pub k_gain: &'a [f32],
-    pub head_gain: &'a [f32],
-    /// sigmoid of the trained lambda, H; empty with one softmax.
-    pub lambda: &'a [f32],
-    /// [q; k; v], q and k once for every softmax.
-    pub input: TernaryMatrix<'a>,
-    /// proj, D x W.
-    pub output: TernaryMatrix<'a>,
-}
-
-/// Parameters of the gated recurrence; vectors of D floats.
-pub(crate) struct GatedRecurrence<'a> {
-    pub gain: &'a [f32],
-    /// sigmoid of the trained shift.
-    pub shift: &'a [f32],
-    /// a = sigmoid of the trained decay.
-    pub decay: &'a [f32],
-    /// sqrt(1 - a^2).
-    pub drive: &'a [f32],
-    pub state_gain: &'a [f32],
-    /// [gate; value; out_gate], 3D x D.
-    pub input: TernaryMatrix<'a>,
-    /// proj, D x D.
-    pub output: TernaryMatrix<'a>,
-}
-
-/// Parameters of the gated linear unit.
-pub(crate) struct Glu<'a> {
-    pub gain: &'a [f32],
-    /// [gate; up], 2F x D.
-    pub input: TernaryMatrix<'a>,
-    /// down, D x F.
-    pub output: TernaryMatrix<'a>,
-}
-
-/// Parameters of the squared rectifier.
-pub(crate) struct Relu2<'a> {
-    pub gain: &'a [f32],
-    /// sigmoid of the trained shift, where the token before is mixed in.
-    pub shift: Option<&'a [f32]>,
-    /// up, F x D.
-    pub input: TernaryMatrix<'a>,
-    /// down, D x F.
-    pub output: TernaryMatrix<'a>,
 }
 
 /// Parameters of the reasoning loop.

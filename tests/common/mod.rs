@@ -15,8 +15,8 @@ pub const SMALL: ModelConfig = ModelConfig {
     ..ModelConfig::SUPERNOVA
 };
 
-/// Every preset, small enough for tests; windows are shorter than the stories.
-pub fn presets() -> [(&'static str, ModelConfig); 5] {
+/// Every preset, and every mixer that no preset has, small enough for tests; windows are shorter than the stories.
+pub fn models() -> Vec<(&'static str, ModelConfig)> {
     let small = |base, mixer| ModelConfig {
         vocab: 128,
         d_model: 64,
@@ -33,14 +33,20 @@ pub fn presets() -> [(&'static str, ModelConfig); 5] {
     };
     let routed = MixtureOfDepths { capacity: 70, from: 1 };
     let nova = small(ModelConfig::NOVA_IGNITION, attention(ModelConfig::NOVA_IGNITION));
-    [
+    let mut models = vec![
         ("supernova", SMALL),
         // the inner width is another than the model's
         ("thunderbolt", small(ModelConfig::THUNDERBOLT, Mixer::ParallelRecurrence(Heads { count: 3, width: 32 }))),
         ("nova-ignition", ModelConfig { mixture_of_depths: Some(routed), ..nova }),
         ("bolt", small(ModelConfig::BOLT, ModelConfig::BOLT.mixer)),
         ("transformer", small(ModelConfig::TRANSFORMER, attention(ModelConfig::TRANSFORMER))),
-    ]
+    ];
+    for mixer in Mixer::all(heads, 20) {
+        if models.iter().all(|(_, config)| config.mixer.name() != mixer.name()) {
+            models.push((mixer.name(), ModelConfig { mixer, ..SMALL }));
+        }
+    }
+    models
 }
 
 /// The depths a model can be run at.

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
 
-use flashlm_core::config::{AttentionConfig, AttentionMap, Heads, Mixer, ModelConfig, RcsmConfig};
+use flashlm_core::config::{Heads, Mixer, ModelConfig, RcsmConfig};
 use trainer::kernels::{Isa, Kernels, Precision};
 use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng, StepOptions, TrainDepth};
 use trainer::optim::{self, Kind, Optimiser};
@@ -59,15 +59,12 @@ const SMALL: ModelConfig = ModelConfig {
     ..ModelConfig::SUPERNOVA
 };
 
-/// The other layers: recurrence with heads and token shifts, attention and routing.
-fn others() -> [ModelConfig; 2] {
+/// Every mixer, with token-shifted channel mixers and with routing in turn.
+fn mixers() -> impl Iterator<Item = ModelConfig> {
     let small = |base| ModelConfig { vocab: 320, d_model: 64, layers: 3, d_ffn: 96, ..base };
-    let heads = Heads { count: 2, width: 32 };
-    let attention = AttentionConfig { heads, window: 24, map: AttentionMap::Difference };
-    [
-        ModelConfig { mixer: Mixer::ParallelRecurrence(heads), ..small(ModelConfig::THUNDERBOLT) },
-        ModelConfig { mixer: Mixer::Attention(attention), ..small(ModelConfig::NOVA_IGNITION) },
-    ]
+    let bases = [ModelConfig::NOVA_IGNITION, ModelConfig::THUNDERBOLT].map(small);
+    let mixers = Mixer::all(Heads { count: 2, width: 32 }, 24).into_iter();
+    mixers.zip(bases.into_iter().cycle()).map(|(mixer, base)| ModelConfig { mixer, ..base })
 }
 
 /// An engine with its optimiser and the tokens it is fed.
@@ -149,7 +146,7 @@ fn a_training_step_allocates_nothing_after_the_first() {
         }
     }
 
-    for config in others() {
+    for config in mixers() {
         let kernels = Kernels::detect();
         let gemm = kernels.precision() == Precision::F32;
         let mut training = Training::new(config, kernels, Kind::Muon, 1, 1);

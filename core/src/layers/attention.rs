@@ -3,17 +3,26 @@
 //! scale for every head.
 
 use super::{Chunk, Reach};
-use crate::config::AttentionConfig;
+use crate::config::{AttentionConfig, ModelConfig};
 use crate::math::{self, LANES};
-use crate::memory::lines;
+use crate::memory::{Line, lines};
 use crate::parts::Parts;
-use crate::views::Attention;
+use crate::schema::tensor;
+use crate::views::TernaryMatrix;
 
 /// Keys and values of the last tokens: window slots, each the keys, W for every softmax, and W values.
 pub(crate) struct Ring<'a> {
     pub codes: &'a mut [i8],
     /// What every head of a slot is to be multiplied by.
     pub scales: &'a mut [f32],
+}
+
+impl<'a> Ring<'a> {
+    /// What a block carries, cut.
+    pub(super) fn new(config: &AttentionConfig, state: &'a mut [Line]) -> Self {
+        let (codes, scales) = state.cut_mut(ring_lines(config));
+        Self { codes: bytemuck::must_cast_slice_mut(codes), scales: bytemuck::must_cast_slice_mut(scales) }
+    }
 }
 
 /// Bytes a block carries: a ring of `window` slots, each the keys of every softmax (W each) and the values (W) as int8;
@@ -37,86 +46,127 @@ const fn slot_heads(a: &AttentionConfig) -> usize {
     (a.map.softmaxes() + 1) * a.heads.count as usize
 }
 
-/// Adds the mixer's output to the residual stream and puts the tokens' keys and values into `ring`.
-pub(crate) fn attention(m: &Attention<'_>, chunk: &mut Chunk<'_>, reach: Reach, ring: Ring<'_>) {
-    let (d, w, window) = (m.gain.len(), m.config.heads.inner(), usize::from(m.config.window));
-    let (maps, count) = (m.config.map.softmaxes(), usize::from(m.config.heads.count));
-    let (width, slot, heads) = (usize::from(m.config.heads.width), slot_channels(&m.config), slot_heads(&m.config));
-    let rows = maps * w + slot;
-    debug_assert!(w.is_multiple_of(width));
-    debug_assert!(ring.codes.len() >= window * slot && ring.scales.len() >= window * heads);
-    debug_assert!([m.q_gain, m.k_gain, m.head_gain].iter().all(|v| v.len() == width));
-    debug_assert!([m.input.rows(), m.output.rows(), m.output.columns] == [rows, d, w]);
-    let (codes, scales) = (ring.codes.front_mut(window * slot), ring.scales.front_mut(window * heads));
-    chunk.project(m.gain, None, m.input, m.output);
-    let Chunk { kernels, tokens, positions, scales: own_scales, s, .. } = chunk;
-    let (wide, q) = (s.wide.front_mut(*tokens * rows), s.q.front_mut(*tokens * w));
-    let (first, second) = s.scores.cut_mut(window);
-    // a power of two where heads are 16, 64 or 256 wide
-    let temperature = 1.0 / math::sqrt(width as f32);
-    kernels.vectorise(
-        #[inline(always)]
-        || {
-            let rows = wide.rows_mut(rows).zip(s.rotation.rows(width)).zip(q.rows_mut(w)).zip(own_scales.iter_mut());
-            for (t, (((wide, rotation), q), scale)) in rows.enumerate() {
-                let (queries, rest) = wide.cut_mut(maps * w);
-                let (keys, values) = rest.cut_mut(maps * w);
-                let (cos, sin) = rotation.cut(width / 2);
-                let position = positions.at(t);
-                let at = position.checked_rem(window as u64).unwrap_or(0) as usize;
+/// Parameters of attention; W channels in heads.
+pub(crate) struct Attention<'a> {
+    pub config: AttentionConfig,
+    /// D.
+    pub gain: &'a [f32],
+    /// A head's width each.
+    pub q_gain: &'a [f32],
+    pub k_gain: &'a [f32],
+    pub head_gain: &'a [f32],
+    /// sigmoid of the trained lambda, H; empty with one softmax.
+    pub lambda: &'a [f32],
+    /// [q; k; v], q and k once for every softmax.
+    pub input: TernaryMatrix<'a>,
+    /// proj, D x W.
+    pub output: TernaryMatrix<'a>,
+}
 
-                for key in keys.rows_mut(width) {
-                    normalise(key, m.k_gain);
-                    math::rotate(key, cos, sin);
-                }
-                let new = keys.rows(width).chain(values.rows(width));
-                let kept = codes.cut_mut(at * slot).1.rows_mut(width).zip(scales.cut_mut(at * heads).1);
-                for (new, (kept, scale)) in new.zip(kept) {
-                    *scale = math::quantise_int8(new, kept);
-                }
-                if reach == Reach::State {
-                    continue;
-                }
-                for query in queries.rows_mut(width) {
-                    normalise(query, m.q_gain);
-                    math::rotate(query, cos, sin);
-                    query.iter_mut().for_each(|q| *q *= temperature);
-                }
-                // slots from the oldest token's on; in the first lap those behind this one belong to no token
-                let (newer, older) = codes.cut((at + 1) * slot);
-                let (newer_scales, older_scales) = scales.cut((at + 1) * heads);
-                let older = if position < window as u64 { &[] } else { older };
-                let held = || {
-                    let older = older.rows(slot).zip(older_scales.rows(heads));
-                    older.chain(newer.rows(slot).zip(newer_scales.rows(heads)))
-                };
-                let (first, second) = (first.front_mut(held().count()), &mut *second);
-                let (queries, other_queries) = queries.cut(w);
-                for (h, (y, query)) in values.rows_mut(width).zip(queries.rows(width)).enumerate() {
-                    weights(query, held(), h, first);
-                    if let Some(&lambda) = m.lambda.get(h) {
-                        let second = second.front_mut(first.len());
-                        weights(other_queries.part(h * width, width), held(), count + h, second);
-                        for (a, &b) in first.iter_mut().zip(second.iter()) {
-                            *a -= lambda * b;
-                        }
+impl<'a> Attention<'a> {
+    /// Those of one block, among its floats.
+    #[inline(always)]
+    pub(super) fn new(
+        c: &ModelConfig,
+        config: AttentionConfig,
+        floats: &'a [f32],
+        [input, output]: [TernaryMatrix<'a>; 2],
+    ) -> Self {
+        Self {
+            config,
+            gain: tensor!(c, floats, ATTENTION, "mixer.norm.gain"),
+            q_gain: tensor!(c, floats, ATTENTION, "mixer.q_norm.gain"),
+            k_gain: tensor!(c, floats, ATTENTION, "mixer.k_norm.gain"),
+            head_gain: tensor!(c, floats, ATTENTION, "mixer.head_norm.gain"),
+            lambda: tensor!(c, floats, ATTENTION, "mixer.lam", Sigmoid),
+            input,
+            output,
+        }
+    }
+
+    /// Adds the mixer's output to the residual stream and puts the tokens' keys and values into `ring`.
+    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, ring: Ring<'_>) {
+        let (d, w, window) = (self.gain.len(), self.config.heads.inner(), usize::from(self.config.window));
+        let (maps, count) = (self.config.map.softmaxes(), usize::from(self.config.heads.count));
+        let (width, slot, heads) =
+            (usize::from(self.config.heads.width), slot_channels(&self.config), slot_heads(&self.config));
+        let rows = maps * w + slot;
+        debug_assert!(w.is_multiple_of(width));
+        debug_assert!(ring.codes.len() >= window * slot && ring.scales.len() >= window * heads);
+        debug_assert!([self.q_gain, self.k_gain, self.head_gain].iter().all(|v| v.len() == width));
+        debug_assert!([self.input.rows(), self.output.rows(), self.output.columns] == [rows, d, w]);
+        let (codes, scales) = (ring.codes.front_mut(window * slot), ring.scales.front_mut(window * heads));
+        chunk.project(self.gain, None, self.input, self.output);
+        let Chunk { kernels, tokens, positions, scales: own_scales, s, .. } = chunk;
+        let (wide, q) = (s.wide.front_mut(*tokens * rows), s.q.front_mut(*tokens * w));
+        let (first, second) = s.scores.cut_mut(window);
+        // a power of two where heads are 16, 64 or 256 wide
+        let temperature = 1.0 / math::sqrt(width as f32);
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                let rows =
+                    wide.rows_mut(rows).zip(s.rotation.rows(width)).zip(q.rows_mut(w)).zip(own_scales.iter_mut());
+                for (t, (((wide, rotation), q), scale)) in rows.enumerate() {
+                    let (queries, rest) = wide.cut_mut(maps * w);
+                    let (keys, values) = rest.cut_mut(maps * w);
+                    let (cos, sin) = rotation.cut(width / 2);
+                    let position = positions.at(t);
+                    let at = position.checked_rem(window as u64).unwrap_or(0) as usize;
+
+                    for key in keys.rows_mut(width) {
+                        normalise(key, self.k_gain);
+                        math::rotate(key, cos, sin);
                     }
-                    y.fill(0.0);
-                    for (&weight, slot) in first.iter().zip(held()) {
-                        let (value, scale) = head(slot, maps * count + h, width);
-                        let weight = weight * scale;
-                        for (y, &v) in y.iter_mut().zip(value) {
-                            *y += weight * f32::from(v);
-                        }
+                    let new = keys.rows(width).chain(values.rows(width));
+                    let kept = codes.cut_mut(at * slot).1.rows_mut(width).zip(scales.cut_mut(at * heads).1);
+                    for (new, (kept, scale)) in new.zip(kept) {
+                        *scale = math::quantise_int8(new, kept);
                     }
-                    normalise(y, m.head_gain);
+                    if reach == Reach::State {
+                        continue;
+                    }
+                    for query in queries.rows_mut(width) {
+                        normalise(query, self.q_gain);
+                        math::rotate(query, cos, sin);
+                        query.iter_mut().for_each(|q| *q *= temperature);
+                    }
+                    // slots from the oldest token's on; in the first lap those behind this one belong to no token
+                    let (newer, older) = codes.cut((at + 1) * slot);
+                    let (newer_scales, older_scales) = scales.cut((at + 1) * heads);
+                    let older = if position < window as u64 { &[] } else { older };
+                    let held = || {
+                        let older = older.rows(slot).zip(older_scales.rows(heads));
+                        older.chain(newer.rows(slot).zip(newer_scales.rows(heads)))
+                    };
+                    let (first, second) = (first.front_mut(held().count()), &mut *second);
+                    let (queries, other_queries) = queries.cut(w);
+                    for (h, (y, query)) in values.rows_mut(width).zip(queries.rows(width)).enumerate() {
+                        weights(query, held(), h, first);
+                        if let Some(&lambda) = self.lambda.get(h) {
+                            let second = second.front_mut(first.len());
+                            weights(other_queries.part(h * width, width), held(), count + h, second);
+                            for (a, &b) in first.iter_mut().zip(second.iter()) {
+                                *a -= lambda * b;
+                            }
+                        }
+                        y.fill(0.0);
+                        for (&weight, slot) in first.iter().zip(held()) {
+                            let (value, scale) = head(slot, maps * count + h, width);
+                            let weight = weight * scale;
+                            for (y, &v) in y.iter_mut().zip(value) {
+                                *y += weight * f32::from(v);
+                            }
+                        }
+                        normalise(y, self.head_gain);
+                    }
+                    *scale = math::quantise_int8(values, q);
                 }
-                *scale = math::quantise_int8(values, q);
-            }
-        },
-    );
-    if reach == Reach::Output {
-        chunk.residual(m.output);
+            },
+        );
+        if reach == Reach::Output {
+            chunk.residual(self.output);
+        }
     }
 }
 

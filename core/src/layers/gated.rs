@@ -2,47 +2,82 @@
 //! Peng et al., 2023, "RWKV").
 
 use super::{Chunk, Reach, Shift};
+use crate::config::ModelConfig;
 use crate::math;
 use crate::parts::Parts;
-use crate::views::GatedRecurrence;
+use crate::schema::tensor;
+use crate::views::TernaryMatrix;
 
 /// Bytes a block carries: h, then the normalised input of the token before, D floats each.
 pub(super) const fn state_bytes(d: usize) -> usize {
     2 * d * size_of::<f32>()
 }
 
-/// Adds the mixer's output to the residual stream and advances `state`: h, then the normalised input of the token
-/// before, D floats each.
-pub(crate) fn gated_recurrence(w: &GatedRecurrence<'_>, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [f32]) {
-    let d = w.gain.len();
-    debug_assert!(state.len() == 2 * d && [w.input.rows(), w.output.rows(), w.output.columns] == [3 * d, d, d]);
-    debug_assert!([w.shift, w.decay, w.drive, w.state_gain].iter().all(|v| v.len() == d));
-    let (h, before) = state.cut_mut(d);
-    chunk.project(w.gain, Some(Shift { keep: w.shift, before }), w.input, w.output);
-    let Chunk { kernels, tokens, resets, scales, s, .. } = chunk;
-    let wide = s.wide.front(*tokens * 3 * d);
-    let (n, q) = (s.n.front_mut(*tokens * d), s.q.front_mut(*tokens * d));
-    kernels.vectorise(
-        #[inline(always)]
-        || {
-            let rows = wide.rows(3 * d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scales.iter_mut());
-            for (t, (((wide, y), q), scale)) in rows.enumerate() {
-                if resets.at(t) {
-                    h.fill(0.0);
+/// Parameters of the gated recurrence; vectors of D floats.
+pub(crate) struct GatedRecurrence<'a> {
+    pub gain: &'a [f32],
+    /// sigmoid of the trained shift.
+    pub shift: &'a [f32],
+    /// a = sigmoid of the trained decay.
+    pub decay: &'a [f32],
+    /// sqrt(1 - a^2).
+    pub drive: &'a [f32],
+    pub state_gain: &'a [f32],
+    /// [gate; value; out_gate], 3D x D.
+    pub input: TernaryMatrix<'a>,
+    /// proj, D x D.
+    pub output: TernaryMatrix<'a>,
+}
+
+impl<'a> GatedRecurrence<'a> {
+    /// Those of one block, among its floats.
+    #[inline(always)]
+    pub(super) fn new(c: &ModelConfig, floats: &'a [f32], [input, output]: [TernaryMatrix<'a>; 2]) -> Self {
+        Self {
+            gain: tensor!(c, floats, GATED, "mixer.norm.gain"),
+            shift: tensor!(c, floats, GATED, "mixer.shift", Sigmoid),
+            decay: tensor!(c, floats, GATED, "mixer.decay", Sigmoid),
+            drive: tensor!(c, floats, GATED, "mixer.decay", Drive),
+            state_gain: tensor!(c, floats, GATED, "mixer.state_norm.gain"),
+            input,
+            output,
+        }
+    }
+
+    /// Adds the mixer's output to the residual stream and advances `state`: h, then the normalised input of the token
+    /// before, D floats each.
+    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [f32]) {
+        let d = self.gain.len();
+        let state = state.front_mut(2 * d);
+        debug_assert!([self.input.rows(), self.output.rows(), self.output.columns] == [3 * d, d, d]);
+        debug_assert!([self.shift, self.decay, self.drive, self.state_gain].iter().all(|v| v.len() == d));
+        let (h, before) = state.cut_mut(d);
+        chunk.project(self.gain, Some(Shift { keep: self.shift, before }), self.input, self.output);
+        let Chunk { kernels, tokens, resets, scales, s, .. } = chunk;
+        let wide = s.wide.front(*tokens * 3 * d);
+        let (n, q) = (s.n.front_mut(*tokens * d), s.q.front_mut(*tokens * d));
+        kernels.vectorise(
+            #[inline(always)]
+            || {
+                let rows = wide.rows(3 * d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scales.iter_mut());
+                for (t, (((wide, y), q), scale)) in rows.enumerate() {
+                    if resets.at(t) {
+                        h.fill(0.0);
+                    }
+                    let (gate, rest) = wide.cut(d);
+                    let (value, out_gate) = rest.cut(d);
+                    recur(h, self.decay, self.drive, gate, value);
+                    math::rms_norm(h, self.state_gain, y);
+                    for (y, &gate) in y.iter_mut().zip(out_gate) {
+                        *y *= math::silu(gate);
+                    }
+                    *scale = math::quantise_int8(y, q);
                 }
-                let (gate, rest) = wide.cut(d);
-                let (value, out_gate) = rest.cut(d);
-                recur(h, w.decay, w.drive, gate, value);
-                math::rms_norm(h, w.state_gain, y);
-                for (y, &gate) in y.iter_mut().zip(out_gate) {
-                    *y *= math::silu(gate);
-                }
-                *scale = math::quantise_int8(y, q);
-            }
-        },
-    );
-    if reach == Reach::Output {
-        chunk.residual(w.output);
+            },
+        );
+        if reach == Reach::Output {
+            chunk.residual(self.output);
+        }
     }
 }
 

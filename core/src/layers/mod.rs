@@ -1,5 +1,8 @@
 //! The layers, each over T tokens that follow one another: products take all of them together, recurrences one by
 //! one. A token's result does not depend on how many ran beside it, so `prefill` and `step` agree bit for bit.
+//!
+//! A layer's file has the view of its parameters, the bytes that it carries from token to token, and its forward. The
+//! line-up is here: which layers a block may be of, and what each needs.
 
 mod attention;
 mod block;
@@ -10,67 +13,113 @@ mod glu;
 mod parallel;
 mod rcsm;
 mod relu2;
-pub(crate) mod sizes;
 
-pub(crate) use block::block;
-pub(crate) use chunk::{Chunk, Reach, Shift};
+pub(crate) use block::{Block, block};
+pub(crate) use chunk::{Chunk, Positions, Reach, Resets, Shift};
 pub(crate) use embedding::{embed, final_norm};
-pub(crate) use rcsm::{Store, reason};
+pub(crate) use rcsm::{Store, memory_floats, pass_floats, past_floats, reason, token_floats};
 
-use crate::math;
-use crate::memory::MAX_CHUNK;
-use crate::parts::Parts;
+use crate::config::{self, ModelConfig};
+use crate::memory::Line;
+use crate::views::TernaryMatrix;
+use attention::{Attention, Ring};
+use gated::GatedRecurrence;
+use glu::Glu;
+use parallel::ParallelRecurrence;
+use relu2::Relu2;
 
-/// Which of a chunk's tokens reset the state before they are processed: bit t for token t.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Resets(u16);
-
-impl Resets {
-    pub(crate) fn new(tokens: &[u16], eot: Option<u32>) -> Self {
-        debug_assert!(tokens.len() <= MAX_CHUNK, "a bit for each");
-        let is_reset = |&token: &u16| eot == Some(token.into());
-        Self(tokens.iter().enumerate().fold(0, |bits, (t, token)| bits | u16::from(is_reset(token)) << t))
-    }
-
-    pub(crate) fn at(self, t: usize) -> bool {
-        self.0 >> t & 1 == 1
-    }
+/// A block's mixer.
+pub(crate) enum Mixer<'a> {
+    Gated(GatedRecurrence<'a>),
+    Parallel(ParallelRecurrence<'a>),
+    Attention(Attention<'a>),
 }
 
-/// How far every token of a chunk is into its story.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Positions([u64; MAX_CHUNK]);
-
-impl Positions {
-    /// Positions of `tokens` tokens, `story` tokens into a story or at resets anew, and the length of the story
-    /// behind them.
-    pub(crate) fn new(tokens: usize, mut story: u64, resets: Resets) -> (Self, u64) {
-        let mut positions = [0; MAX_CHUNK];
-        for (t, position) in positions.iter_mut().enumerate().take(tokens) {
-            *position = if resets.at(t) { 0 } else { story };
-            story = position.saturating_add(1);
-        }
-        (Self(positions), story)
-    }
-
-    pub(crate) fn at(&self, t: usize) -> u64 {
-        debug_assert!(t < MAX_CHUNK);
-        self.0.get(t).copied().unwrap_or(0)
-    }
-
-    /// Cosines, then sines of the rotary positions of `tokens` tokens, by the pairs' `steps`.
-    pub(crate) fn rotations(&self, tokens: usize, steps: &[u32], out: &mut [f32]) {
-        if steps.is_empty() {
-            return;
-        }
-        for (out, &position) in out.rows_mut(2 * steps.len()).zip(self.0.front(tokens)) {
-            let (cos, sin) = out.cut_mut(steps.len());
-            for ((cos, sin), step) in cos.iter_mut().zip(sin).zip(steps) {
-                // whole turns wrap away
-                (*cos, *sin) = math::cos_sin((position as u32).wrapping_mul(*step));
+impl<'a> Mixer<'a> {
+    /// Of block `index`, whose mixer has these floats and these matrices, the one that reads its input and the one that
+    /// writes its output.
+    #[inline(always)]
+    pub(crate) fn new(c: &ModelConfig, index: usize, floats: &'a [f32], matrices: [TernaryMatrix<'a>; 2]) -> Self {
+        match c.mixer {
+            config::Mixer::GatedRecurrence => Self::Gated(GatedRecurrence::new(c, floats, matrices)),
+            config::Mixer::ParallelRecurrence(heads) => {
+                Self::Parallel(ParallelRecurrence::new(c, heads, c.forget_floor(index), floats, matrices))
             }
+            config::Mixer::Attention(attention) => Self::Attention(Attention::new(c, attention, floats, matrices)),
+        }
+    }
+
+    /// Adds its output to the residual stream, if that is to be reached, and advances its state.
+    fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [Line]) {
+        match self {
+            Self::Gated(m) => m.forward(chunk, reach, bytemuck::must_cast_slice_mut(state)),
+            Self::Parallel(m) => m.forward(chunk, reach, bytemuck::must_cast_slice_mut(state)),
+            Self::Attention(m) => m.forward(chunk, reach, Ring::new(&m.config, state)),
         }
     }
 }
 
-const _: () = assert!(MAX_CHUNK <= u16::BITS as usize);
+/// A block's channel mixer.
+pub(crate) enum ChannelMixer<'a> {
+    Glu(Glu<'a>),
+    Relu2(Relu2<'a>),
+}
+
+impl<'a> ChannelMixer<'a> {
+    /// Of these floats and these matrices, the one that reads its input and the one that writes its output.
+    #[inline(always)]
+    pub(crate) fn new(c: &ModelConfig, floats: &'a [f32], matrices: [TernaryMatrix<'a>; 2]) -> Self {
+        match c.ffn {
+            config::ChannelMixer::Glu => Self::Glu(Glu::new(c, floats, matrices)),
+            config::ChannelMixer::Relu2 => Self::Relu2(Relu2::new(c, floats, matrices)),
+            config::ChannelMixer::ShiftedRelu2 => Self::Relu2(Relu2::shifted(c, floats, matrices)),
+        }
+    }
+
+    /// Whether it carries something from token to token.
+    fn is_stateful(&self) -> bool {
+        matches!(self, Self::Relu2(relu2) if relu2.shift.is_some())
+    }
+
+    /// Adds its output to the residual stream; where tokens are shifted, `before` is the input of the token before.
+    fn forward(&self, chunk: &mut Chunk<'_>, before: &mut [f32]) {
+        match self {
+            Self::Glu(w) => w.forward(chunk),
+            Self::Relu2(w) => w.forward(chunk, before),
+        }
+    }
+}
+
+/// A mixer's needs.
+pub(crate) struct MixerSize {
+    /// Bytes a block of it carries.
+    pub state: usize,
+    /// Lines of these, the first, that are no floats but attention's ring.
+    pub ring: usize,
+    /// Floats of one head's window, for every softmax.
+    pub scores: usize,
+}
+
+/// The mixer's of a model.
+pub(crate) const fn mixer_size(c: &ModelConfig) -> MixerSize {
+    let d = c.d_model as usize;
+    match c.mixer {
+        config::Mixer::GatedRecurrence => MixerSize { state: gated::state_bytes(d), ring: 0, scores: 0 },
+        config::Mixer::ParallelRecurrence(heads) => {
+            MixerSize { state: parallel::state_bytes(d, heads.inner()), ring: 0, scores: 0 }
+        }
+        config::Mixer::Attention(a) => MixerSize {
+            state: attention::state_bytes(&a),
+            ring: attention::ring_lines(&a),
+            scores: a.map.softmaxes() * a.window as usize,
+        },
+    }
+}
+
+/// Bytes that a block's channel mixer carries.
+pub(crate) const fn channel_mixer_bytes(c: &ModelConfig) -> usize {
+    match c.ffn {
+        config::ChannelMixer::Glu | config::ChannelMixer::Relu2 => 0,
+        config::ChannelMixer::ShiftedRelu2 => relu2::state_bytes(c.d_model as usize),
+    }
+}

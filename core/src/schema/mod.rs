@@ -8,7 +8,7 @@
 
 mod places;
 
-pub(crate) use places::{Place, Size};
+pub(crate) use places::{Place, Size, tensor};
 
 use serde::{Deserialize, Serialize};
 
@@ -463,13 +463,24 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::config::Heads;
 
-    const ALL: [&[Tensor]; 10] = [EMBEDDING, GATED, PARALLEL, ATTENTION, GLU, RELU2, SHIFTED_RELU2, ROUTER, RCSM, NORM];
+    /// Models of every mixer.
+    pub(super) fn models() -> impl Iterator<Item = ModelConfig> {
+        let mixers = Mixer::all(Heads { count: 4, width: 64 }, 256).into_iter();
+        mixers.map(|mixer| ModelConfig { mixer, ..ModelConfig::SUPERNOVA })
+    }
+
+    /// Every table.
+    pub(super) fn tables() -> Vec<&'static [Tensor]> {
+        let others = [EMBEDDING, GLU, RELU2, SHIFTED_RELU2, ROUTER, RCSM, NORM];
+        models().map(|config| mixer(&config)).chain(others).collect()
+    }
 
     #[test]
     fn names_are_unique_within_a_model() {
-        for config in [ModelConfig::SUPERNOVA, ModelConfig::THUNDERBOLT, ModelConfig::NOVA_IGNITION, ModelConfig::BOLT]
-        {
+        let routed = [ModelConfig::THUNDERBOLT, ModelConfig::NOVA_IGNITION];
+        for config in models().chain(routed) {
             let names: Vec<_> = tensors(&config).map(|(block, t)| t.named(block).to_string()).collect();
             assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{names:?}");
         }
@@ -478,7 +489,7 @@ mod tests {
     #[test]
     fn matrices_that_lie_below_each_other_are_neighbours_of_one_width() {
         let config = ModelConfig { mixer: ModelConfig::NOVA_IGNITION.mixer, ..ModelConfig::SUPERNOVA };
-        for tensors in ALL {
+        for tensors in tables() {
             for (i, a) in tensors.iter().enumerate().filter(|(_, t)| t.stored == Stored::Ternary) {
                 let later = tensors[i + 1..].iter().enumerate().filter(|(_, b)| b.stored == Stored::Ternary);
                 for (n, b) in later.filter(|(_, b)| b.role == a.role) {
@@ -491,7 +502,7 @@ mod tests {
 
     #[test]
     fn floats_of_one_table_lie_in_one_section() {
-        for tensors in ALL {
+        for tensors in tables() {
             let roles: HashSet<_> =
                 tensors.iter().filter(|t| matches!(t.stored, Stored::Floats(_))).map(|t| t.role as u8).collect();
             assert!(roles.len() <= 1, "{tensors:?}");

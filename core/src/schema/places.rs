@@ -123,6 +123,19 @@ impl Place {
     }
 }
 
+/// The floats of a tensor that a table of the schema names; that it does is checked at compile time.
+macro_rules! tensor {
+    ($config:expr, $floats:expr, $table:ident, $name:literal) => {
+        $crate::schema::tensor!($config, $floats, $table, $name, AsIs)
+    };
+    ($config:expr, $floats:expr, $table:ident, $name:literal, $form:ident) => {{
+        use $crate::schema::{self, Form, Place};
+        let (start, len) = const { Place::of(schema::$table, $name, Form::$form) }.range($config);
+        $floats.part(start, len)
+    }};
+}
+pub(crate) use tensor;
+
 const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() != b.len() {
@@ -141,12 +154,14 @@ const fn same(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{GATED, GLU, RCSM};
+    use crate::config::ModelConfig;
+    use crate::schema::mixer;
+    use crate::schema::tests::{models, tables};
 
     #[test]
     fn places_follow_each_other_without_gaps() {
-        let config = ModelConfig::SUPERNOVA;
-        for tensors in [GATED, GLU, RCSM] {
+        for tensors in tables() {
+            let config = models().find(|config| mixer(config) == tensors).unwrap_or(ModelConfig::SUPERNOVA);
             let mut end = 0;
             for t in tensors {
                 let Stored::Floats(forms) = t.stored else { continue };

@@ -5,9 +5,7 @@ use std::vec::Vec;
 use super::{Numbers, random_sections};
 use crate::blob::header::Header;
 use crate::blob::{Facts, MAGIC, VERSION, prelude, write};
-use crate::config::{
-    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
-};
+use crate::config::{ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes};
 use crate::tokenizer;
 
 /// A small valid configuration, every part of which varies.
@@ -42,12 +40,7 @@ pub fn config(numbers: &mut Numbers) -> ModelConfig {
         d_model,
         layers,
         d_ffn,
-        mixer: match numbers.below(4) {
-            0 => Mixer::GatedRecurrence,
-            1 => Mixer::ParallelRecurrence(heads),
-            2 => Mixer::Attention(AttentionConfig { heads, window, map: AttentionMap::Softmax }),
-            _ => Mixer::Attention(AttentionConfig { heads, window, map: AttentionMap::Difference }),
-        },
+        mixer: Mixer::all(heads, window)[numbers.below(Mixer::KINDS as u32) as usize],
         ffn: match numbers.below(3) {
             0 => ChannelMixer::Glu,
             1 => ChannelMixer::Relu2,

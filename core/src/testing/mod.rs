@@ -7,9 +7,7 @@ use std::vec::Vec;
 
 use crate::blob::layout::Contents;
 use crate::blob::{Facts, Role, write};
-use crate::config::{
-    AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
-};
+use crate::config::{ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes};
 use crate::memory::Line;
 
 /// A model with every feature: padded rows everywhere, resets, writes, an adaptive depth.
@@ -34,36 +32,25 @@ pub const SMALL: ModelConfig = ModelConfig {
     mixture_of_depths: None,
 };
 
-/// Models of every mixer and channel mixer, with and without routing.
-pub const MODELS: [ModelConfig; 4] = [
-    SMALL,
-    ModelConfig {
-        mixer: Mixer::ParallelRecurrence(Heads { count: 2, width: 16 }),
-        ffn: ChannelMixer::ShiftedRelu2,
-        mixture_of_depths: Some(MixtureOfDepths { capacity: 50, from: 1 }),
-        ..SMALL
-    },
-    ModelConfig {
-        mixer: Mixer::Attention(AttentionConfig {
-            heads: Heads { count: 3, width: 32 },
-            window: 9,
-            map: AttentionMap::Difference,
-        }),
-        ffn: ChannelMixer::Relu2,
-        mixture_of_depths: Some(MixtureOfDepths { capacity: 50, from: 0 }),
-        ..SMALL
-    },
-    ModelConfig {
-        mixer: Mixer::Attention(AttentionConfig {
-            heads: Heads { count: 1, width: 48 },
-            window: 20,
-            map: AttentionMap::Softmax,
-        }),
-        ffn: ChannelMixer::Glu,
-        rcsm: None,
-        ..SMALL
-    },
-];
+/// A model of every mixer; among them every channel mixer, with and without routing and the engine.
+pub const MODELS: [ModelConfig; Mixer::KINDS] = {
+    let (wide, narrow) = (Heads { count: 3, width: 32 }, Heads { count: 2, width: 16 });
+    let mut models = [SMALL; Mixer::KINDS];
+    let mut i = 0;
+    while i < models.len() {
+        models[i].mixer = Mixer::all(if i % 2 == 0 { wide } else { narrow }, 9)[i];
+        (models[i].ffn, models[i].mixture_of_depths) = match i % 3 {
+            0 => (ChannelMixer::Glu, None),
+            1 => (ChannelMixer::ShiftedRelu2, Some(MixtureOfDepths { capacity: 50, from: 1 })),
+            _ => (ChannelMixer::Relu2, Some(MixtureOfDepths { capacity: 50, from: 0 })),
+        };
+        if i % 4 == 3 {
+            models[i].rcsm = None;
+        }
+        i += 1;
+    }
+    models
+};
 
 /// Bytes on a 64-byte boundary.
 #[derive(Clone, Debug)]

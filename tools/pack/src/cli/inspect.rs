@@ -4,9 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use flashlm_core::{
-    AttentionMap, ChannelMixer, Depth, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, Writes, arena_lines,
-};
+use flashlm_core::{ChannelMixer, Depth, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, Writes, arena_lines};
 use flashlm_host::Blob;
 use serde_json::json;
 
@@ -105,17 +103,14 @@ fn writes(writes: Writes) -> &'static str {
 }
 
 fn mixer(config: &ModelConfig) -> String {
-    match config.mixer {
-        Mixer::GatedRecurrence => "gated recurrence".into(),
-        Mixer::ParallelRecurrence(h) => format!("parallel gated recurrence, {} heads x {}", h.count, h.width),
-        Mixer::Attention(a) => {
-            let kind = match a.map {
-                AttentionMap::Softmax => "attention",
-                AttentionMap::Difference => "differential attention",
-            };
-            format!("{kind}, {} heads x {}, window {}", a.heads.count, a.heads.width, a.window)
-        }
+    let mut words = config.mixer.words().to_owned();
+    if let Some(heads) = config.heads() {
+        words += &format!(", {} heads x {}", heads.count, heads.width);
     }
+    if let Mixer::Attention(attention) = config.mixer {
+        words += &format!(", window {}", attention.window);
+    }
+    words
 }
 
 fn channel_mixer(config: &ModelConfig) -> &'static str {

@@ -15,6 +15,6 @@ pub use amplify::AmplifyArgs;
 pub use data::DataArgs;
 pub use engine::{EngineArgs, ReasoningArgs, WritesKind};
 pub use machine::{BatchArgs, MachineArgs};
-pub use model::{FfnKind, MixerKind, ModelArgs};
+pub use model::{FfnKind, ModelArgs};
 pub use train::TrainArgs;
 pub use values::DepthArg;

@@ -1,27 +1,15 @@
 //! What the model is made of.
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, ValueEnum};
 use flashlm_core::config::{
-    AttentionConfig, AttentionMap, ChannelMixer, Heads, MAX_D_FFN, MAX_D_MODEL, MAX_HEAD_WIDTH, MAX_HEADS, MAX_LAYERS,
-    MAX_VOCAB, MAX_WINDOW, Mixer, MixtureOfDepths, ModelConfig,
+    ChannelMixer, Heads, MAX_D_FFN, MAX_D_MODEL, MAX_HEAD_WIDTH, MAX_HEADS, MAX_LAYERS, MAX_VOCAB, MAX_WINDOW, Mixer,
+    MixtureOfDepths, ModelConfig,
 };
 
 use super::engine::EngineArgs;
 use super::values::multiple_of_16;
 use crate::run::preset::{self, Named, Preset, Size, SizeError};
-
-/// Mixers by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum MixerKind {
-    /// Gated recurrence with a decay a channel.
-    Gated,
-    /// Parallel recurrence with a projected forget gate.
-    Parallel,
-    /// Differential attention.
-    DiffAttention,
-    /// Plain attention.
-    Attention,
-}
 
 /// Channel mixers by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,8 +53,8 @@ pub struct ModelArgs {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_WINDOW)))]
     pub window: Option<u16>,
     /// How tokens exchange information over time [default: the preset's]
-    #[arg(long, value_enum)]
-    pub mixer: Option<MixerKind>,
+    #[arg(long, value_parser = mixers())]
+    pub mixer: Option<String>,
     /// How channels exchange information within a token [default: the preset's]
     #[arg(long, value_enum)]
     pub ffn: Option<FfnKind>,
@@ -117,20 +105,23 @@ impl ModelArgs {
 
     /// The preset's mixer, or another, with what the command line overrides.
     fn mixer(&self, base: &ModelConfig) -> Mixer {
-        let usual = Heads { count: 4, width: 64 };
-        let heads = base.heads().unwrap_or(usual);
+        let heads = base.heads().unwrap_or(USUAL_HEADS);
         let heads = Heads { count: self.heads.unwrap_or(heads.count), width: self.d_head.unwrap_or(heads.width) };
         let window = match base.mixer {
             Mixer::Attention(a) => a.window,
-            _ => 256,
+            _ => USUAL_WINDOW,
         };
-        let attention = |map| Mixer::Attention(AttentionConfig { heads, window: self.window.unwrap_or(window), map });
-        match (self.mixer, base.mixer) {
-            (Some(MixerKind::Gated), _) | (None, Mixer::GatedRecurrence) => Mixer::GatedRecurrence,
-            (Some(MixerKind::Parallel), _) | (None, Mixer::ParallelRecurrence(_)) => Mixer::ParallelRecurrence(heads),
-            (Some(MixerKind::DiffAttention), _) => attention(AttentionMap::Difference),
-            (Some(MixerKind::Attention), _) => attention(AttentionMap::Softmax),
-            (None, Mixer::Attention(a)) => attention(a.map),
-        }
+        let name = self.mixer.as_deref().unwrap_or(base.mixer.name());
+        let mut all = Mixer::all(heads, self.window.unwrap_or(window)).into_iter();
+        all.find(|mixer| mixer.name() == name).unwrap_or(base.mixer)
     }
+}
+
+/// What a mixer gets that the preset's says nothing of.
+const USUAL_HEADS: Heads = Heads { count: 4, width: 64 };
+const USUAL_WINDOW: u16 = 256;
+
+/// The mixers by name.
+fn mixers() -> PossibleValuesParser {
+    Mixer::all(USUAL_HEADS, USUAL_WINDOW).map(|mixer| PossibleValue::new(mixer.name()).help(mixer.words())).into()
 }
