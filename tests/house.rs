@@ -85,11 +85,75 @@ fn a_cited_section_is_the_one_that_its_link_leads_to() {
             let section = sections().into_iter().find(|(title, _)| title.starts_with(&format!("{number}. ")));
             let Some((_, name)) = section else { panic!("{}: there is no section {number}", path.display()) };
             let link = rest[number.len()..].strip_prefix("](").and_then(|link| link.split(')').next());
-            if let Some(link) = link {
-                assert!(link.ends_with(&format!("design::{name}")), "{}: {link} is not {number}", path.display());
-                cited += 1;
-            }
+            let leads = link.is_some_and(|link| link.ends_with(&format!("design::{name}")));
+            assert!(leads, "{}: section {number} is cited without a link to design::{name}", path.display());
+            cited += 1;
         }
     }
     assert!(cited >= 4, "only {cited} citations");
+}
+
+#[test]
+fn lines_have_at_most_120_columns() {
+    let mut sources = Vec::new();
+    files(root(), &[".rs", ".sh"], &mut sources);
+    sources.push(root().join(".ci/run"));
+    assert!(sources.len() > 200, "only {} files", sources.len());
+    let mut wide = Vec::new();
+    for path in sources {
+        let text = fs::read_to_string(&path).expect("a source");
+        for (number, line) in text.lines().enumerate() {
+            // a row of a table cannot be broken
+            if line.chars().count() > 120 && !line.trim_start().starts_with("//! |") {
+                wide.push(format!("{}:{}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "{wide:#?}");
+}
+
+/// Kinds of the first imports of a source in their order, with a blank where an empty line parts them: `s` for the
+/// standard library's, `x` for other crates', `z` for this one's. Public ones and macros' names are not among them.
+fn imports(text: &str) -> String {
+    let mut kinds = String::new();
+    let mut item = String::new();
+    for line in text.lines() {
+        if item.is_empty() && !line.starts_with("use ") {
+            match line {
+                "" if kinds.is_empty() || kinds.ends_with(' ') => {}
+                "" => kinds.push(' '),
+                _ if kinds.is_empty() || line.starts_with("#[") => {}
+                _ => break,
+            }
+            continue;
+        }
+        item += line;
+        if item.ends_with(';') {
+            match item["use ".len()..].split("::").next() {
+                Some("std" | "core" | "alloc") => kinds.push('s'),
+                Some("crate" | "self" | "super") => kinds.push('z'),
+                Some(name) if !name.ends_with(';') => kinds.push('x'),
+                _ => {}
+            }
+            item.clear();
+        }
+    }
+    kinds.trim_end().to_owned()
+}
+
+#[test]
+fn imports_stand_in_three_groups() {
+    assert_eq!(imports("use core::fmt;\n\nuse serde::{\n    A,\n};\nuse serde::B;\n\nuse super::*;\n"), "s xx z");
+    let mut sources = Vec::new();
+    files(root(), &[".rs"], &mut sources);
+    let mut mixed = Vec::new();
+    for path in sources {
+        let kinds = imports(&fs::read_to_string(&path).expect("a source"));
+        let groups: Vec<&str> = kinds.split(' ').filter(|group| !group.is_empty()).collect();
+        let alike = groups.iter().all(|group| group.chars().all(|kind| group.starts_with(kind)));
+        if !alike || !groups.is_sorted_by(|a, b| a.as_bytes()[0] < b.as_bytes()[0]) {
+            mixed.push(format!("{}: {kinds}", path.display()));
+        }
+    }
+    assert!(mixed.is_empty(), "{mixed:#?}");
 }

@@ -1,5 +1,4 @@
 //! `flashlm`: talk to a FlashLM model, or generate, evaluate, score, probe and measure with it.
-#![deny(unsafe_code)]
 
 mod cli;
 mod engine;

@@ -132,9 +132,11 @@ pub enum Stored {
 /// What of a float is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// The float itself.
     AsIs,
     /// Of a square matrix.
     Transposed,
+    /// 1 / (1 + e^-x) of it.
     Sigmoid,
     /// sqrt(1 - sigmoid^2).
     Drive,
@@ -170,7 +172,9 @@ pub struct Tensor {
     pub shape: &'static [Dim],
     /// The section of the blob it lies in.
     pub role: Role,
+    /// How it lies there.
     pub stored: Stored,
+    /// How it starts.
     pub init: Init,
 }
 

@@ -10,8 +10,8 @@ use flashlm_core::{Line, Session, text};
 
 use crate::Blob;
 
-/// Scores every byte of `text`, a file of stories, separators included, each story from the reset state (DESIGN
-/// section 5).
+/// Scores every byte of `text`, a file of stories, separators included, each story from the reset state
+/// ([DESIGN section 5](flashlm_core::design::measures)).
 pub fn file(blob: &Blob, text: &[u8], depth: Option<Depth>, threads: usize) -> Result<Score> {
     let tokenizer = blob.tokenizer()?;
     let stories: Vec<_> = text::stories(text).collect();

@@ -1,6 +1,5 @@
 //! `pack`: checkpoint (safetensors) to 2-bit blob (.flm); inspects blobs, verifies them against checkpoints and weighs
 //! them against chips.
-#![deny(unsafe_code)]
 
 mod chips;
 mod cli;

@@ -7,7 +7,6 @@
 //! `trainer probe` and `flashlm probe`, which are the same.
 //!
 //! The same generators write text to train on, answers marked ([`marked`]).
-#![deny(unsafe_code)]
 
 pub mod ask;
 pub mod baselines;

@@ -49,10 +49,10 @@ struct Report {
     repeats: u32,
     /// Of all steps together, update included.
     tokens_per_second: f64,
-    /// Means of one step [seconds].
+    /// Means of one step (seconds).
     forward_backward: f64,
     update: f64,
-    /// The fastest whole step [seconds].
+    /// The fastest whole step (seconds).
     best_step: f64,
     /// The most the machine multiplied in a register loop, all threads at once.
     peak: Peaks,
@@ -75,7 +75,7 @@ struct Peaks {
 #[derive(Debug, Serialize)]
 struct Row {
     part: &'static str,
-    /// Of one step, mean over the threads [seconds].
+    /// Of one step, mean over the threads (seconds).
     seconds: f64,
     /// Of the whole step.
     share: f64,

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and the programs that do it.
 
+#[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 pub mod args;
 mod bench;
 mod compare;

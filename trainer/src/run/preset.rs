@@ -1,4 +1,4 @@
-//! The presets (DESIGN section 2) and the sizes they come in.
+//! The presets ([DESIGN section 2](flashlm_core::design::models)) and the sizes they come in.
 
 use clap::ValueEnum;
 use flashlm_core::config::ModelConfig;

@@ -19,6 +19,7 @@ pub struct Args {
     /// Linked firmware (ELF) to count code, statics and stack of; a model it holds is replaced by each of the MODELs
     #[arg(long, value_name = "FIRMWARE")]
     elf: Option<PathBuf>,
+    #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
     /// RAM the stack needs, as measured [bytes] [default: what the ELF sets aside]
     #[arg(long, value_name = "BYTES", requires = "elf")]
     stack: Option<u64>,
