@@ -46,6 +46,7 @@
 //! every block the keys and values of so many tokens, as int8, 1.3 MB for `nova-ignition`. However long the text, this
 //! does not grow.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
+#![warn(missing_docs)]
 
 #[cfg(target_endian = "big")]
 compile_error!("blobs are little-endian and used where they lie");
