@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # docs/ADDING-A-LAYER.md is a real diff: takes its ```diff blocks out, applies them to a copy of this tree, counts the
-# files they touch, and lets clippy and the tests that cover the layer pass over it. Needs git, awk, sed and cargo. The copy
-# lies in the folder of what is built, and goes when the script ends; dependencies are not built anew.
+# files they touch, and runs clippy and the tests that cover the layer. Needs git, awk, sed and cargo. The copy lies in
+# the folder of what is built, and goes when the script ends; dependencies are not built anew.
 #
 # bash tests/adding-a-layer.sh [--keep]     --keep leaves the copy, target/adding-a-layer/tree, to be looked at
 set -euo pipefail
@@ -47,7 +47,7 @@ new=() old=()
 for diff in "$work"/*.diff; do
   [[ -e $diff ]] || fail "expected \`\`\`diff blocks, found none"
   file=$(sed -n 's,^+++ b/,,p' "$diff")
-  [[ $file && $file != *$'\n'* ]] || fail "expected one file a block, found in block $(basename "$diff" .diff): ${file:-none}"
+  [[ $file && $file != *$'\n'* ]] || fail "expected one file in block $(basename "$diff" .diff), found ${file:-none}"
   why=$(cd "$copy" && git apply "$diff" 2>&1) || fail "the diff of $file does not apply to this tree: $why"
   [[ " ${new[*]-} ${old[*]-} " != *" $file "* ]] || fail "$file has two blocks, expected one"
   if grep -q '^--- /dev/null$' "$diff"; then new+=("$file"); else old+=("$file"); fi
@@ -65,9 +65,10 @@ unset GIT_CEILING_DIRECTORIES
 cd "$copy"
 grep -q '#\[test\]' "trainer/src/nn/$layer.rs" || fail "expected a test of its own in trainer/src/nn/$layer.rs"
 pass cargo fmt --all --check
-pass cargo clippy --quiet -p flashlm-core -p trainer --all-targets -- -D warnings
-# the layer's own test, then what goes through the line-up
-pass cargo test --quiet -p trainer --lib "nn::$layer::"
-pass cargo test --quiet -p flashlm-core --lib -- schema blob session
-pass cargo test --quiet -p flashlm-tests --test combinations --test parity --test state
+# always the same packages, so that their dependencies have the same features
+packages=(-p flashlm-core -p trainer -p flashlm-tests)
+pass cargo clippy --quiet "${packages[@]}" --all-targets -- -D warnings
+# the layer's own test, and what goes through the line-up
+pass cargo test --quiet "${packages[@]}" --lib -- "nn::$layer::" schema:: blob:: session::
+pass cargo test --quiet "${packages[@]}" --test combinations --test parity --test state --test allocation
 printf 'the layer of %s applies, compiles, and passes, in %s s\n' "$page" "$SECONDS"

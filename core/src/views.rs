@@ -1,5 +1,5 @@
-//! Views of a model's parameters where they lie: what the kernels multiply by, and the reasoning loop's. A block's layers
-//! have theirs beside their forward.
+//! Views of a model's parameters where they lie: what the kernels multiply by, and the reasoning loop's. A block's
+//! layers have theirs beside their forward.
 
 use crate::blob::layout::TernaryShape;
 use crate::config::RcsmConfig;

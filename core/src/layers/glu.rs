@@ -31,8 +31,8 @@ impl<'a> Glu<'a> {
         let Chunk { kernels, tokens, scales, s, .. } = chunk;
         let rows = s.wide.rows_mut(2 * f).zip(s.q.rows_mut(f)).zip(scales.iter_mut());
         for ((wide, q), scale) in rows.take(*tokens) {
-            // One token a call: in a loop over tokens the compiler would ask once whether any token's `hidden` overlaps any
-            // other's `up`, and as rows alternate in memory, not vectorise.
+            // One token a call: in a loop over tokens the compiler would ask once whether any token's `hidden` overlaps
+            // any other's `up`, and as rows alternate in memory, not vectorise.
             *scale = kernels.vectorise(
                 #[inline(always)]
                 || {

@@ -19,14 +19,14 @@ pub(crate) use chunk::{Chunk, Positions, Reach, Resets, Shift};
 pub(crate) use embedding::{embed, final_norm};
 pub(crate) use rcsm::{Store, memory_floats, pass_floats, past_floats, reason, token_floats};
 
+use self::attention::{Attention, Ring};
+use self::gated::GatedRecurrence;
+use self::glu::Glu;
+use self::parallel::ParallelRecurrence;
+use self::relu2::Relu2;
 use crate::config::{self, ModelConfig};
 use crate::memory::Line;
 use crate::views::TernaryMatrix;
-use attention::{Attention, Ring};
-use gated::GatedRecurrence;
-use glu::Glu;
-use parallel::ParallelRecurrence;
-use relu2::Relu2;
 
 /// A block's mixer.
 pub(crate) enum Mixer<'a> {

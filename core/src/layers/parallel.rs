@@ -55,8 +55,8 @@ impl<'a> ParallelRecurrence<'a> {
         }
     }
 
-    /// Adds the mixer's output to the residual stream and advances `state`: h (W), then the normalised input of the token
-    /// before (D).
+    /// Adds the mixer's output to the residual stream and advances `state`: h (W), then the normalised input of the
+    /// token before (D).
     pub(super) fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [f32]) {
         let (d, w, head) = (self.gain.len(), self.heads.inner(), usize::from(self.heads.width));
         debug_assert!(state.len() >= w + d && self.shift.len() == d);

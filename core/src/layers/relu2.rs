@@ -39,8 +39,8 @@ impl<'a> Relu2<'a> {
         Self { gain, shift, input, output }
     }
 
-    /// Adds `down(relu(up(u))^2)` to the residual stream, u = rms_norm(x), mixed with the one of the token before, which
-    /// `before` (D) carries, where there is a shift.
+    /// Adds `down(relu(up(u))^2)` to the residual stream, u = rms_norm(x), mixed with the one of the token before,
+    /// which `before` (D) carries, where there is a shift.
     pub(super) fn forward(&self, chunk: &mut Chunk<'_>, before: &mut [f32]) {
         let (d, f) = (self.gain.len(), self.output.columns);
         debug_assert!(self.shift.is_none_or(|keep| [keep.len(), before.len()] == [d; 2]));

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use flashlm_core::blob::{Facts, write};
 use flashlm_core::config::ModelConfig;
@@ -202,7 +202,7 @@ fn models_that_cannot_read_are_refused() {
 
 #[test]
 fn an_answer_ends_where_its_word_does() {
-    let cases: HashMap<&str, Option<bool>> = HashMap::from([
+    let cases: BTreeMap<&str, Option<bool>> = BTreeMap::from([
         ("", None),
         (" ba", None),
         (" barn", None),

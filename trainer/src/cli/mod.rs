@@ -11,8 +11,8 @@ mod smoke;
 
 use clap::{Parser, Subcommand};
 
+use self::args::TrainArgs;
 use crate::run;
-use args::TrainArgs;
 
 /// Trains small ternary language models on ordinary CPUs.
 #[derive(Debug, Parser)]

@@ -18,7 +18,8 @@ use crate::run::results::{Depths, HeldOut, Results};
 use crate::run::standing::{calibrate, save};
 use crate::run::{interrupt, metrics::Record};
 
-/// The most the packed model's bits per byte may differ from the trainer's ([DESIGN section 5](flashlm_core::design::measures)).
+/// The most the packed model's bits per byte may differ from the trainer's ([DESIGN section
+/// 5](flashlm_core::design::measures)).
 const PACKED_TOLERANCE: f64 = 0.002;
 
 /// Batches that the choice of depth is fitted to at the end, at the most.

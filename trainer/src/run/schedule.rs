@@ -101,7 +101,8 @@ pub struct Point {
 /// Share of the run after which the temperature of blended depths is held.
 const ANNEALED: f64 = 0.85;
 
-/// The four phases of [DESIGN section 4](flashlm_core::design::trainer). The fourth trains like the third, on stories of the model's own too.
+/// The four phases of [DESIGN section 4](flashlm_core::design::trainer). The fourth trains like the third, on stories
+/// of the model's own too.
 pub fn four_phases(shares: DepthShares) -> Vec<Phase> {
     let phase = |name: &str, until, pool, balance, amplify, levels, mix| Phase {
         name: name.into(),

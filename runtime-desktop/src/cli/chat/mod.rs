@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use flashlm_host::{Blob, check_depth, peak_memory};
 
+use self::command::Command;
+use self::input::Input;
 use super::args;
 use crate::engine::{Ended, Engine};
 use crate::interrupt::{self, Generating};
 use crate::model;
 use crate::settings::{Settings, check_trace};
-use command::Command;
-use input::Input;
 
 const HELP: &str = "\
 A line of text begins a new story with it; the model goes on.

@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 use flashlm_core::Tokenizer;
 use flashlm_core::text::SEPARATOR;
 
+use self::generate::{Candidate, Drawing};
+use self::select::{Judged, Means};
+use self::settings::{CHECKS, ROUND_TIME, ROUNDS, Settings};
 use crate::data::hash::mix;
 use crate::data::split::fingerprint;
 use crate::data::{EvaluationSet, StoryTokens};
@@ -31,10 +34,6 @@ use crate::run::progress::Progress;
 use crate::run::schedule::{Budget, Schedule};
 use crate::run::standing::held_out_bpc;
 use crate::run::{checkpoint, interrupt};
-
-use generate::{Candidate, Drawing};
-use select::{Judged, Means};
-use settings::{CHECKS, ROUND_TIME, ROUNDS, Settings};
 
 /// Candidates told between two looks at Ctrl-C and the clock.
 const AT_A_TIME: u64 = 32;

@@ -11,10 +11,10 @@ mod untrained;
 
 use std::time::Instant;
 
+use self::check::{Check, Figure, Limit::*};
+pub use self::check::{Outcome, Report};
+use self::trained::Trained;
 use crate::kernels::Kernels;
-use check::{Check, Figure, Limit::*};
-pub use check::{Outcome, Report};
-use trained::Trained;
 
 /// What the checks work on.
 struct Context {
