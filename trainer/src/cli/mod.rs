@@ -5,6 +5,7 @@ pub mod args;
 mod bench;
 mod compare;
 mod eval;
+#[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod generate;
 mod probe;
 mod smoke;
