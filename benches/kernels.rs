@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use trainer::kernels::{FloatMatrix, Isa, Kernels, Precision, QuantisedRows, TernaryMatrix, Workspace, Write};
+use trainer::kernels::{FloatMatrix, Isa, Kernels, Precision, QuantizedRows, TernaryMatrix, Workspace, Write};
 
 /// Rows of every product.
 const M: usize = 2048;
@@ -22,8 +22,8 @@ fn numbers(count: usize) -> Vec<f32> {
 
 fn ternary(c: &mut Criterion, kernels: Kernels, (n, k): (usize, usize)) {
     let (x, dy, weight) = (numbers(M * k), numbers(M * n), numbers(n * k));
-    let mut rows = QuantisedRows::with_capacity(M, k);
-    kernels.quantise(&x, M, k, &mut rows);
+    let mut rows = QuantizedRows::with_capacity(M, k);
+    kernels.quantize(&x, M, k, &mut rows);
     let mut w = TernaryMatrix::new(kernels, n, k);
     w.pack(&weight);
     let mut ws = Workspace::new();
@@ -33,7 +33,7 @@ fn ternary(c: &mut Criterion, kernels: Kernels, (n, k): (usize, usize)) {
     let shape = format!("{n}x{k}");
     group.throughput(Throughput::Elements((M * k) as u64));
     group.bench_function(BenchmarkId::new("quantise", &shape), |b| {
-        b.iter(|| kernels.quantise(&x, M, k, &mut rows));
+        b.iter(|| kernels.quantize(&x, M, k, &mut rows));
     });
     group.throughput(Throughput::Elements((n * k) as u64));
     group.bench_function(BenchmarkId::new("pack", &shape), |b| b.iter(|| w.pack(&weight)));

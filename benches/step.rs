@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use flashlm_core::config::{ModelConfig, RcsmConfig};
 use trainer::kernels::{Isa, Kernels, Precision};
 use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng, StepOptions, TrainDepth};
-use trainer::optim::{Kind, Optimiser, Settings};
+use trainer::optim::{Kind, Optimizer, Settings};
 
 /// A quarter of supernova's blocks and a quarter of its vocabulary; every kind of layer, at its full width.
 const CONFIG: ModelConfig = ModelConfig {
@@ -22,7 +22,7 @@ const SHAPE: BatchShape = BatchShape { threads: 1, sequences: 8, tokens: 64, acc
 fn step(c: &mut Criterion, kernels: Kernels, depth: TrainDepth, name: &str) {
     let params = Params::init(&CONFIG, 1);
     let settings = Settings { kind: Kind::Muon, ..Settings::default() };
-    let mut optimiser = Optimiser::new(kernels, &params.layout, settings);
+    let mut optimizer = Optimizer::new(kernels, &params.layout, settings);
     let mut engine = Engine::new(CONFIG, kernels, params, SHAPE, EmbeddingMode::Int8);
     let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0, answer_smoothing: 0.0 };
     let mut rng = Rng::new(7);
@@ -38,7 +38,7 @@ fn step(c: &mut Criterion, kernels: Kernels, depth: TrainDepth, name: &str) {
                 },
                 &options,
             );
-            engine.update(|params, grads, _| optimiser.update(params, grads, 1e-4))
+            engine.update(|params, grads, _| optimizer.update(params, grads, 1e-4))
         });
     });
 }

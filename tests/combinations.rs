@@ -10,7 +10,7 @@ use flashlm_host::Blob;
 use trainer::export::write_blob;
 use trainer::kernels::Isa;
 use trainer::nn::{Engine, Rng, Rows, StepOptions, TrainDepth};
-use trainer::optim::{Optimiser, Outcome, Settings};
+use trainer::optim::{Optimizer, Outcome, Settings};
 
 const OPTIONS: StepOptions = StepOptions {
     depth: TrainDepth::Blend { tau: 1.0, noise_seed: Some(3) },
@@ -80,7 +80,7 @@ fn every_combination_trains_packs_and_computes_the_same_in_core() {
     assert_eq!(all.len(), 12 * Mixer::KINDS);
     for config in all {
         let mut trainer = engine(config, Isa::detect(), 3, 16);
-        let mut optimiser = Optimiser::new(trainer.kernels(), &trainer.params().layout, Settings::default());
+        let mut optimizer = Optimizer::new(trainer.kernels(), &trainer.params().layout, Settings::default());
         let start = trainer.params().data.clone();
         let mut losses = Vec::new();
         // tokens that follow one another, so that there is something to learn
@@ -93,7 +93,7 @@ fn every_combination_trains_packs_and_computes_the_same_in_core() {
                 }
             };
             losses.push(trainer.step(fill, &OPTIONS).loss);
-            let outcome = trainer.update(|params, grads, _| optimiser.update(params, grads, 0.01));
+            let outcome = trainer.update(|params, grads, _| optimizer.update(params, grads, 0.01));
             assert!(matches!(outcome, Outcome::Applied { .. }), "{config:?}");
         }
         assert!(losses[5] < losses[0], "{config:?}: {losses:?}");

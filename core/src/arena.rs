@@ -38,7 +38,7 @@ pub(crate) struct Layout {
     /// D floats, per token: the residual stream; and again: the normalised vector.
     width: usize,
     /// int8 activations, per token.
-    quantised: usize,
+    quantized: usize,
     /// The widest stacked product, per token.
     wide: usize,
 }
@@ -75,7 +75,7 @@ impl Layout {
             rotation: lines(2 * rotary * 4),
             kept: if c.routed(c.layers as usize - 1) { lines(d * 4) } else { 0 },
             width: lines(d * 4),
-            quantised: lines(widest_input),
+            quantized: lines(widest_input),
             wide: lines(widest_output * 4),
         }
     }
@@ -106,7 +106,7 @@ impl Layout {
 
     /// Lines needed for every token prefilled together.
     pub(crate) const fn token_lines(&self) -> usize {
-        2 * self.width + self.quantised + self.wide + self.rotation + self.kept
+        2 * self.width + self.quantized + self.wide + self.rotation + self.kept
     }
 
     /// Cuts `arena` into its regions for chunks of `chunk` tokens; `None` if it is too short.
@@ -133,7 +133,7 @@ impl Layout {
             kept: floats(take(chunk * self.kept)?),
             x: floats(take(chunk * self.width)?),
             n: floats(take(chunk * self.width)?),
-            q: bytemuck::must_cast_slice_mut(take(chunk * self.quantised)?),
+            q: bytemuck::must_cast_slice_mut(take(chunk * self.quantized)?),
             wide: floats(take(chunk * self.wide)?),
         };
         Some((state, scratch))

@@ -14,7 +14,7 @@ pub struct LogSumExp {
 impl LogSumExp {
     /// Adds a piece. Returns its largest value, -inf when empty.
     pub fn push(&mut self, kernels: Kernels, x: &[f32]) -> f32 {
-        let (max, sum) = kernels.vectorise(
+        let (max, sum) = kernels.vectorize(
             #[inline(always)]
             || {
                 let max = math::max(x);

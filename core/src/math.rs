@@ -148,7 +148,7 @@ fn lane_max(x: &[f32], least: f32, f: impl Fn(f32) -> f32) -> f32 {
 /// Quantises `x` to int8 by its absmax a: `q = round_half_even(x * 127 / a)`, within -127..=127. Returns the
 /// scale a / 127 that undoes it. An input that is not finite gives an unspecified `q`.
 #[inline(always)]
-pub fn quantise_int8(x: &[f32], q: &mut [i8]) -> f32 {
+pub fn quantize_int8(x: &[f32], q: &mut [i8]) -> f32 {
     let a = absmax(x);
     let a = if a > MIN_ABSMAX { a } else { MIN_ABSMAX };
     let inverse = 127.0 / a;
@@ -162,7 +162,7 @@ pub fn quantise_int8(x: &[f32], q: &mut [i8]) -> f32 {
 /// One row of weights to ternary codes, `t = clamp(round_half_even(w / s), -1, 1)`; returns s = max(mean |w|, 1e-5)
 /// (Ma et al., 2024, "The Era of 1-bit LLMs").
 #[inline(always)]
-pub fn quantise_ternary(w: &[f32], codes: &mut [i8]) -> f32 {
+pub fn quantize_ternary(w: &[f32], codes: &mut [i8]) -> f32 {
     let mean = sum_by(w, f32::abs) / w.len() as f32;
     let s = if mean > MIN_TERNARY_SCALE { mean } else { MIN_TERNARY_SCALE };
     for (code, &w) in codes.iter_mut().zip(w) {
@@ -174,7 +174,7 @@ pub fn quantise_ternary(w: &[f32], codes: &mut [i8]) -> f32 {
 
 /// Quantises `x` to int16 by its absmax a: `q = round_half_even(x * 32767 / a)`. Returns the scale a / 32767.
 #[inline(always)]
-pub fn quantise_int16(x: &[f32], q: &mut [i16]) -> f32 {
+pub fn quantize_int16(x: &[f32], q: &mut [i16]) -> f32 {
     let a = absmax(x);
     let a = if a > MIN_ABSMAX { a } else { MIN_ABSMAX };
     let inverse = 32767.0 / a;
@@ -431,18 +431,18 @@ mod tests {
     #[test]
     fn quantising_is_exact_at_the_ends_and_rounds_half_to_even() {
         let mut q = [0; 6];
-        assert_eq!(quantise_int8(&[-127.0, 127.0, 0.5, 1.5, -2.5, 126.5], &mut q), 1.0);
+        assert_eq!(quantize_int8(&[-127.0, 127.0, 0.5, 1.5, -2.5, 126.5], &mut q), 1.0);
         assert_eq!(q, [-127, 127, 0, 2, -2, 126]);
         // absmax below the least: nothing is blown up to full scale
-        quantise_int8(&[1e-7, -1e-7, 0.0], &mut q);
+        quantize_int8(&[1e-7, -1e-7, 0.0], &mut q);
         assert_eq!(q[..3], [1, -1, 0]);
         // an absmax whose reciprocal rounds up must not reach 128
         for i in 1..100_000 {
             let a = i as f32 * 0.001_37;
-            quantise_int8(&[a, -a], &mut q);
+            quantize_int8(&[a, -a], &mut q);
             assert_eq!(q[..2], [127, -127], "absmax {a}");
             let mut wide = [0; 2];
-            quantise_int16(&[a, -a], &mut wide);
+            quantize_int16(&[a, -a], &mut wide);
             assert_eq!(wide, [32767, -32767], "absmax {a}");
         }
     }

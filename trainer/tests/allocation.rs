@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
 use flashlm_core::config::{Heads, Mixer, ModelConfig, RcsmConfig};
 use trainer::kernels::{Isa, Kernels, Precision};
 use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng, StepOptions, TrainDepth};
-use trainer::optim::{self, Kind, Optimiser};
+use trainer::optim::{self, Kind, Optimizer};
 
 /// The system's allocator, counting while told to.
 struct Counting;
@@ -70,7 +70,7 @@ fn mixers() -> impl Iterator<Item = ModelConfig> {
 /// An engine with its optimiser and the tokens it is fed.
 struct Training {
     engine: Engine,
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     rng: Rng,
 }
 
@@ -78,16 +78,16 @@ impl Training {
     fn new(config: ModelConfig, kernels: Kernels, kind: Kind, threads: usize, accumulate: usize) -> Self {
         let params = Params::init(&config, 1);
         let settings = optim::Settings { kind, ..optim::Settings::default() };
-        let optimiser = Optimiser::new(kernels, &params.layout, settings);
+        let optimizer = Optimizer::new(kernels, &params.layout, settings);
         let shape = BatchShape { threads, sequences: 3, tokens: 40, accumulate };
         let engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
-        Self { engine, optimiser, rng: Rng::new(5) }
+        Self { engine, optimizer, rng: Rng::new(5) }
     }
 
     /// One whole step on other tokens than before, ends of stories among them.
     fn step(&mut self, depth: TrainDepth) {
         let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0, answer_smoothing: 0.0 };
-        let Self { engine, optimiser, rng } = self;
+        let Self { engine, optimizer, rng } = self;
         let stats = engine.step(
             |_, rows| {
                 for id in rows.ids.iter_mut().chain(rows.targets) {
@@ -100,7 +100,7 @@ impl Training {
             &options,
         );
         assert!(stats.loss.is_finite());
-        let outcome = engine.update(|params, grads, _| optimiser.update(params, grads, 1e-2));
+        let outcome = engine.update(|params, grads, _| optimizer.update(params, grads, 1e-2));
         assert!(matches!(outcome, optim::Outcome::Applied { .. }));
     }
 }

@@ -173,9 +173,9 @@ fn an_interrupted_run_saves_exports_and_exits_with_success() {
 fn a_checkpoint_of_another_model_is_not_overwritten() {
     let work = Work::new();
     assert!(work.run("out", "--data stories.txt --steps 2").status.success());
-    let other = work.run("out", "--data stories.txt --steps 2 --no-curriculum --optimiser adamw");
+    let other = work.run("out", "--data stories.txt --steps 2 --no-curriculum --optimizer adamw");
     assert!(!other.status.success());
-    assert!(stderr(&other).contains("--optimiser muon"), "{}", stderr(&other));
+    assert!(stderr(&other).contains("--optimizer muon"), "{}", stderr(&other));
     let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
     let other = command.current_dir(work.dir.path()).args("--data stories.txt --steps 2 --out out".split(' ')).output();
     let message = stderr(&other.unwrap());

@@ -2,7 +2,7 @@
 //!
 //! [`scalar`] is the specification. The others may reorder nothing that a float could notice: integer sums are exact
 //! in any order, and each float is the same expression of the same exact integers. Float loops outside these three
-//! (norms, activations, scans) are plain Rust compiled again for each level by [`Kernels::vectorise`]; Rust neither
+//! (norms, activations, scans) are plain Rust compiled again for each level by [`Kernels::vectorize`]; Rust neither
 //! reorders nor fuses float operations, so those agree as well.
 //!
 //! An instruction set is a type that implements [`Backend`]; [`Kernels`] proves that the processor has its level, is
@@ -95,7 +95,7 @@ trait Backend {
     ///
     /// # Safety
     /// The instruction set is available.
-    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R;
+    unsafe fn vectorize<R>(f: impl FnOnce() -> R) -> R;
 }
 
 /// Evaluates an expression with `$backend` standing for the type of a level. Levels of other architectures, of which
@@ -246,7 +246,7 @@ impl Kernels {
     /// w: K x N, x: K, y: N.
     pub(crate) fn matvec(self, w: &[f32], x: &[f32], y: &mut [f32]) {
         debug_assert!(w.len() == x.len() * y.len() && !y.is_empty());
-        self.vectorise(
+        self.vectorize(
             #[inline(always)]
             || scalar::matvec(w, x, y),
         );
@@ -254,9 +254,9 @@ impl Kernels {
 
     /// Runs `f` compiled for this level. Mark the closure and what it calls `#[inline(always)]`, or they stay
     /// compiled for the target's baseline: slower, and still bit-equal.
-    pub(crate) fn vectorise<R>(self, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
         // SAFETY: the level was available when `self` was made.
-        at_level!(self.0, B => unsafe { B::vectorise(f) })
+        at_level!(self.0, B => unsafe { B::vectorize(f) })
     }
 }
 

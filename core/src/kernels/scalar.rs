@@ -20,7 +20,7 @@ impl Backend for Scalar {
         head(e, x, scale, y);
     }
 
-    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+    unsafe fn vectorize<R>(f: impl FnOnce() -> R) -> R {
         f()
     }
 }

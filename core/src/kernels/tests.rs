@@ -107,14 +107,14 @@ proptest! {
     ) {
         let run = |kernels: Kernels| {
             let (mut y, mut q) = (x.clone(), std::vec![0i8; x.len()]);
-            let scale = kernels.vectorise(
+            let scale = kernels.vectorize(
                 #[inline(always)]
                 || {
                     math::rms_norm(&x, &x, &mut y);
                     for y in &mut y {
                         *y = math::silu(*y);
                     }
-                    math::quantise_int8(&y, &mut q)
+                    math::quantize_int8(&y, &mut q)
                 },
             );
             (y.iter().map(|y| y.to_bits()).collect::<Vec<_>>(), q, scale.to_bits())

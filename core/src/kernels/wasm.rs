@@ -34,7 +34,7 @@ impl Backend for Simd128 {
         unsafe { head(e, x, scale, y) }
     }
 
-    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+    unsafe fn vectorize<R>(f: impl FnOnce() -> R) -> R {
         f()
     }
 }

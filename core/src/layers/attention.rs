@@ -102,7 +102,7 @@ impl<'a> Attention<'a> {
         let (first, second) = s.scores.cut_mut(window);
         // a power of two where heads are 16, 64 or 256 wide
         let temperature = 1.0 / math::sqrt(width as f32);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 let rows =
@@ -115,19 +115,19 @@ impl<'a> Attention<'a> {
                     let at = position.checked_rem(window as u64).unwrap_or(0) as usize;
 
                     for key in keys.rows_mut(width) {
-                        normalise(key, self.k_gain);
+                        normalize(key, self.k_gain);
                         math::rotate(key, cos, sin);
                     }
                     let new = keys.rows(width).chain(values.rows(width));
                     let kept = codes.cut_mut(at * slot).1.rows_mut(width).zip(scales.cut_mut(at * heads).1);
                     for (new, (kept, scale)) in new.zip(kept) {
-                        *scale = math::quantise_int8(new, kept);
+                        *scale = math::quantize_int8(new, kept);
                     }
                     if reach == Reach::State {
                         continue;
                     }
                     for query in queries.rows_mut(width) {
-                        normalise(query, self.q_gain);
+                        normalize(query, self.q_gain);
                         math::rotate(query, cos, sin);
                         query.iter_mut().for_each(|q| *q *= temperature);
                     }
@@ -158,9 +158,9 @@ impl<'a> Attention<'a> {
                                 *y += weight * f32::from(v);
                             }
                         }
-                        normalise(y, self.head_gain);
+                        normalize(y, self.head_gain);
                     }
-                    *scale = math::quantise_int8(values, q);
+                    *scale = math::quantize_int8(values, q);
                 }
             },
         );
@@ -172,7 +172,7 @@ impl<'a> Attention<'a> {
 
 /// `x = rms_norm(x)`.
 #[inline(always)]
-fn normalise(x: &mut [f32], gain: &[f32]) {
+fn normalize(x: &mut [f32], gain: &[f32]) {
     let r = 1.0 / math::sqrt(math::sum_by(x, |v| v * v) / x.len() as f32 + math::EPS);
     for (v, &g) in x.iter_mut().zip(gain) {
         *v = *v * r * g;

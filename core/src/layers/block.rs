@@ -25,7 +25,7 @@ pub(crate) fn block(b: &Block<'_>, chunk: &mut Chunk<'_>, mixer: &mut [Line], be
     let mut gates = [0.0; MAX_CHUNK];
     let gates = gates.front_mut(chunk.tokens);
     let s = &mut chunk.s;
-    chunk.kernels.vectorise(
+    chunk.kernels.vectorize(
         #[inline(always)]
         || {
             for (gate, x) in gates.iter_mut().zip(s.x.rows(d)) {

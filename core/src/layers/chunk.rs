@@ -53,14 +53,14 @@ impl Chunk<'_> {
         let (x, n) = (s.x.front(*tokens * d), s.n.front_mut(*tokens * d));
         let q = s.q.front_mut(*tokens * d);
         kernels.prefetch(input);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 let rows = x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scales.iter_mut());
                 let Some(Shift { keep, before }) = shift else {
                     for (((x, u), q), scale) in rows {
                         math::rms_norm(x, gain, u);
-                        *scale = math::quantise_int8(u, q);
+                        *scale = math::quantize_int8(u, q);
                     }
                     return;
                 };
@@ -70,7 +70,7 @@ impl Chunk<'_> {
                     }
                     math::rms_norm(x, gain, u);
                     mix(u, before, keep);
-                    *scale = math::quantise_int8(u, q);
+                    *scale = math::quantize_int8(u, q);
                 }
             },
         );

@@ -25,11 +25,11 @@ pub(crate) fn embed(e: Embedding<'_>, tokens: &[u16], x: &mut [f32]) {
 /// One token's activations for the head: `rms_norm(x)` as int16 q. Returns their scale. `n` is scratch of D floats.
 pub(crate) fn final_norm(gain: &[f32], kernels: Kernels, x: &[f32], n: &mut [f32], q: &mut [i16]) -> f32 {
     debug_assert!([x.len(), n.len(), q.len()] == [gain.len(); 3]);
-    kernels.vectorise(
+    kernels.vectorize(
         #[inline(always)]
         || {
             math::rms_norm(x, gain, n);
-            math::quantise_int16(n, q)
+            math::quantize_int16(n, q)
         },
     )
 }

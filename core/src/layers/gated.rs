@@ -56,7 +56,7 @@ impl<'a> GatedRecurrence<'a> {
         let Chunk { kernels, tokens, resets, scales, s, .. } = chunk;
         let wide = s.wide.front(*tokens * 3 * d);
         let (n, q) = (s.n.front_mut(*tokens * d), s.q.front_mut(*tokens * d));
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 let rows = wide.rows(3 * d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scales.iter_mut());
@@ -71,7 +71,7 @@ impl<'a> GatedRecurrence<'a> {
                     for (y, &gate) in y.iter_mut().zip(out_gate) {
                         *y *= math::silu(gate);
                     }
-                    *scale = math::quantise_int8(y, q);
+                    *scale = math::quantize_int8(y, q);
                 }
             },
         );

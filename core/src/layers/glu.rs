@@ -33,14 +33,14 @@ impl<'a> Glu<'a> {
         for ((wide, q), scale) in rows.take(*tokens) {
             // One token a call: in a loop over tokens the compiler would ask once whether any token's `hidden` overlaps
             // any other's `up`, and as rows alternate in memory, not vectorise.
-            *scale = kernels.vectorise(
+            *scale = kernels.vectorize(
                 #[inline(always)]
                 || {
                     let (hidden, up) = wide.cut_mut(f);
                     for (hidden, &up) in hidden.iter_mut().zip(up.iter()) {
                         *hidden = math::silu(*hidden) * up;
                     }
-                    math::quantise_int8(hidden, q)
+                    math::quantize_int8(hidden, q)
                 },
             );
         }

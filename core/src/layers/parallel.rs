@@ -67,7 +67,7 @@ impl<'a> ParallelRecurrence<'a> {
         chunk.project(self.gain, Some(shift), self.input, self.output);
         let Chunk { kernels, tokens, resets, scales, s, .. } = chunk;
         let (wide, q) = (s.wide.front_mut(*tokens * 3 * w), s.q.front_mut(*tokens * w));
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 let rows = wide.rows_mut(3 * w).zip(q.rows_mut(w)).zip(scales.iter_mut());
@@ -86,7 +86,7 @@ impl<'a> ParallelRecurrence<'a> {
                     for (((y, gain), bias), normed) in heads.zip(value.rows_mut(head)) {
                         math::layer_norm(y, gain, bias, normed);
                     }
-                    *scale = math::quantise_int8(value, q);
+                    *scale = math::quantize_int8(value, q);
                 }
             },
         );

@@ -48,7 +48,7 @@ impl<'a> Relu2<'a> {
         chunk.project(self.gain, self.shift.map(|keep| Shift { keep, before }), self.input, self.output);
         let Chunk { kernels, tokens, scales, s, .. } = chunk;
         let (wide, q) = (s.wide.front_mut(*tokens * f), s.q.front_mut(*tokens * f));
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for ((hidden, q), scale) in wide.rows_mut(f).zip(q.rows_mut(f)).zip(scales.iter_mut()) {
@@ -56,7 +56,7 @@ impl<'a> Relu2<'a> {
                         let positive = if *h > 0.0 { *h } else { 0.0 };
                         *h = positive * positive;
                     }
-                    *scale = math::quantise_int8(hidden, q);
+                    *scale = math::quantize_int8(hidden, q);
                 }
             },
         );

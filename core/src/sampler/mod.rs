@@ -129,10 +129,10 @@ impl Sampler {
     /// Draws among the candidates, the likeliest first, that top-p and min-p leave, by their probabilities in the whole
     /// vocabulary.
     fn pick(&mut self, best: &[(f32, u16)], all: &LogSumExp) -> u16 {
-        let normaliser = all.value() as f32;
+        let normalizer = all.value() as f32;
         let (mut kept, mut total, mut likeliest) = (Vec::<(u16, f32), MAX_CANDIDATES>::new(), 0.0, 0.0);
         for &(logit, token) in best {
-            let probability = math::exp(logit - normaliser);
+            let probability = math::exp(logit - normalizer);
             if kept.is_empty() {
                 likeliest = probability;
             } else if probability < self.config.min_p * likeliest || total >= self.config.top_p {

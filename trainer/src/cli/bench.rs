@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::args::{BatchArgs, MachineArgs, ModelArgs};
 use crate::kernels::{Kernels, Macs, Multiply, Precision};
 use crate::nn::{BatchShape, EmbeddingMode, Engine, Params, Part, Rng, StepOptions, StepProfile, TrainDepth};
-use crate::optim::{self, Optimiser};
+use crate::optim::{self, Optimizer};
 
 /// How long the peak of one kind of multiplication is looked for.
 const PEAK_TIME: Duration = Duration::from_millis(100);
@@ -29,8 +29,8 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub repeats: u32,
     /// Rule for the ternary matrices
-    #[arg(long, value_enum, default_value = "muon")]
-    pub optimiser: optim::Kind,
+    #[arg(long, alias = "optimiser", value_enum, default_value = "muon")]
+    pub optimizer: optim::Kind,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -45,7 +45,7 @@ struct Report {
     sequences: usize,
     tokens: usize,
     depth: String,
-    optimiser: optim::Kind,
+    optimizer: optim::Kind,
     repeats: u32,
     /// Of all steps together, update included.
     tokens_per_second: f64,
@@ -127,7 +127,7 @@ impl Peaks {
 
 /// The table of `profile`, taken over `steps` steps of `step` seconds each: what no part accounts for, the batch's
 /// filling and the wait of a thread for the slowest, comes last.
-fn rows(profile: &StepProfile, peaks: &Peaks, optimiser: Macs, steps: u32, step: f64) -> Vec<Row> {
+fn rows(profile: &StepProfile, peaks: &Peaks, optimizer: Macs, steps: u32, step: f64) -> Vec<Row> {
     let mut rows: Vec<Row> = profile
         .parts
         .iter()
@@ -136,8 +136,8 @@ fn rows(profile: &StepProfile, peaks: &Peaks, optimiser: Macs, steps: u32, step:
             for count in [&mut macs.int8, &mut macs.float, &mut macs.single] {
                 *count /= u64::from(steps);
             }
-            if p.part == Part::Optimiser {
-                macs += optimiser;
+            if p.part == Part::Optimizer {
+                macs += optimizer;
             }
             peaks.row(p.part.name(), p.time.as_secs_f64() / f64::from(steps), step, macs)
         })
@@ -175,8 +175,8 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
     };
     let params = Params::init(&config, 1);
     let parameters = params.layout.len;
-    let settings = optim::Settings { kind: args.optimiser, ..optim::Settings::default() };
-    let mut optimiser = Optimiser::new(kernels, &params.layout, settings);
+    let settings = optim::Settings { kind: args.optimizer, ..optim::Settings::default() };
+    let mut optimizer = Optimizer::new(kernels, &params.layout, settings);
     let mut engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
     let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0, answer_smoothing: 0.0 };
     let mut rng = Rng::new(7);
@@ -198,7 +198,7 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
             &options,
         );
         let stepped = started.elapsed();
-        engine.update(|params, grads, _| optimiser.update(params, grads, 1e-4));
+        engine.update(|params, grads, _| optimizer.update(params, grads, 1e-4));
         (stepped, started.elapsed() - stepped)
     };
     let pool = engine.pool();
@@ -223,14 +223,14 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
         sequences: shape.sequences,
         tokens: shape.tokens,
         depth: name,
-        optimiser: args.optimiser,
+        optimizer: args.optimizer,
         repeats: args.repeats,
         tokens_per_second: shape.step_tokens() as f64 / step,
         forward_backward,
         update,
         best_step: times.iter().map(|t| (t.0 + t.1).as_secs_f64()).fold(f64::INFINITY, f64::min),
         peak,
-        parts: rows(&profile, &peak, optimiser.macs(), args.repeats, step),
+        parts: rows(&profile, &peak, optimizer.macs(), args.repeats, step),
         rcsm_passes: profile.passes.iter().map(|p| p.map(per_step)).collect(),
     })
 }
@@ -303,10 +303,10 @@ mod tests {
         let sum: f64 = report.parts.iter().map(|r| r.share).sum();
         assert!((sum - 1.0).abs() < 1e-9, "{sum}");
         assert!(report.parts.iter().all(|r| (0.0..1.0).contains(&r.share)), "{:#?}", report.parts);
-        let [reduction, optimiser, packing] = [Part::Reduction, Part::Optimiser, Part::Packing]
+        let [reduction, optimizer, packing] = [Part::Reduction, Part::Optimizer, Part::Packing]
             .map(|p| p.name())
             .map(|name| report.parts.iter().find(|r| r.part == name).expect("every part has a row").share);
-        assert!(reduction > 0.0 && optimiser > 0.0 && packing > 0.0);
+        assert!(reduction > 0.0 && optimizer > 0.0 && packing > 0.0);
         assert_eq!(report.rcsm_passes.len(), 8);
         assert!(report.rcsm_passes.iter().flatten().all(|&s| s > 0.0));
         let loops: f64 = report.rcsm_passes.iter().flatten().sum();

@@ -42,7 +42,7 @@ impl SectionWriter {
         let (values, scales) = self.bytes.split_at_mut(shape.value_bytes());
         let mut q = vec![0i8; shape.columns];
         for (row, weights) in embed.chunks_exact(shape.columns).enumerate() {
-            let scale = math::quantise_int8(weights, &mut q);
+            let scale = math::quantize_int8(weights, &mut q);
             for (column, &q) in q.iter().enumerate() {
                 values[shape.value_at(row, column)] = q as u8;
             }
@@ -71,7 +71,7 @@ impl SectionWriter {
 /// Writes the codes of one row; returns its scale.
 fn ternary_row(weights: &[f32], row: usize, shape: TernaryShape, codes: &mut [u8]) -> f32 {
     let mut trits = vec![0; weights.len()];
-    let scale = math::quantise_ternary(weights, &mut trits);
+    let scale = math::quantize_ternary(weights, &mut trits);
     for (column, trit) in trits.into_iter().enumerate() {
         let (at, shift) = shape.code_at(row, column);
         codes[at] = codes[at] & !(3 << shift) | ((trit + 1) as u8) << shift;

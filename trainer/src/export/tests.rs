@@ -345,7 +345,7 @@ mod reference {
 fn with_int8_embedding(mut tensors: Tensors, c: &ModelConfig) -> Tensors {
     let mut q = vec![0; usize::from(c.d_model)];
     for row in tensors.get_mut("embed").unwrap().chunks_exact_mut(q.len()) {
-        let scale = math::quantise_int8(row, &mut q);
+        let scale = math::quantize_int8(row, &mut q);
         row.iter_mut().zip(&q).for_each(|(v, &q)| *v = f32::from(q) * scale);
     }
     tensors

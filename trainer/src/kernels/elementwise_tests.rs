@@ -1,4 +1,4 @@
-//! The element-wise functions of [`flashlm_core::math`] as [`Kernels::vectorise`] compiles them for each level: within
+//! The element-wise functions of [`flashlm_core::math`] as [`Kernels::vectorize`] compiles them for each level: within
 //! the error their documentation states over a dense sample, and the same bits at every level.
 
 use flashlm_core::math;
@@ -48,7 +48,7 @@ fn check(name: &str, bound: u32, x: &[f32], exact: impl Fn(f64) -> f64, run: imp
 macro_rules! check_function {
     ($name:literal, $bound:literal, $low:literal ..= $high:literal, $exact:expr, $function:expr) => {
         check($name, $bound, &sample($low, $high), $exact, |kernels, x, y| {
-            kernels.vectorise(
+            kernels.vectorize(
                 #[inline(always)]
                 || x.iter().zip(y).for_each(|(&x, y)| *y = $function(x)),
             )
@@ -92,7 +92,7 @@ fn rsqrt_is_within_one_ulp_at_every_level() {
             &x,
             |x| 1.0 / x.sqrt(),
             |kernels, x, y| {
-                kernels.vectorise(
+                kernels.vectorize(
                     #[inline(always)]
                     || x.iter().zip(y).for_each(|(&x, y)| *y = math::rsqrt(x)),
                 )

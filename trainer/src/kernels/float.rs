@@ -1,7 +1,7 @@
 //! Products in f32 through the `gemm` crate, which picks the CPU's instructions itself.
 
 use super::strided::{Strided, in_f32};
-use super::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace, Write};
+use super::{FloatMatrix, QuantizedRows, TernaryMatrix, Workspace, Write};
 
 /// Rows of quantised activations turned back to f32 at a time.
 const CHUNK: usize = 512;
@@ -10,7 +10,7 @@ pub(super) fn backward_input(dy: &[f32], m: usize, w: &TernaryMatrix, dx: &mut [
     product(dense(dy, m, w.n()), dense(w.float.as_ref(), w.n(), w.k()), dx, write);
 }
 
-pub(super) fn backward_weight(dy: &[f32], x: &QuantisedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
+pub(super) fn backward_weight(dy: &[f32], x: &QuantizedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
     let k = x.k();
     // a whole chunk's, whatever the rows: a later product of more must find the room
     let float = ws.float.at_least(CHUNK * k);

@@ -7,7 +7,7 @@
 //!
 //! A [`Kernels`] is made once; it proves that the CPU has what it names. Weights are laid out for it once per
 //! optimiser step ([`TernaryMatrix::pack`], [`FloatMatrix::pack`]), activations once per layer
-//! ([`Kernels::quantise`]), and all scratch memory lives in one [`Workspace`] per thread.
+//! ([`Kernels::quantize`]), and all scratch memory lives in one [`Workspace`] per thread.
 //!
 //! Shape letters: M rows (tokens), N outputs, K inputs; every matrix is row-major. Any M, N, K >= 1 works.
 #![expect(unsafe_code, reason = "instruction sets are unsafe to use; this folder is where they are used")]
@@ -31,7 +31,7 @@ mod x86;
 
 pub use isa::{Isa, Precision, Unavailable, UnknownName};
 pub use memory::zeros;
-pub use operands::{FloatMatrix, QuantisedRows, TernaryMatrix, Workspace};
+pub use operands::{FloatMatrix, QuantizedRows, TernaryMatrix, Workspace};
 pub use peak::{Macs, Multiply};
 pub use small::{Rounding, rows_times_matrix};
 pub use strided::Strided;
@@ -89,7 +89,7 @@ impl Kernels {
     /// Write the closure in the call, with `#[inline(always)]` before its bars: a closure that is not inlined
     /// is compiled for any CPU.
     #[inline]
-    pub fn vectorise<R>(self, f: impl FnOnce() -> R) -> R {
+    pub fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "x86_64")]
         {
             /// # Safety
@@ -118,11 +118,11 @@ impl Kernels {
         f()
     }
 
-    /// Quantises every row of `x` (M, K) with [`flashlm_core::math::quantise_int8`]. Panics when `out` was made
+    /// Quantises every row of `x` (M, K) with [`flashlm_core::math::quantize_int8`]. Panics when `out` was made
     /// for another K or for fewer rows.
-    pub fn quantise(self, x: &[f32], m: usize, k: usize, out: &mut QuantisedRows) {
+    pub fn quantize(self, x: &[f32], m: usize, k: usize, out: &mut QuantizedRows) {
         assert_eq!(k, out.k(), "rows of {k} values for a buffer of rows of {}", out.k());
-        self.vectorise(
+        self.vectorize(
             #[inline(always)]
             || out.fill(x, m),
         );
@@ -130,7 +130,7 @@ impl Kernels {
 
     /// `y (M, N) = x t^T diag(s)`: element (m, n) is `sum_k t_nk q_mk` as f32 times `(s_n * scale_m)`, the same
     /// bits at every [`Isa`].
-    pub fn ternary_forward(self, x: &QuantisedRows, w: &TernaryMatrix, y: &mut [f32], ws: &mut Workspace) {
+    pub fn ternary_forward(self, x: &QuantizedRows, w: &TernaryMatrix, y: &mut [f32], ws: &mut Workspace) {
         self.check(w.kernels);
         assert_eq!(x.k(), w.k(), "activations of width {} for a matrix of {} inputs", x.k(), w.k());
         assert_eq!(y.len(), x.rows() * w.n(), "output is not ({}, {})", x.rows(), w.n());
@@ -138,7 +138,7 @@ impl Kernels {
         match self.isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512 | Isa::Amx => x86::ternary_forward(self.isa, x, w, y),
-            _ => self.vectorise(
+            _ => self.vectorize(
                 #[inline(always)]
                 || portable::ternary_forward(x, w, y),
             ),
@@ -170,7 +170,7 @@ impl Kernels {
 
     /// `dw (N, K) += dy^T (q * scale)`, the gradient of the ternary weights, passed straight through to the
     /// latent ones.
-    pub fn backward_weight(self, dy: &[f32], x: &QuantisedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
+    pub fn backward_weight(self, dy: &[f32], x: &QuantizedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
         check_shape("dy", dy, x.rows(), n);
         check_shape("dw", dw, n, x.k());
         ws.macs.float += (x.rows() * n * x.k()) as u64;

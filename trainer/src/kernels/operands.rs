@@ -3,7 +3,7 @@
 //! A factor is laid out once and read many times: weights once per optimiser step, activations once per layer
 //! that shares them. Every dimension is padded with zeros to whole tiles, so no kernel has a scalar tail:
 //!
-//! - quantised rows: row-major int8, row stride [`QuantisedRows::stride`]
+//! - quantised rows: row-major int8, row stride [`QuantizedRows::stride`]
 //! - int8 panels of ternary weights: `[N/16][K/4][16][4]`, where 16 rows times 4 columns fill one register
 //!   of dot products (`vpdpbusd`) and 16 of those one tile (`tdpbssd`)
 //! - bfloat16 panels of a factor (contraction R, columns C): `[C/16][R/2][16][2]`, for `vdpbf16ps`, `tdpbf16ps`
@@ -20,9 +20,9 @@ pub(super) const INT8_PAD: usize = 64;
 /// The contraction of bfloat16 products is padded to the width of a tile.
 pub(super) const BF16_PAD: usize = 32;
 
-/// Activations (M, K) in int8, one scale a row, as [`Kernels::quantise`] writes them.
+/// Activations (M, K) in int8, one scale a row, as [`Kernels::quantize`] writes them.
 #[derive(Clone)]
-pub struct QuantisedRows {
+pub struct QuantizedRows {
     pub(super) q: Buffer<i8>,
     pub(super) scale: Buffer<f32>,
     /// Sum of each row's values: what unsigned codes t + 1 add to a product too many.
@@ -32,7 +32,7 @@ pub struct QuantisedRows {
     capacity: usize,
 }
 
-impl QuantisedRows {
+impl QuantizedRows {
     /// Room for `max_rows` rows of `k` values.
     pub fn with_capacity(max_rows: usize, k: usize) -> Self {
         let rows = max_rows.next_multiple_of(ROW_PAD);
@@ -67,7 +67,7 @@ impl QuantisedRows {
         self.scale.as_ref()[..self.rows][row]
     }
 
-    /// Declares that `m` rows follow, each to be written by [`Self::quantise_row`] or [`Self::copy_row`]: for layers
+    /// Declares that `m` rows follow, each to be written by [`Self::quantize_row`] or [`Self::copy_row`]: for layers
     /// that make a row and quantise it while it is in L1.
     pub fn begin(&mut self, m: usize) {
         assert!(m <= self.capacity, "{m} rows exceed the capacity of {}", self.capacity);
@@ -76,11 +76,11 @@ impl QuantisedRows {
 
     /// Quantises `x` (K) into row `row`.
     #[inline(always)]
-    pub fn quantise_row(&mut self, row: usize, x: &[f32]) {
+    pub fn quantize_row(&mut self, row: usize, x: &[f32]) {
         assert!(row < self.rows && x.len() == self.k, "row {row} of {}, {} values", self.rows, x.len());
         let (k, stride) = (self.k, self.stride());
         let q = &mut self.q.as_mut()[row * stride..][..stride];
-        self.scale.as_mut()[row] = math::quantise_int8(x, &mut q[..k]);
+        self.scale.as_mut()[row] = math::quantize_int8(x, &mut q[..k]);
         self.sum.as_mut()[row] = q.iter().map(|&q| q as i32).sum();
     }
 
@@ -105,7 +105,7 @@ impl QuantisedRows {
         let (k, stride) = (self.k, self.stride());
         let rows = self.q.as_mut().chunks_exact_mut(stride).zip(self.scale.as_mut()).zip(self.sum.as_mut());
         for (x, ((q, scale), sum)) in x.chunks_exact(k).zip(rows) {
-            *scale = math::quantise_int8(x, &mut q[..k]);
+            *scale = math::quantize_int8(x, &mut q[..k]);
             *sum = q.iter().map(|&q| q as i32).sum();
         }
         self.rows = m;
@@ -182,7 +182,7 @@ impl TernaryMatrix {
     pub fn pack(&mut self, weight: &[f32]) {
         assert_eq!(weight.len(), self.n * self.k, "weight is not ({}, {})", self.n, self.k);
         let kernels = self.kernels;
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || self.fill(weight),
         );
@@ -205,7 +205,7 @@ impl TernaryMatrix {
         let (k, stride) = (self.k, self.stride());
         let rows = self.codes.as_mut().chunks_exact_mut(stride).zip(self.scale.as_mut());
         for (w, (codes, scale)) in weight.chunks_exact(k).zip(rows) {
-            *scale = math::quantise_ternary(w, &mut codes[..k]);
+            *scale = math::quantize_ternary(w, &mut codes[..k]);
         }
         let shift = self.code_of_zero() as u8;
         let codes: &[u32] = bytemuck::cast_slice(self.codes.as_ref());
@@ -346,9 +346,9 @@ mod tests {
     fn ternary_rows_round_half_to_even_and_clamp() {
         let mut codes = [0; 5];
         // mean |w| = 4.0; 2.0 / 4.0 and -2.0 / 4.0 are ties and go to the even 0
-        assert_eq!(math::quantise_ternary(&[2.0, -2.0, 2.5, 12.5, -1.0], &mut codes), 4.0);
+        assert_eq!(math::quantize_ternary(&[2.0, -2.0, 2.5, 12.5, -1.0], &mut codes), 4.0);
         assert_eq!(codes, [0, 0, 1, 1, 0]);
-        assert_eq!(math::quantise_ternary(&[0.0, 1e-5, -1e30 * 0.0, 0.0, 0.0], &mut codes), 1e-5);
+        assert_eq!(math::quantize_ternary(&[0.0, 1e-5, -1e30 * 0.0, 0.0, 0.0], &mut codes), 1e-5);
         assert_eq!(codes, [0, 1, 0, 0, 0]);
     }
 }

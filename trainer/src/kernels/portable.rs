@@ -1,6 +1,6 @@
 //! The integer product in plain loops, for a CPU of which nothing is known.
 
-use super::{QuantisedRows, TernaryMatrix};
+use super::{QuantizedRows, TernaryMatrix};
 
 /// Outputs computed side by side, which share the widening of the activations.
 const SIDE_BY_SIDE: usize = 4;
@@ -8,7 +8,7 @@ const SIDE_BY_SIDE: usize = 4;
 /// Row-major codes against row-major activations: compilers turn the dot product of sign-extended bytes into
 /// the multiply-and-add-pairs instruction that most CPUs have.
 #[inline(always)]
-pub(super) fn ternary_forward(x: &QuantisedRows, w: &TernaryMatrix, y: &mut [f32]) {
+pub(super) fn ternary_forward(x: &QuantizedRows, w: &TernaryMatrix, y: &mut [f32]) {
     let stride = x.stride();
     let rows = x.q.as_ref().chunks_exact(stride).zip(x.scale.as_ref());
     for (y, (q, &scale)) in y.chunks_exact_mut(w.n()).zip(rows) {

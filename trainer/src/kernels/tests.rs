@@ -1,6 +1,6 @@
 //! Every product at every instruction set and precision of this machine, against plain loops.
 
-use flashlm_core::math::{self, quantise_ternary};
+use flashlm_core::math::{self, quantize_ternary};
 use proptest::prelude::*;
 
 use super::*;
@@ -85,10 +85,10 @@ fn naive_ternary(x: &[f32], weight: &[f32], m: usize, n: usize, k: usize) -> Vec
     let mut y = Vec::new();
     let mut codes = vec![0; k];
     let rows: Vec<(f32, Vec<i8>)> =
-        weight.chunks_exact(k).map(|w| (quantise_ternary(w, &mut codes), codes.clone())).collect();
+        weight.chunks_exact(k).map(|w| (quantize_ternary(w, &mut codes), codes.clone())).collect();
     let mut q = vec![0; k];
     for x in x.chunks_exact(k).take(m) {
-        let scale = math::quantise_int8(x, &mut q);
+        let scale = math::quantize_int8(x, &mut q);
         for (s, codes) in rows.iter().take(n) {
             let sum: i32 = codes.iter().zip(&q).map(|(&t, &q)| t as i32 * q as i32).sum();
             y.push(sum as f32 * (s * scale));
@@ -103,27 +103,27 @@ fn check_shape(m: usize, n: usize, k: usize, seed: u64) {
     let weight = numbers(n * k, seed + 2);
     let forward = naive_ternary(&x, &weight, m, n, k);
     let mut ternary = vec![0.0; n * k];
-    let mut quantised = vec![0.0; m * k];
+    let mut quantized = vec![0.0; m * k];
     let mut codes = vec![0; k];
     for (w, t) in weight.chunks_exact(k).zip(ternary.chunks_exact_mut(k)) {
-        let s = quantise_ternary(w, &mut codes);
+        let s = quantize_ternary(w, &mut codes);
         t.iter_mut().zip(&codes).for_each(|(t, &code)| *t = s * code as f32);
     }
-    for (x, q) in x.chunks_exact(k).zip(quantised.chunks_exact_mut(k)) {
-        let scale = math::quantise_int8(x, &mut codes);
+    for (x, q) in x.chunks_exact(k).zip(quantized.chunks_exact_mut(k)) {
+        let scale = math::quantize_int8(x, &mut codes);
         q.iter_mut().zip(&codes).for_each(|(q, &code)| *q = scale * code as f32);
     }
     let backward_input = naive(m, k, n, |i, l| dy[i * n + l], |l, j| ternary[l * k + j]);
-    let backward_weight = naive(n, k, m, |i, l| dy[l * n + i], |l, j| quantised[l * k + j]);
+    let backward_weight = naive(n, k, m, |i, l| dy[l * n + i], |l, j| quantized[l * k + j]);
     let nt = naive(m, n, k, |i, l| x[i * k + l], |l, j| weight[j * k + l]);
     let nn = naive(m, k, n, |i, l| dy[i * n + l], |l, j| weight[l * k + j]);
     let tn = naive(n, k, m, |i, l| dy[l * n + i], |l, j| x[l * k + j]);
 
     for kernels in every_kernels() {
         // rows beyond the capacity's last tile, and a first use with other numbers, must not leak into results
-        let mut rows = QuantisedRows::with_capacity(m + 3, k);
-        kernels.quantise(&numbers((m + 3) * k, seed + 3), m + 3, k, &mut rows);
-        kernels.quantise(&x, m, k, &mut rows);
+        let mut rows = QuantizedRows::with_capacity(m + 3, k);
+        kernels.quantize(&numbers((m + 3) * k, seed + 3), m + 3, k, &mut rows);
+        kernels.quantize(&x, m, k, &mut rows);
         let mut w = TernaryMatrix::new(kernels, n, k);
         w.pack(&numbers(n * k, seed + 4));
         w.pack(&weight);
@@ -194,8 +194,8 @@ fn sums_of_the_largest_codes_do_not_saturate() {
     let (x, weight) = (vec![1.0; m * k], vec![1.0; n * k]);
     for kernels in every_kernels() {
         for sign in [1.0, -1.0] {
-            let mut rows = QuantisedRows::with_capacity(m, k);
-            kernels.quantise(&x, m, k, &mut rows);
+            let mut rows = QuantizedRows::with_capacity(m, k);
+            kernels.quantize(&x, m, k, &mut rows);
             let mut w = TernaryMatrix::new(kernels, n, k);
             w.pack(&weight.iter().map(|w| sign * w).collect::<Vec<_>>());
             let mut y = vec![0.0; m * n];
@@ -234,7 +234,7 @@ fn vectorised_closures_return_what_plain_ones_do() {
     let x = numbers(1000, 9);
     let want: f32 = math::sum_by(&x, |v| v * v);
     for kernels in every_kernels() {
-        let got = kernels.vectorise(
+        let got = kernels.vectorize(
             #[inline(always)]
             || math::sum_by(&x, |v| v * v),
         );

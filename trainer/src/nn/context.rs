@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::attention::window::Workspace as AttentionWorkspace;
 use super::profile::{Part, Profile};
 use super::shape::{BLOCK_ROWS, Shape};
-use crate::kernels::{Kernels, Macs, QuantisedRows, TernaryMatrix, Workspace, Write, zeros};
+use crate::kernels::{Kernels, Macs, QuantizedRows, TernaryMatrix, Workspace, Write, zeros};
 
 /// What every layer is given, forward and backward.
 pub struct Context<'a> {
@@ -89,7 +89,7 @@ pub struct Worker {
 
 impl Worker {
     /// `y = q w^T`: the int8 rows of `q` (M, K) by a ternary matrix (N, K).
-    pub fn project(&mut self, q: &QuantisedRows, w: &TernaryMatrix, y: &mut [f32]) {
+    pub fn project(&mut self, q: &QuantizedRows, w: &TernaryMatrix, y: &mut [f32]) {
         self.kernels.ternary_forward(q, w, y, &mut self.workspace);
         self.lap_products(Part::Forward);
     }
@@ -101,7 +101,7 @@ impl Worker {
     }
 
     /// `dw += dy^T q`, (M, N) by (M, K): the gradient of its matrix.
-    pub fn backward_weight(&mut self, dy: &[f32], q: &QuantisedRows, n: usize, dw: &mut [f32]) {
+    pub fn backward_weight(&mut self, dy: &[f32], q: &QuantizedRows, n: usize, dw: &mut [f32]) {
         self.kernels.backward_weight(dy, q, n, dw, &mut self.workspace);
         self.lap_products(Part::BackwardWeight);
     }
@@ -109,7 +109,7 @@ impl Worker {
     /// Work on rows, compiled for the instruction set at hand and charged to `part`.
     #[inline(always)]
     pub fn rows<T>(&mut self, part: Part, work: impl FnOnce() -> T) -> T {
-        let result = self.kernels.vectorise(work);
+        let result = self.kernels.vectorize(work);
         self.lap(part);
         result
     }

@@ -178,7 +178,7 @@ impl Engine {
         pool.install(|| {
             profile.start();
             let result = f(&mut params.data, grads, &params.layout);
-            profile.lap(Part::Optimiser);
+            profile.lap(Part::Optimizer);
             packed.pack(&params.data);
             profile.lap(Part::Packing);
             result

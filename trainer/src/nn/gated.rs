@@ -85,7 +85,7 @@ impl GatedRecurrence {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         self.h_before.copy_from_slice(&self.h_carry);
         let state_gain = &cx.params[self.spans.state_norm.clone()];
-        cx.worker.kernels.vectorise(
+        cx.worker.kernels.vectorize(
             #[inline(always)]
             || decay_and_drive(&cx.params[self.spans.decay.clone()], &mut self.decay, &mut self.drive_scale),
         );
@@ -110,7 +110,7 @@ impl GatedRecurrence {
                         for (y, &o) in out.iter_mut().zip(o) {
                             *y *= o * sigmoid(o);
                         }
-                        q.quantise_row(k, out);
+                        q.quantize_row(k, out);
                     }
                 },
             );

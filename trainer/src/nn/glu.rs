@@ -61,7 +61,7 @@ impl Glu {
                         for ((h, &g), &u) in hidden.iter_mut().zip(g).zip(u) {
                             *h = g * sigmoid(g) * u;
                         }
-                        q.quantise_row(i, hidden);
+                        q.quantize_row(i, hidden);
                     }
                 },
             );

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use flashlm_core::config::MAX_D_MODEL;
-use flashlm_core::math::{exp, max, quantise_int8, rms_norm};
+use flashlm_core::math::{exp, max, quantize_int8, rms_norm};
 
 use super::attention::KeyValues;
 use super::context::{Context, Worker};
@@ -73,12 +73,12 @@ impl Weights {
         self.rows.copy_from_slice(&params[self.embed.clone()]);
         if self.mode == EmbeddingMode::Int8 {
             let d = self.d;
-            kernels.vectorise(
+            kernels.vectorize(
                 #[inline(always)]
                 || {
                     let mut q = [0i8; MAX_D_MODEL as usize];
                     for row in self.rows.chunks_exact_mut(d) {
-                        let scale = quantise_int8(row, &mut q[..d]);
+                        let scale = quantize_int8(row, &mut q[..d]);
                         for (v, &q) in row.iter_mut().zip(&q[..d]) {
                             *v = q as f32 * scale;
                         }
@@ -164,7 +164,7 @@ impl Head {
     /// Logits of `rows`, at most [`BLOCK`] of them, left in `self.logits`.
     fn logits(&mut self, worker: &mut Worker, kernels: Kernels, matrix: &FloatMatrix, gain: &[f32], x: &[f32]) {
         let (d, rows) = (self.d, x.len() / self.d);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for i in 0..rows {
@@ -200,7 +200,7 @@ impl Head {
             let rows = targets.len();
             self.logits(worker, kernels, &weights.train, &params[norm.clone()], x);
             let logits = &mut self.logits[..rows * v];
-            nats += kernels.vectorise(
+            nats += kernels.vectorize(
                 #[inline(always)]
                 || {
                     let mut nats = 0.0;
@@ -224,7 +224,7 @@ impl Head {
             kernels.matmul_tn(logits, &self.normed[..rows * d], rows, v, d, dembed, &mut worker.workspace);
             worker.lap_products(Part::HeadProducts);
             let (gain, dgain) = (&params[norm.clone()], &mut grads[norm.clone()]);
-            kernels.vectorise(
+            kernels.vectorize(
                 #[inline(always)]
                 || {
                     dx.fill(0.0);
@@ -259,9 +259,9 @@ impl Head {
                 visit(block * BLOCK + i, logits);
                 self.row_nats[block * BLOCK + i] = 0.0;
                 if target != IGNORE {
-                    let row = kernels.vectorise(
+                    let row = kernels.vectorize(
                         #[inline(always)]
-                        || log_normaliser(logits),
+                        || log_normalizer(logits),
                     ) - logits[target as usize] as f64;
                     self.row_nats[block * BLOCK + i] = row as f32;
                     nats += row;
@@ -274,7 +274,7 @@ impl Head {
 
 /// ln sum_v exp(l_v).
 #[inline(always)]
-fn log_normaliser(logits: &[f32]) -> f64 {
+fn log_normalizer(logits: &[f32]) -> f64 {
     let top = max(logits);
     let total = flashlm_core::math::sum_by(
         logits,
@@ -309,8 +309,8 @@ fn cross_entropy_row(logits: &mut [f32], target: u16, smoothing: f32, scale: Los
         *total += *l;
     }
     let total = flashlm_core::math::fold_lanes(lanes);
-    let normaliser = top as f64 + (total as f64).ln();
-    let slope = scale.per_token * (1.0 + 2.0 * scale.z_loss * normaliser as f32) / total;
+    let normalizer = top as f64 + (total as f64).ln();
+    let slope = scale.per_token * (1.0 + 2.0 * scale.z_loss * normalizer as f32) / total;
     // label smoothing (Szegedy et al., 2016): a token that is never an answer is pushed down to this share and no
     // further
     let floor = scale.per_token * smoothing / logits.len() as f32;
@@ -318,7 +318,7 @@ fn cross_entropy_row(logits: &mut [f32], target: u16, smoothing: f32, scale: Los
         *l = *l * slope - floor;
     }
     logits[target as usize] -= scale.per_token * (1.0 - smoothing);
-    normaliser - at_target as f64
+    normalizer - at_target as f64
 }
 
 #[cfg(test)]
@@ -364,7 +364,7 @@ mod tests {
                         .map(|_| (64.0 * spread * rng.normal()).round().clamp(-4096.0, 4096.0) / 64.0)
                         .collect();
                     let mut got = logits.clone();
-                    kernels.vectorise(
+                    kernels.vectorize(
                         #[inline(always)]
                         || cross_entropy_row(&mut got, 0, 0.0, scale),
                     );

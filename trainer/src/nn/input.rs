@@ -9,7 +9,7 @@ use super::context::{Context, Need, Worker};
 use super::norm::rms_norm_backward;
 use super::profile::Part;
 use super::shape::{Shape, blocks, row, row_mut};
-use crate::kernels::{QuantisedRows, TernaryMatrix};
+use crate::kernels::{QuantizedRows, TernaryMatrix};
 
 /// `u_t = rms_norm(x_t)`, or with a shift m: `u_t = sigmoid(m) n_t + (1 - sigmoid(m)) n_{t-1}`, n = rms_norm(x).
 pub struct Input {
@@ -23,7 +23,7 @@ pub struct Input {
     /// 1 / rms of every row, (M).
     norm_r: Vec<f32>,
     /// u, quantised, (M, D) in blocks of rows.
-    q: Vec<QuantisedRows>,
+    q: Vec<QuantizedRows>,
     /// n of the token before the chunk (B, D), and of its last token; empty without a shift.
     n_before: Vec<f32>,
     n_carry: Vec<f32>,
@@ -50,7 +50,7 @@ impl Input {
             norm,
             shift,
             norm_r: vec![0.0; m],
-            q: blocks(m).map(|rows| QuantisedRows::with_capacity(rows.len(), d)).collect(),
+            q: blocks(m).map(|rows| QuantizedRows::with_capacity(rows.len(), d)).collect(),
             n_before: vec![0.0; carried],
             n_carry: vec![0.0; carried],
         }
@@ -82,7 +82,7 @@ impl Input {
         x: &[f32],
         y: &mut [f32],
     ) {
-        self.quantise(cx, (block, rows.clone()), x);
+        self.quantize(cx, (block, rows.clone()), x);
         cx.worker.lap(self.part);
         self.project(cx.worker, block, weight, y);
     }
@@ -106,7 +106,7 @@ impl Input {
         worker.backward_weight(dy, &self.q[block], dy.len() / rows.len(), &mut grads[self.weight.clone()]);
     }
 
-    fn quantise(&mut self, cx: &mut Context<'_>, (block, rows): (usize, Range<usize>), x: &[f32]) {
+    fn quantize(&mut self, cx: &mut Context<'_>, (block, rows): (usize, Range<usize>), x: &[f32]) {
         let (d, b, m) = (self.d, self.shape.sequences, self.shape.rows());
         let gain = &cx.params[self.norm.clone()];
         let (keep, rest) = cx.scratch.narrow.split_at_mut(d);
@@ -118,18 +118,18 @@ impl Input {
         let (q, norm_r, n_before) = (&mut self.q[block], &mut self.norm_r, &self.n_before);
         q.begin(rows.len());
         let Some(shift) = &self.shift else {
-            cx.worker.kernels.vectorise(
+            cx.worker.kernels.vectorize(
                 #[inline(always)]
                 || {
                     for (k, i) in rows.enumerate() {
                         norm_r[i] = rms_norm(row(x, i, d), gain, out);
-                        q.quantise_row(k, out);
+                        q.quantize_row(k, out);
                     }
                 },
             );
             return;
         };
-        cx.worker.kernels.vectorise(
+        cx.worker.kernels.vectorize(
             #[inline(always)]
             || {
                 sigmoids(&cx.params[shift.clone()], keep);
@@ -147,7 +147,7 @@ impl Input {
                             *u = k * n + (1.0 - k) * p;
                         }
                     }
-                    q.quantise_row(k, out);
+                    q.quantize_row(k, out);
                 }
             },
         );
@@ -168,7 +168,7 @@ impl Input {
         let (dmix, rest) = rest.split_at_mut(d);
         let (normed, rest) = rest.split_at_mut(d);
         let dnormed = &mut rest[..d];
-        cx.worker.kernels.vectorise(
+        cx.worker.kernels.vectorize(
             #[inline(always)]
             || {
                 sigmoids(&cx.params[shift.clone()], keep);

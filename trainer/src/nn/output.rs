@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::context::{Context, Worker};
 use super::profile::Part;
 use super::shape::{Shape, add, blocks};
-use crate::kernels::{QuantisedRows, TernaryMatrix};
+use crate::kernels::{QuantizedRows, TernaryMatrix};
 
 /// `y = x + q w^T`, q the quantised rows (M, K) that a layer fills in, w its output matrix (D, K).
 pub struct Output {
@@ -13,18 +13,18 @@ pub struct Output {
     weight: Range<usize>,
     part: Part,
     /// (M, K) in blocks of rows.
-    q: Vec<QuantisedRows>,
+    q: Vec<QuantizedRows>,
 }
 
 impl Output {
     /// By the matrix at `weight`, (D, K), for rows of width `k`; what is no product is charged to `part`.
     pub fn new(weight: Range<usize>, (d, k): (usize, usize), shape: Shape, part: Part) -> Self {
-        let q = blocks(shape.rows()).map(|rows| QuantisedRows::with_capacity(rows.len(), k)).collect();
+        let q = blocks(shape.rows()).map(|rows| QuantizedRows::with_capacity(rows.len(), k)).collect();
         Self { d, weight, part, q }
     }
 
     /// The rows of a block, to be filled in.
-    pub fn q_mut(&mut self, block: usize) -> &mut QuantisedRows {
+    pub fn q_mut(&mut self, block: usize) -> &mut QuantizedRows {
         &mut self.q[block]
     }
 

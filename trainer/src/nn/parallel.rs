@@ -128,7 +128,7 @@ impl ParallelRecurrence {
                             let (gain, bias) = (&gain[at.clone()], &group_bias[at.clone()]);
                             group[i * heads + j] = layer_norm(&read[at.clone()], gain, bias, &mut normed[at]);
                         }
-                        q.quantise_row(k, normed);
+                        q.quantize_row(k, normed);
                     }
                 },
             );

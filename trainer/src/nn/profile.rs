@@ -33,7 +33,7 @@ pub enum Part {
     /// Adding up the replicas' gradients.
     Reduction,
     /// What [`Engine::update`](super::Engine::update) was given to do.
-    Optimiser,
+    Optimizer,
     /// Quantising and laying out the weights anew.
     Packing,
 }
@@ -52,7 +52,7 @@ impl Part {
         Self::RcsmBackward,
         Self::RcsmProducts,
         Self::Reduction,
-        Self::Optimiser,
+        Self::Optimizer,
         Self::Packing,
     ];
 
@@ -71,7 +71,7 @@ impl Part {
             Self::RcsmBackward => "rcsm loop backward",
             Self::RcsmProducts => "rcsm products",
             Self::Reduction => "reduction",
-            Self::Optimiser => "optimiser",
+            Self::Optimizer => "optimiser",
             Self::Packing => "packing",
         }
     }

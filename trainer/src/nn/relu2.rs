@@ -82,7 +82,7 @@ impl Relu2 {
                             let positive = if h > 0.0 { h } else { 0.0 };
                             *s = positive * positive;
                         }
-                        q.quantise_row(k, squared);
+                        q.quantize_row(k, squared);
                     }
                 },
             );

@@ -62,7 +62,7 @@ impl Router {
         let (d, m) = (self.d, self.shape.rows());
         let router = &params[self.span.clone()];
         let logits = &mut self.logits;
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for (i, logit) in logits.iter_mut().enumerate() {
@@ -90,7 +90,7 @@ impl Router {
         }
         self.loss /= m as f64;
         let gates = &self.gates;
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for (i, &gate) in gates.iter().enumerate() {
@@ -123,7 +123,7 @@ impl Router {
     /// Keeps `dy`, the gradient of the routed output (M, D), in `kept`, and turns it into that of the block's own.
     pub fn enter_block(&self, kernels: Kernels, dy: &mut [f32], kept: &mut [f32]) {
         kept.copy_from_slice(dy);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for (dy, &gate) in dy.chunks_exact_mut(self.d).zip(&self.gates) {
@@ -146,7 +146,7 @@ impl Router {
         let d = self.d;
         let (router, drouter) = (&cx.params[self.span.clone()], &mut grads[self.span.clone()]);
         let kept = &cx.scratch.kept;
-        cx.worker.kernels.vectorise(
+        cx.worker.kernels.vectorize(
             #[inline(always)]
             || {
                 for (i, (&gate, &logit)) in self.gates.iter().zip(&self.logits).enumerate() {

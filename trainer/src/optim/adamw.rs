@@ -82,7 +82,7 @@ fn piece<M: Moment>(
     let Rule { kernels, beta1, beta2, eps, grad_scale, correct1, correct2, update } = *rule;
     let keep = 1.0 - lr * decay;
     let lr = lr * correct1;
-    kernels.vectorise(
+    kernels.vectorize(
         #[inline(always)]
         || {
             let moments = m.iter_mut().zip(v.iter_mut());

@@ -107,7 +107,7 @@ pub enum Outcome {
 }
 
 /// The optimiser and its moments.
-pub struct Optimiser {
+pub struct Optimizer {
     kernels: Kernels,
     settings: Settings,
     groups: Vec<Group>,
@@ -121,7 +121,7 @@ pub struct Optimiser {
     updates: u64,
 }
 
-impl Optimiser {
+impl Optimizer {
     /// Zero moments for every tensor of `layout`; computes on `kernels`.
     pub fn new(kernels: Kernels, layout: &Layout, settings: Settings) -> Self {
         let groups: Vec<_> = layout

@@ -153,7 +153,7 @@ impl Step<'_> {
         let grads = &self.grads[offset..offset + rows * cols];
         let (small, large) = (rows.min(cols), rows.max(cols));
         let direction = &mut scratch.x[..rows * cols];
-        self.kernels.vectorise(
+        self.kernels.vectorize(
             #[inline(always)]
             || {
                 for (i, ((m, &g), d)) in momenta.iter_mut().zip(grads).zip(direction.iter_mut()).enumerate() {
@@ -174,7 +174,7 @@ impl Step<'_> {
             std::mem::swap(&mut scratch.x, &mut scratch.next);
         }
         let (keep, scale) = (1.0 - lr * decay, lr * UPDATE_RMS * (large as f32).sqrt());
-        self.kernels.vectorise(
+        self.kernels.vectorize(
             #[inline(always)]
             || {
                 for (p, &o) in params.iter_mut().zip(&scratch.x[..rows * cols]) {
@@ -206,7 +206,7 @@ fn orthogonalise(kernels: Kernels, small: usize, large: usize, scratch: &mut Scr
     let size = small * large;
     let [wide, narrow] = packed_for(packed, kernels, small, large);
     let (gram, square) = (&mut gram[..small * small], &mut square[..small * small]);
-    kernels.vectorise(
+    kernels.vectorize(
         #[inline(always)]
         || {
             let norm: f64 = x[..size].chunks(1024).map(|p| flashlm_core::math::sum_by(p, |v| v * v) as f64).sum();
@@ -220,7 +220,7 @@ fn orthogonalise(kernels: Kernels, small: usize, large: usize, scratch: &mut Scr
         kernels.matmul_nt(&x[..size], small, wide, gram, workspace);
         narrow.pack(gram);
         kernels.matmul_nt(gram, small, narrow, square, workspace);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for (g, &s) in gram.iter_mut().zip(&*square) {

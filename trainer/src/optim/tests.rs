@@ -63,14 +63,14 @@ fn settings(kind: Kind, moments: Precision) -> Settings {
 fn adamw_equals_the_textbook_formula() {
     let layout = mixed();
     let s = Settings { clip: 3.0, ..settings(Kind::Adamw, Precision::F32) };
-    let mut optimiser = Optimiser::new(kernels(), &layout, s);
+    let mut optimizer = Optimizer::new(kernels(), &layout, s);
     let mut params = numbers(layout.len, 1);
     let mut want: Vec<f64> = params.iter().map(|&p| p as f64).collect();
     let (mut m, mut v) = (vec![0.0f64; layout.len], vec![0.0f64; layout.len]);
     for t in 1..=5 {
         let grads = numbers(layout.len, 100 + t as u32);
         let norm = grads.iter().map(|&g| (g as f64).powi(2)).sum::<f64>().sqrt();
-        let Outcome::Applied { grad_norm } = optimiser.update(&mut params, &grads, 0.01) else { panic!("finite") };
+        let Outcome::Applied { grad_norm } = optimizer.update(&mut params, &grads, 0.01) else { panic!("finite") };
         assert!((grad_norm / norm - 1.0).abs() < 1e-6);
         let scale = 3.0 / norm;
         assert!(scale < 1.0, "the test should clip");
@@ -102,10 +102,10 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
         for precision in [Precision::F32, Precision::Bf16] {
             let run = |n| {
                 threads(n).install(|| {
-                    let mut optimiser = Optimiser::new(kernels(), &layout, settings(kind, precision));
+                    let mut optimizer = Optimizer::new(kernels(), &layout, settings(kind, precision));
                     let mut params = numbers(layout.len, 1);
                     for t in 0..3 {
-                        optimiser.update(&mut params, &numbers(layout.len, 50 + t), 0.02);
+                        optimizer.update(&mut params, &numbers(layout.len, 50 + t), 0.02);
                     }
                     params
                 })
@@ -120,12 +120,12 @@ fn a_gradient_that_is_not_finite_changes_nothing() {
     let layout = mixed();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for at in [0, layout.len - 1] {
-            let mut optimiser = Optimiser::new(kernels(), &layout, settings(Kind::Muon, Precision::F32));
+            let mut optimizer = Optimizer::new(kernels(), &layout, settings(Kind::Muon, Precision::F32));
             let mut params = numbers(layout.len, 1);
             let mut grads = numbers(layout.len, 2);
             grads[at] = bad;
-            assert_eq!(optimiser.update(&mut params, &grads, 0.1), Outcome::NotFinite);
-            assert_eq!((params, optimiser.updates()), (numbers(layout.len, 1), 0));
+            assert_eq!(optimizer.update(&mut params, &grads, 0.1), Outcome::NotFinite);
+            assert_eq!((params, optimizer.updates()), (numbers(layout.len, 1), 0));
         }
     }
 }
@@ -135,7 +135,7 @@ fn restored_moments_continue_bit_for_bit() {
     let layout = mixed();
     for kind in [Kind::Adamw, Kind::Muon] {
         for precision in [Precision::F32, Precision::Bf16] {
-            let mut first = Optimiser::new(kernels(), &layout, settings(kind, precision));
+            let mut first = Optimizer::new(kernels(), &layout, settings(kind, precision));
             let mut params = numbers(layout.len, 1);
             first.update(&mut params, &numbers(layout.len, 2), 0.01);
             first.update(&mut params, &numbers(layout.len, 3), 0.01);
@@ -148,7 +148,7 @@ fn restored_moments_continue_bit_for_bit() {
             let names: Vec<_> = first.state_names().into_iter().map(|(name, _)| name).collect();
             assert!(names.iter().all(|n| saved.contains_key(n)) && names.len() == saved.len());
 
-            let mut second = Optimiser::new(kernels(), &layout, settings(kind, precision));
+            let mut second = Optimizer::new(kernels(), &layout, settings(kind, precision));
             second.restore(first.updates(), |name| saved.get(name).map(Vec::as_slice)).unwrap();
             let mut other = params.clone();
             first.update(&mut params, &numbers(layout.len, 4), 0.01);
@@ -165,13 +165,13 @@ fn bfloat16_moments_follow_small_changes_on_average() {
     // 1000 gradients of one size: v must approach g^2 although each step moves it by far less than half a unit
     let layout = layout(&[(&[4096], ParamKind::Float)]);
     let s = Settings { beta2: 0.999, clip: f32::INFINITY, ..settings(Kind::Adamw, Precision::Bf16) };
-    let mut optimiser = Optimiser::new(kernels(), &layout, s);
+    let mut optimizer = Optimizer::new(kernels(), &layout, s);
     let mut params = vec![0.0; 4096];
     for _ in 0..1000 {
-        optimiser.update(&mut params, &vec![0.5; 4096], 0.0);
+        optimizer.update(&mut params, &vec![0.5; 4096], 0.0);
     }
     let mut values = Vec::new();
-    optimiser.v.decode(0..4096, &mut values);
+    optimizer.v.decode(0..4096, &mut values);
     let mean = values.iter().sum::<f32>() / 4096.0;
     let want = 0.25 * (1.0 - 0.999f32.powi(1000));
     assert!((mean / want - 1.0).abs() < 0.01, "mean {mean} instead of {want}");
@@ -214,11 +214,11 @@ fn muon_equals_naive_newton_schulz() {
     for (rows, cols) in [(48, 32), (32, 48), (16, 16), (5, 96)] {
         let layout = layout(&[(&[rows, cols], ParamKind::Ternary)]);
         let s = Settings { kind: Kind::Muon, clip: f32::INFINITY, ..Settings::default() };
-        let mut optimiser = Optimiser::new(kernels(), &layout, s);
+        let mut optimizer = Optimizer::new(kernels(), &layout, s);
         let start = numbers(layout.len, 9);
         let mut params = start.clone();
         let grads = numbers(layout.len, 10);
-        optimiser.update(&mut params, &grads, 0.01);
+        optimizer.update(&mut params, &grads, 0.01);
         let scale = 0.01 * 0.2 * (rows.max(cols) as f64).sqrt();
         for ((p, s), o) in params.iter().zip(&start).zip(naive_muon(&grads, rows, cols)) {
             let want = *s as f64 * (1.0 - 0.01 * 0.1) - scale * o;
@@ -232,10 +232,10 @@ fn muon_makes_updates_nearly_orthogonal() {
     let (rows, cols) = (32, 64);
     let layout = layout(&[(&[rows, cols], ParamKind::Ternary)]);
     let weight_decay = PerKind { ternary: 0.0, embedding: 0.0, float: 0.0 };
-    let mut optimiser =
-        Optimiser::new(kernels(), &layout, Settings { kind: Kind::Muon, weight_decay, ..Settings::default() });
+    let mut optimizer =
+        Optimizer::new(kernels(), &layout, Settings { kind: Kind::Muon, weight_decay, ..Settings::default() });
     let mut params = vec![0.0; layout.len];
-    optimiser.update(&mut params, &numbers(layout.len, 3), 1.0);
+    optimizer.update(&mut params, &numbers(layout.len, 3), 1.0);
     let unit = 0.2 * (cols as f32).sqrt();
     for i in 0..rows {
         for j in 0..rows {

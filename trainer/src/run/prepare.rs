@@ -12,7 +12,7 @@ use flashlm_host::Blob;
 use crate::data::{self, EvaluationSet, Prepared};
 use crate::export;
 use crate::nn::{BatchShape, Calibration, EmbeddingMode, Engine, Params};
-use crate::optim::Optimiser;
+use crate::optim::Optimizer;
 use crate::run::answers::AnswerRates;
 use crate::run::checkpoint::{self, Checkpoint};
 use crate::run::clock::Clock;
@@ -45,7 +45,7 @@ pub struct Run {
     /// The tokenizer's tables.
     pub tokenizer: Vec<u8>,
     pub engine: Engine,
-    pub optimiser: Optimiser,
+    pub optimizer: Optimizer,
     pub streams: Streams,
     pub held_out: EvaluationSet,
     /// The first part of it, scored during the run.
@@ -97,7 +97,7 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
         None => Params::init(&config, settings.seed),
     };
     let (all, ternary) = params.layout.counts();
-    let mut optimiser = Optimiser::new(kernels, &params.layout, settings.optimiser);
+    let mut optimizer = Optimizer::new(kernels, &params.layout, settings.optimizer);
     let mut streams = Streams::new(
         train,
         curriculum,
@@ -127,7 +127,7 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
         settings.kernels
     ));
     let state = match &checkpoint {
-        Some(c) => resume(c, &settings, &mut optimiser, &mut streams, &mut engine, progress)?,
+        Some(c) => resume(c, &settings, &mut optimizer, &mut streams, &mut engine, progress)?,
         None => Standing::default(),
     };
     let (metrics, curve) = Metrics::open(&out.join("metrics.jsonl"), state.step)
@@ -138,7 +138,7 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
         config,
         tokenizer: tokenizer.clone(),
         engine,
-        optimiser,
+        optimizer,
         streams,
         held_out_head: valid.head(EVALUATION_BYTES, words),
         held_out: valid,
@@ -324,7 +324,7 @@ fn load_data(request: &Request, checkpoint: Option<&Checkpoint>, progress: &Prog
 fn resume(
     checkpoint: &Checkpoint,
     settings: &Settings,
-    optimiser: &mut Optimiser,
+    optimizer: &mut Optimizer,
     streams: &mut Streams,
     engine: &mut Engine,
     progress: &Progress,
@@ -336,7 +336,7 @@ fn resume(
     for change in &difference.changes {
         progress.line(&format!("  changed: {change}"));
     }
-    checkpoint.restore(optimiser)?;
+    checkpoint.restore(optimizer)?;
     streams.stories_mut().add_tokens(&checkpoint.generated);
     let carried =
         !difference.stream_restarts && streams.restore(&state.cursor) && engine.set_states(&checkpoint.lanes).is_ok();

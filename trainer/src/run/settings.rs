@@ -46,7 +46,8 @@ pub struct Settings {
     pub budget: Budget,
     pub batch: Batch,
     pub source: Source,
-    pub optimiser: optim::Settings,
+    #[serde(alias = "optimiser")]
+    pub optimizer: optim::Settings,
     pub schedule: Schedule,
     /// Weight of the squared log-partition loss.
     pub z_loss: f32,
@@ -76,9 +77,9 @@ impl Settings {
     /// Compares with the settings of a checkpoint. All but the optimiser's rule may change; where batch
     /// shape, data or seed did, the data stream starts anew.
     pub fn difference(&self, before: &Settings) -> Result<Difference, String> {
-        let kinds = (self.optimiser.kind, before.optimiser.kind);
+        let kinds = (self.optimizer.kind, before.optimizer.kind);
         if kinds.0 != kinds.1 {
-            return Err(format!("it was trained with --optimiser {:?}, not {:?}", kinds.1, kinds.0).to_lowercase());
+            return Err(format!("it was trained with --optimizer {:?}, not {:?}", kinds.1, kinds.0).to_lowercase());
         }
         let mut changes = Vec::new();
         let flat = |s: &Settings| serde_json::to_value(s).unwrap_or_default();

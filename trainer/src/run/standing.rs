@@ -27,7 +27,7 @@ pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
 /// Shows `f` the run as it stands.
 pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
     let elapsed = run.clock.elapsed().as_secs_f64();
-    let updates = run.optimiser.updates();
+    let updates = run.optimizer.updates();
     let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
     let (levels, answers, phases) = (run.levels.clone(), run.answers.clone(), run.phases.clone());
     f(&Snapshot {
@@ -35,7 +35,7 @@ pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
         state: &State { levels, answers, phases, ..state },
         tokenizer: &run.tokenizer,
         params: run.engine.params(),
-        optimiser: &run.optimiser,
+        optimizer: &run.optimizer,
         lanes: &run.engine.states(),
         generated: &run.streams.stories().to_tokens(),
     })

@@ -117,10 +117,10 @@ fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
     };
     let Settings { answer_weight, answer_smoothing, z_loss, .. } = run.settings;
     let options = StepOptions { depth, balance: point.balance, answer_weight, answer_smoothing, z_loss };
-    let Run { engine, streams, optimiser, .. } = run;
+    let Run { engine, streams, optimizer, .. } = run;
     let stats = engine.step(|replica, rows| streams.fill(replica, rows), &options);
     let outcome = if stats.loss.is_finite() {
-        engine.update(|params, grads, _| optimiser.update(params, grads, point.lr))
+        engine.update(|params, grads, _| optimizer.update(params, grads, point.lr))
     } else {
         Outcome::NotFinite
     };

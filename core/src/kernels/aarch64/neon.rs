@@ -31,7 +31,7 @@ impl Backend for Neon {
     }
 
     #[target_feature(enable = "neon")]
-    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+    unsafe fn vectorize<R>(f: impl FnOnce() -> R) -> R {
         f()
     }
 }

@@ -39,7 +39,7 @@ impl Backend for NeonDot {
     }
 
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+    unsafe fn vectorize<R>(f: impl FnOnce() -> R) -> R {
         f()
     }
 }

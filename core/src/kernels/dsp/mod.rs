@@ -28,7 +28,7 @@ impl Backend for Dsp {
         head::product(e, x, scale, y);
     }
 
-    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+    unsafe fn vectorize<R>(f: impl FnOnce() -> R) -> R {
         f()
     }
 }

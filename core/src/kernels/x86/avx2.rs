@@ -44,7 +44,7 @@ impl Backend for Avx2 {
     }
 
     #[target_feature(enable = "avx2")]
-    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+    unsafe fn vectorize<R>(f: impl FnOnce() -> R) -> R {
         f()
     }
 }

@@ -46,7 +46,7 @@ impl Backend for Avx512 {
     }
 
     #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-    unsafe fn vectorise<R>(f: impl FnOnce() -> R) -> R {
+    unsafe fn vectorize<R>(f: impl FnOnce() -> R) -> R {
         f()
     }
 }

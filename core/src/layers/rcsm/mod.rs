@@ -76,12 +76,12 @@ pub(crate) fn reason(
     let [scale, ..] = &mut scales;
     let scale = scale.front_mut(tokens);
     let q = s.q.front_mut(tokens * d);
-    kernels.vectorise(
+    kernels.vectorize(
         #[inline(always)]
         || {
             for (((x, u), q), scale) in x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scale.iter_mut()) {
                 math::rms_norm(x, w.gain, u);
-                *scale = math::quantise_int8(u, q);
+                *scale = math::quantize_int8(u, q);
             }
         },
     );
@@ -89,13 +89,13 @@ pub(crate) fn reason(
 
     let mut q = s.q.front_mut(3 * tokens * r);
     let (q_u, q_context, q_query) = (take(&mut q, tokens * r), take(&mut q, tokens * r), q);
-    kernels.vectorise(
+    kernels.vectorize(
         #[inline(always)]
         || {
             let (query, normed) = floats.front_mut(2 * r).cut_mut(r);
             let rows = u.rows_mut(r).zip(context.rows_mut(r));
-            let quantised = q_u.rows_mut(r).zip(q_context.rows_mut(r)).zip(q_query.rows_mut(r));
-            for (t, ((u, context), ((q_u, q_context), q_query))) in rows.zip(quantised).enumerate() {
+            let quantized = q_u.rows_mut(r).zip(q_context.rows_mut(r)).zip(q_query.rows_mut(r));
+            for (t, ((u, context), ((q_u, q_context), q_query))) in rows.zip(quantized).enumerate() {
                 if resets.at(t) {
                     past.fill(0.0);
                 }
@@ -110,7 +110,7 @@ pub(crate) fn reason(
                 let [a, b, c] = &mut scales;
                 for (scale, x, q) in [(a, &*u, q_u), (b, &*context, q_context), (c, &*normed, q_query)] {
                     if let Some(scale) = scale.get_mut(t) {
-                        *scale = math::quantise_int8(x, q);
+                        *scale = math::quantize_int8(x, q);
                     }
                 }
             }
@@ -122,7 +122,7 @@ pub(crate) fn reason(
         (&*q_query, &scales[2], &mut *of_query),
     ] {
         kernels.ternary(w.code, q, scale.front(tokens), codes);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for code in codes.rows_mut(padded(slots)) {
@@ -142,11 +142,11 @@ pub(crate) fn reason(
         work.passes(depth, memory, u, of_query.front(slots), observer);
         let (of_u, of_context) = (of_u.front(slots), of_context.front(slots));
         work.write([u, context], [of_u, of_context], memory, observer);
-        *scale = kernels.vectorise(
+        *scale = kernels.vectorize(
             #[inline(always)]
             || {
                 math::rms_norm(work.state, w.out_gain, u);
-                math::quantise_int8(u, q)
+                math::quantize_int8(u, q)
             },
         );
     }
@@ -241,7 +241,7 @@ impl<'a, 'w> Work<'a, 'w> {
             index += 1;
             if depth == Depth::Adaptive && index == passes && index < deepest {
                 let (weights, bias) = (w.deeper.part(asked * u.len(), u.len()), w.deeper_biases.part(asked, 1));
-                let logit = kernels.vectorise(
+                let logit = kernels.vectorize(
                     #[inline(always)]
                     || {
                         math::rms(self.state, self.v);
@@ -265,14 +265,14 @@ impl<'a, 'w> Work<'a, 'w> {
         let (w, kernels) = (self.w, self.kernels);
         let r = u.len();
         let (ops, slots, router_rows) = (usize::from(w.config.ops), query.len(), padded(w.config.ops.into()));
-        let scale = kernels.vectorise(
+        let scale = kernels.vectorize(
             #[inline(always)]
             || {
                 for ((sum, &state), &u) in self.first.iter_mut().zip(self.state.iter()).zip(u) {
                     *sum = state + u;
                 }
                 math::rms(self.first, self.v);
-                math::quantise_int8(self.v, self.q)
+                math::quantize_int8(self.v, self.q)
             },
         );
         let rows = if index == 0 { router_rows } else { w.pass.rows() };
@@ -286,12 +286,12 @@ impl<'a, 'w> Work<'a, 'w> {
         if index == 0 {
             self.address.front_mut(slots).set(query);
         } else {
-            let scale = kernels.vectorise(
+            let scale = kernels.vectorize(
                 #[inline(always)]
-                || math::quantise_int8(self.held_normed, self.q),
+                || math::quantize_int8(self.held_normed, self.q),
             );
             kernels.ternary(w.code, self.q, &[scale], self.held_code);
-            (hop, hold) = kernels.vectorise(
+            (hop, hold) = kernels.vectorize(
                 #[inline(always)]
                 || {
                     let hop = math::sigmoid(math::dot(w.hop, self.v) + w.hop_bias);
@@ -311,7 +311,7 @@ impl<'a, 'w> Work<'a, 'w> {
         }
         let address = self.address.front(slots);
         kernels.matvec(memory, address, self.product);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 if index == 0 {
@@ -332,7 +332,7 @@ impl<'a, 'w> Work<'a, 'w> {
 
         kernels.matvec(w.mix, self.first, self.product);
         let step = hold * w.pass_scales.part(index.into(), 1).first().copied().unwrap_or_default();
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 let sums = self.product.iter().zip(self.held_normed.iter());
@@ -361,12 +361,12 @@ impl<'a, 'w> Work<'a, 'w> {
         let links = [(of_context, u), (of_u, context)];
         let parts = gates.iter_mut().zip(w.writes.rows(r)).zip(w.write_biases).zip(links);
         for (((gate, weights), &bias), (address, value)) in parts.take(w.config.writes.count()) {
-            *gate = kernels.vectorise(
+            *gate = kernels.vectorize(
                 #[inline(always)]
                 || math::sigmoid(math::dot(weights, u) + bias),
             );
             kernels.matvec(memory, address, self.product);
-            kernels.vectorise(
+            kernels.vectorize(
                 #[inline(always)]
                 || {
                     for (old, &new) in self.product.iter_mut().zip(value) {

@@ -139,3 +139,10 @@ fn how_depths_are_trained_is_read() {
     assert_eq!((other.depth_training, other.answer_weight), (schedule::DepthTraining::Blend, 20.0));
     assert_eq!((other.shares().plain, other.shares().reasoning), ([1.0, 0.0, 0.0], [0.0, 0.5, 1.0]));
 }
+
+#[test]
+fn the_flags_earlier_spelling_is_still_read() {
+    let optimizer = |line| parse(line).unwrap().train.optimizer;
+    assert_eq!(optimizer("trainer --optimiser adamw"), optimizer("trainer --optimizer adamw"));
+    assert_ne!(optimizer("trainer --optimiser adamw"), optimizer("trainer"));
+}

@@ -60,8 +60,8 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Optimiser", default_value_t = 6e-3, value_parser = real32("rate", 1e-7, 1.0))]
     pub lr: f32,
     /// Rule for the ternary matrices; all else is AdamW's
-    #[arg(long, help_heading = "Optimiser", value_enum, default_value = "muon")]
-    pub optimiser: optim::Kind,
+    #[arg(long, alias = "optimiser", help_heading = "Optimiser", value_enum, default_value = "muon")]
+    pub optimizer: optim::Kind,
     /// Micro-batches per optimiser step
     #[arg(long, help_heading = "Optimiser", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -72,7 +72,7 @@ pub struct TrainArgs {
     /// Decay of the second moment
     #[arg(long, help_heading = "Optimiser", default_value_t = 0.98, value_parser = real32("share", 0.0, 0.99999))]
     pub beta2: f32,
-    /// Momentum of --optimiser muon
+    /// Momentum of --optimizer muon
     #[arg(long, help_heading = "Optimiser", default_value_t = 0.95, value_parser = real32("share", 0.0, 0.9999))]
     pub momentum: f32,
     /// Weight decay of the ternary matrices [share per step, times the learning rate]
@@ -166,8 +166,8 @@ impl TrainArgs {
                 valid: self.data.valid.as_ref().map(|p| p.display().to_string()),
                 mix: self.data.mix(),
             },
-            optimiser: optim::Settings {
-                kind: self.optimiser,
+            optimizer: optim::Settings {
+                kind: self.optimizer,
                 beta1: self.beta1,
                 beta2: self.beta2,
                 momentum: self.momentum,

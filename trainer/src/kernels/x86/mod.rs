@@ -14,7 +14,7 @@ mod convert;
 pub(super) use amx::Tiles;
 
 use super::operands::{BF16_PAD, INT8_PAD, ROW_PAD, odd_lines};
-use super::{FloatMatrix, Isa, QuantisedRows, Strided, TernaryMatrix, Workspace, Write};
+use super::{FloatMatrix, Isa, QuantizedRows, Strided, TernaryMatrix, Workspace, Write};
 
 /// Columns of a block: two panels.
 const BLOCK_COLS: usize = 32;
@@ -57,7 +57,7 @@ struct TernaryBlock {
 }
 
 /// `y = x t^T diag(s)`.
-pub(super) fn ternary_forward(isa: Isa, x: &QuantisedRows, w: &TernaryMatrix, y: &mut [f32]) {
+pub(super) fn ternary_forward(isa: Isa, x: &QuantizedRows, w: &TernaryMatrix, y: &mut [f32]) {
     let (m, n, stride) = (x.rows(), w.n(), x.stride());
     let (q, panels) = (x.q.as_ref(), w.int8.as_ref());
     let (rows, cols) = (m.next_multiple_of(ROW_PAD), n.next_multiple_of(ROW_PAD));
@@ -204,7 +204,7 @@ fn row_product(
 }
 
 /// `dw += dy^T diag(scale) q`.
-pub(super) fn backward_weight(isa: Isa, dy: &[f32], x: &QuantisedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
+pub(super) fn backward_weight(isa: Isa, dy: &[f32], x: &QuantizedRows, n: usize, dw: &mut [f32], ws: &mut Workspace) {
     let (m, stride) = (x.rows(), x.stride());
     contract_rows(isa, dy, Some(&x.scale.as_ref()[..m]), m, n, x.k(), dw, ws, |first, rows, right| {
         let q = &x.q.as_ref()[first * stride..][..rows * stride];

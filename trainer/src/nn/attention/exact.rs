@@ -23,7 +23,7 @@ pub fn forward(
 ) {
     let Workspace { starts, weights: [first, second], .. } = workspace;
     let width = h.width;
-    kernels.vectorise(
+    kernels.vectorize(
         #[inline(always)]
         || {
             for (i, y) in y.chunks_exact_mut(h.inner()).enumerate() {

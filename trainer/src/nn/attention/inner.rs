@@ -75,7 +75,7 @@ impl<'a> Block<'a> {
     ) {
         let n = self.keys;
         kernels.strided_product(self.query(q, map), self.key(k, map).transposed(), out, n, Write::Set, ws);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for i in 0..self.queries {
@@ -122,7 +122,7 @@ pub fn forward(
 
 /// `a -= lambda * b`.
 fn subtract(kernels: Kernels, lambda: f32, b: &[f32], a: &mut [f32]) {
-    kernels.vectorise(
+    kernels.vectorize(
         #[inline(always)]
         || {
             for (a, &b) in a.iter_mut().zip(b) {
@@ -164,7 +164,7 @@ pub fn backward(
         let combined: &[f32] = if let Some(lambda) = lambda {
             block.weights(kernels, factors, starts, 1, second, ws);
             let lambda = lambda[block.head];
-            dlambda[block.head] -= kernels.vectorise(
+            dlambda[block.head] -= kernels.vectorize(
                 #[inline(always)]
                 || {
                     for ((combined, &first), &second) in combined.iter_mut().zip(&*first).zip(&*second) {
@@ -182,7 +182,7 @@ pub fn backward(
 
         for (map, weights) in [first, second].into_iter().enumerate().take(h.maps) {
             let sign = lambda.filter(|_| map == 1).map_or(1.0, |lambda| -lambda[block.head]);
-            kernels.vectorise(
+            kernels.vectorize(
                 #[inline(always)]
                 || {
                     for i in 0..queries {

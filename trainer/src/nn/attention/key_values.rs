@@ -1,7 +1,7 @@
 //! How exactly the keys and values that attention looks back at are kept.
 
 use flashlm_core::config::MAX_HEAD_WIDTH;
-use flashlm_core::math::quantise_int8;
+use flashlm_core::math::quantize_int8;
 use half::slice::HalfFloatSliceExt;
 
 /// What the forward rounds keys and values to; gradients pass straight through.
@@ -32,7 +32,7 @@ impl KeyValues {
             Self::Int8 => {
                 let mut codes = [0; MAX_HEAD_WIDTH as usize];
                 let codes = &mut codes[..head.len()];
-                let scale = quantise_int8(head, codes);
+                let scale = quantize_int8(head, codes);
                 for (v, &code) in head.iter_mut().zip(codes.iter()) {
                     *v = f32::from(code);
                 }

@@ -215,7 +215,7 @@ impl Attention {
                             let at = j * width..(j + 1) * width;
                             y_r[i * h + j] = rms_norm(&read[at.clone()], head_gain, &mut normed[at]);
                         }
-                        q.quantise_row(p, normed);
+                        q.quantize_row(p, normed);
                     }
                 },
             );

@@ -36,7 +36,7 @@ impl Rcsm {
         let gain = &params[spans.out_gain.clone()];
         let dgain = &mut grads[spans.out_gain.clone()];
         let g = &mut self.gradients;
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 g.dstate.fill(0.0);
@@ -58,7 +58,7 @@ impl Rcsm {
         let total: usize = self.passes[..self.taken].iter().map(|p| p.rows.len()).sum();
         for pass in (0..self.taken).rev() {
             if let Passes::Blend { tau, .. } = losses.passes {
-                kernels.vectorise(
+                kernels.vectorize(
                     #[inline(always)]
                     || self.blend_backward(params, spans, grads, tau, pass),
                 );
@@ -86,7 +86,7 @@ impl Rcsm {
         let (kernels, params, spans) = (cx.worker.kernels, cx.params, &weights.spans);
         let (r, o, s) = self.dims();
         let n = self.passes[pass].rows.len();
-        grads[spans.pass_scale.start + pass] += kernels.vectorise(
+        grads[spans.pass_scale.start + pass] += kernels.vectorize(
             #[inline(always)]
             || self.update_backward(pass, params[spans.pass_scale.start + pass]),
         );
@@ -112,7 +112,7 @@ impl Rcsm {
             // the blended operations' gradient is done with
             kernels.backward_input(dheld_code, n, &weights.code, &mut g.dmixed[..n * r], Write::Set, ws);
         }
-        let biases = kernels.vectorise(
+        let biases = kernels.vectorize(
             #[inline(always)]
             || self.input_of_pass_backward(pass, params, spans),
         );
@@ -190,7 +190,7 @@ impl Rcsm {
         for (f, &n) in share.iter_mut().zip(&self.op_counts) {
             *f = balance * o as f32 / rows * (n as f32 / (TOP_K_OPS as f32 * rows));
         }
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for k in 0..p.rows.len() {

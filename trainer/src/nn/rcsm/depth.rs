@@ -40,7 +40,7 @@ impl Rcsm {
         let bias = params[spans.deeper_biases.start + choice];
         let p = &self.passes[pass];
         let normed = &mut self.gradients.dv[..r];
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for (k, &i) in p.rows.iter().enumerate() {
@@ -65,7 +65,7 @@ impl Rcsm {
             return;
         };
         let depths = self.config.depths;
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for i in 0..self.shape.rows() {

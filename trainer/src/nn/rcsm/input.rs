@@ -36,20 +36,20 @@ impl Rcsm {
         let (r, _, s) = self.dims();
         let gain = &params[spans.in_norm.clone()];
         self.q_in.begin(m);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 let normed = &mut cx.scratch.narrow[..d];
                 for i in 0..m {
                     self.in_r[i] = rms_norm(row(x, i, d), gain, normed);
-                    self.q_in.quantise_row(i, normed);
+                    self.q_in.quantize_row(i, normed);
                 }
             },
         );
         kernels.ternary_forward(&self.q_in, &weights.down, &mut self.vectors[TOKEN], &mut cx.worker.workspace);
         cx.worker.lap_products(Part::RcsmProducts);
         self.age(cx.reset);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || self.look_back(params, spans, &mut cx.scratch.narrow),
         );
@@ -57,7 +57,7 @@ impl Rcsm {
         cx.worker.lap(Part::RcsmForward);
         for ((q, address), length) in self.q.iter().zip(&mut self.address).zip(&mut self.length) {
             kernels.ternary_forward(q, &weights.code, address, &mut cx.worker.workspace);
-            kernels.vectorise(
+            kernels.vectorize(
                 #[inline(always)]
                 || {
                     for (address, length) in address.chunks_exact_mut(s).zip(length) {
@@ -67,7 +67,7 @@ impl Rcsm {
             );
         }
         let (gates, biases) = (&params[spans.write_gates.clone()], &params[spans.write_biases.clone()]);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for (gate, u) in self.gates.iter_mut().zip(self.vectors[TOKEN].chunks_exact(r)) {
@@ -106,7 +106,7 @@ impl Rcsm {
             let own = row_mut(u, i, r);
             mixed.copy_from_slice(own);
             self.vectors_r[TOKEN][i] = rms(mixed, own);
-            self.q[TOKEN].quantise_row(i, own);
+            self.q[TOKEN].quantize_row(i, own);
             let salience = sigmoid(dot(&params[spans.salience.clone()], own) + params[spans.salience_bias]);
             self.salience[i] = salience;
             let (earlier_traces, trace) = self.trace.split_at_mut(i * r);
@@ -135,7 +135,7 @@ impl Rcsm {
                 }
                 let out = row_mut(out, i, r);
                 self.vectors_r[kind][i] = rms(mixed, out);
-                self.q[kind].quantise_row(i, out);
+                self.q[kind].quantize_row(i, out);
             }
         }
     }
@@ -178,7 +178,7 @@ impl Rcsm {
         for (kind, write) in [(TOKEN, Write::Add), (CONTEXT, Write::Add), (QUERY, Write::Set)] {
             let da = &mut g.daddress[kind];
             let (address, length) = (&self.address[kind], &self.length[kind]);
-            kernels.vectorise(
+            kernels.vectorize(
                 #[inline(always)]
                 || {
                     for ((da, a), &length) in da.chunks_exact_mut(s).zip(address.chunks_exact(s)).zip(length) {
@@ -190,7 +190,7 @@ impl Rcsm {
             kernels.backward_input(da, m, &weights.code, &mut g.dvectors[kind], write, ws);
         }
         cx.worker.lap_products(Part::RcsmBackward);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || self.look_back_backward(params, spans, grads, &mut cx.scratch.narrow),
         );
@@ -201,7 +201,7 @@ impl Rcsm {
         let dnormed = &mut cx.scratch.all[..m * d];
         kernels.backward_input(dfirst, m, &weights.down, dnormed, Write::Set, ws);
         let (gain, dgain) = (&params[spans.in_norm.clone()], &mut grads[spans.in_norm.clone()]);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for i in 0..m {

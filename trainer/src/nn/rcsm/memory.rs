@@ -99,7 +99,7 @@ impl Rcsm {
             self.passes[0].read.fill(0.0);
             return;
         }
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 self.memory[..b * cells].copy_from_slice(&self.memory_carry);
@@ -149,7 +149,7 @@ impl Rcsm {
             Ok(slices) => slices,
             Err(e) => unreachable!("tensors of one layout overlap: {e}"),
         };
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 let dvalue = &mut scratch[..r];

@@ -29,7 +29,7 @@ use super::context::{Context, Need};
 use super::params::Layout;
 use super::profile::Part;
 use super::shape::{Shape, add, row};
-use crate::kernels::{FloatMatrix, Kernels, Macs, QuantisedRows, TernaryMatrix, zeros};
+use crate::kernels::{FloatMatrix, Kernels, Macs, QuantizedRows, TernaryMatrix, zeros};
 
 /// How many passes a forward takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,7 +119,7 @@ struct PassRecord {
     /// v = rms(r + u), (N, R), the reciprocal rms, and v quantised.
     v: Vec<f32>,
     v_r: Vec<f32>,
-    q: QuantisedRows,
+    q: QuantizedRows,
     /// Router logits, (N, O).
     logits: Vec<f32>,
     /// The operations chosen and their softmax weights, (N).
@@ -138,7 +138,7 @@ struct PassRecord {
     address: Vec<f32>,
     length: Vec<f32>,
     /// What the pass before held, normalised and quantised.
-    q_held: QuantisedRows,
+    q_held: QuantizedRows,
     /// Gates, (N).
     hop: Vec<f32>,
     hold: Vec<f32>,
@@ -165,7 +165,7 @@ impl PassRecord {
             place: vec![ABSENT; m],
             v: floats(m * r),
             v_r: floats(m),
-            q: QuantisedRows::with_capacity(m, r),
+            q: QuantizedRows::with_capacity(m, r),
             logits: floats(m * o),
             chosen: vec![[0; TOP_K_OPS]; m],
             blend: vec![[0.0; TOP_K_OPS]; m],
@@ -178,7 +178,7 @@ impl PassRecord {
             held_length: floats(m),
             address: floats(m * s),
             length: floats(m),
-            q_held: QuantisedRows::with_capacity(m, r),
+            q_held: QuantizedRows::with_capacity(m, r),
             hop: floats(m),
             hold: floats(m),
             read: floats(m * r),
@@ -205,12 +205,12 @@ pub struct Rcsm {
     shape: Shape,
     /// 1 / rms of every input row, (M), and the normalised input, quantised, (M, D).
     in_r: Vec<f32>,
-    q_in: QuantisedRows,
+    q_in: QuantizedRows,
     /// u = rms(down(norm(x))), context and query before its code, (M, R) each, and their reciprocal rms, (M).
     vectors: [Vec<f32>; 3],
     vectors_r: [Vec<f32>; 3],
     /// The three quantised.
-    q: [QuantisedRows; 3],
+    q: [QuantizedRows; 3],
     /// Their addresses, (M, S), and what they were divided by, (M).
     address: [Vec<f32>; 3],
     length: [Vec<f32>; 3],
@@ -245,7 +245,7 @@ pub struct Rcsm {
     /// The state that is output, its reciprocal rms, and normalised, scaled and quantised, (M, R).
     state: Vec<f32>,
     state_r: Vec<f32>,
-    q_state: QuantisedRows,
+    q_state: QuantizedRows,
     routes: Routes,
     /// How often every operation was chosen by the last forward, (O).
     pub op_counts: Vec<u32>,
@@ -292,10 +292,10 @@ impl Rcsm {
             d,
             shape,
             in_r: floats(m),
-            q_in: QuantisedRows::with_capacity(m, d),
+            q_in: QuantizedRows::with_capacity(m, d),
             vectors: rows(),
             vectors_r: std::array::from_fn(|_| floats(m)),
-            q: std::array::from_fn(|_| QuantisedRows::with_capacity(m, r)),
+            q: std::array::from_fn(|_| QuantizedRows::with_capacity(m, r)),
             address: std::array::from_fn(|_| floats(m * s)),
             length: std::array::from_fn(|_| floats(m)),
             age: vec![0; m],
@@ -315,7 +315,7 @@ impl Rcsm {
             depth_weights: vec![[0.0; 3]; m],
             state: floats(m * r),
             state_r: floats(m),
-            q_state: QuantisedRows::with_capacity(m, r),
+            q_state: QuantizedRows::with_capacity(m, r),
             routes: Routes::new(o, r, m),
             op_counts: vec![0; o],
             gradients: Gradients {
@@ -371,18 +371,18 @@ impl Rcsm {
         let kernels = cx.worker.kernels;
         let gain = &cx.params[weights.spans.out_gain.clone()];
         self.q_state.begin(m);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 let normed = &mut cx.scratch.narrow[..r];
                 for i in 0..m {
                     self.state_r[i] = math::rms_norm(row(&self.state, i, r), gain, normed);
-                    self.q_state.quantise_row(i, normed);
+                    self.q_state.quantize_row(i, normed);
                 }
             },
         );
         kernels.ternary_forward(&self.q_state, &weights.up, y, &mut cx.worker.workspace);
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || add(y, &x[..m * self.d]),
         );

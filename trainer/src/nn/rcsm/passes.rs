@@ -69,7 +69,7 @@ impl Rcsm {
         let (p, before) = (&mut rest[0], before.last());
         p.q.begin(n);
         p.q_held.begin(if before.is_some() { n } else { 0 });
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 let sum = &mut cx.scratch.narrow[..r];
@@ -82,12 +82,12 @@ impl Rcsm {
                             for ((sum, &state), &u) in sum.iter_mut().zip(row(&before.r, parent, r)).zip(u) {
                                 *sum = state + u;
                             }
-                            p.q_held.quantise_row(k, row(&before.held_normed, parent, r));
+                            p.q_held.quantize_row(k, row(&before.held_normed, parent, r));
                         }
                     }
                     let v = row_mut(&mut p.v, k, r);
                     p.v_r[k] = rms(sum, v);
-                    p.q.quantise_row(k, v);
+                    p.q.quantize_row(k, v);
                 }
             },
         );
@@ -96,7 +96,7 @@ impl Rcsm {
             kernels.ternary_forward(&p.q, &weights.code, &mut p.own[..n * s], ws);
             kernels.ternary_forward(&p.q_held, &weights.code, &mut p.held_code[..n * s], ws);
         }
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for k in 0..n {
@@ -114,7 +114,7 @@ impl Rcsm {
         let writes = self.config.writes.count();
         let (before, rest) = self.passes.split_at_mut(pass);
         let (p, before) = (&mut rest[0], before.last());
-        kernels.vectorise(
+        kernels.vectorize(
             #[inline(always)]
             || {
                 for k in 0..n {

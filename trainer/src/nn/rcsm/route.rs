@@ -3,7 +3,7 @@
 use flashlm_core::config::TOP_K_OPS;
 
 use super::{PassRecord, Rcsm, Weights};
-use crate::kernels::{Kernels, QuantisedRows, Write, zeros};
+use crate::kernels::{Kernels, QuantizedRows, Write, zeros};
 use crate::nn::context::Worker;
 use crate::nn::shape::{add, row, row_mut};
 
@@ -16,7 +16,7 @@ pub(super) struct Routes {
     order: Vec<u32>,
     /// Where each operation's begin, and where the last one's end, (O + 1).
     starts: Vec<usize>,
-    q: QuantisedRows,
+    q: QuantizedRows,
     /// Outputs, or their gradients, and gradients of the inputs, (GATHER, R) each.
     outputs: Vec<f32>,
     inputs: Vec<f32>,
@@ -27,7 +27,7 @@ impl Routes {
         Self {
             order: vec![0; m * TOP_K_OPS],
             starts: vec![0; o + 1],
-            q: QuantisedRows::with_capacity(GATHER, r),
+            q: QuantizedRows::with_capacity(GATHER, r),
             outputs: zeros(GATHER * r),
             inputs: zeros(GATHER * r),
         }
@@ -98,7 +98,7 @@ impl Rcsm {
             for block in order[starts[op]..starts[op + 1]].chunks(GATHER) {
                 gather(kernels, gathered, block, q);
                 let (doutputs, dinputs) = (&mut outputs[..block.len() * r], &mut inputs[..block.len() * r]);
-                kernels.vectorise(
+                kernels.vectorize(
                     #[inline(always)]
                     || {
                         for (d, &at) in doutputs.chunks_exact_mut(r).zip(block) {
@@ -112,7 +112,7 @@ impl Rcsm {
                 );
                 kernels.backward_weight(doutputs, gathered, r, dw, ws);
                 kernels.backward_input(doutputs, block.len(), w, dinputs, Write::Set, ws);
-                kernels.vectorise(
+                kernels.vectorize(
                     #[inline(always)]
                     || {
                         for (d, &at) in dinputs.chunks_exact(r).zip(block) {
@@ -126,9 +126,9 @@ impl Rcsm {
 }
 
 /// The quantised rows of a block of choices.
-fn gather(kernels: Kernels, to: &mut QuantisedRows, block: &[u32], from: &QuantisedRows) {
+fn gather(kernels: Kernels, to: &mut QuantizedRows, block: &[u32], from: &QuantizedRows) {
     to.begin(block.len());
-    kernels.vectorise(
+    kernels.vectorize(
         #[inline(always)]
         || {
             for (k, &at) in block.iter().enumerate() {

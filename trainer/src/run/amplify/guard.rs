@@ -40,7 +40,7 @@ pub fn restore(run: &mut Run, step: u64) -> anyhow::Result<()> {
     if !run.streams.restore(&state.cursor) || run.engine.set_states(&copy.lanes).is_err() {
         bail!("{name}: its lanes are not those of this run");
     }
-    copy.restore(&mut run.optimiser)?;
+    copy.restore(&mut run.optimizer)?;
     run.engine.update(|params, _, _| params.copy_from_slice(&copy.params.data));
     // the choice of depth, if it was fitted since, is not any more
     if let Some(rcsm) = copy.config.rcsm {

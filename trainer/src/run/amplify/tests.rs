@@ -46,11 +46,11 @@ fn everything(run: &Run) -> Everything {
         moments.push((name.to_owned(), values.to_vec()));
         Ok::<(), ()>(())
     };
-    run.optimiser.each_state(keep).unwrap();
+    run.optimizer.each_state(keep).unwrap();
     Everything {
         params: run.engine.params().data.clone(),
         moments,
-        updates: run.optimiser.updates(),
+        updates: run.optimizer.updates(),
         lanes: run.engine.states(),
         cursor: run.streams.cursor(),
     }
@@ -58,13 +58,13 @@ fn everything(run: &Run) -> Everything {
 
 /// Changes everything, and the parameters so that the model predicts worse.
 fn spoil(run: &mut Run) {
-    let Run { engine, optimiser, .. } = run;
+    let Run { engine, optimizer, .. } = run;
     engine.update(|params, _, _| {
         for update in 0..3 {
             // the embedding is the head too: an untrained model that is sure of itself is worse than one that is not
             let grads: Vec<f32> =
                 params.iter().enumerate().map(|(i, p)| p * ((i % (7 + update)) as f32 - 3.0)).collect();
-            optimiser.update(params, &grads, 0.3);
+            optimizer.update(params, &grads, 0.3);
         }
     });
     let states = engine.states().iter().map(|v| v + 0.5).collect::<Vec<_>>();

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::data::atomic;
 use crate::export;
 use crate::nn::{Layout, Params};
-use crate::optim::Optimiser;
+use crate::optim::Optimizer;
 use crate::run::answers::AnswerRates;
 use crate::run::clock::Clock;
 use crate::run::levels::Levels;
@@ -101,7 +101,7 @@ pub struct Snapshot<'a> {
     pub state: &'a State,
     pub tokenizer: &'a [u8],
     pub params: &'a Params,
-    pub optimiser: &'a Optimiser,
+    pub optimizer: &'a Optimizer,
     pub lanes: &'a [f32],
     /// Stories of the model's own, an end-of-story token after each.
     pub generated: &'a [u16],
@@ -126,11 +126,11 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Gives the optimiser its moments back.
-    pub fn restore(&self, optimiser: &mut Optimiser) -> Result<(), CheckpointError> {
+    pub fn restore(&self, optimizer: &mut Optimizer) -> Result<(), CheckpointError> {
         let updates = self.state.as_ref().map_or(0, |s| s.updates);
-        optimiser
+        optimizer
             .restore(updates, |name| self.moments.get(name).map(Vec::as_slice))
-            .map_err(|name| foreign(&self.path, format!("it lacks {name}, which --optimiser needs")))
+            .map_err(|name| foreign(&self.path, format!("it lacks {name}, which --optimizer needs")))
     }
 }
 
@@ -219,7 +219,7 @@ pub fn write_to(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
     for t in &snapshot.params.layout.tensors {
         declare(&t.name, "F32", &t.shape, t.shape.iter().product::<usize>() * 4);
     }
-    for (name, shape) in snapshot.optimiser.state_names() {
+    for (name, shape) in snapshot.optimizer.state_names() {
         declare(&name, "F32", &shape, shape.iter().product::<usize>() * 4);
     }
     declare("lanes", "F32", &[snapshot.lanes.len()], snapshot.lanes.len() * 4);
@@ -234,7 +234,7 @@ pub fn write_to(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(header.as_bytes())?;
     write_floats(out, &snapshot.params.data)?;
-    snapshot.optimiser.each_state(|_, _, values| write_floats(out, values))?;
+    snapshot.optimizer.each_state(|_, _, values| write_floats(out, values))?;
     write_floats(out, snapshot.lanes)?;
     snapshot.generated.iter().try_for_each(|token| out.write_all(&token.to_le_bytes()))?;
     out.write_all(snapshot.tokenizer)

@@ -12,7 +12,7 @@ use crate::run::settings::{Batch, Source};
 struct Run {
     config: ModelConfig,
     params: Params,
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     state: State,
     tokenizer: Vec<u8>,
     lanes: Vec<f32>,
@@ -25,7 +25,7 @@ pub(crate) fn settings() -> Settings {
         budget: Budget::Steps(100),
         batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1 },
         source: Source { train: "builtin".into(), valid: None, mix: Mix::NONE },
-        optimiser: optim::Settings::default(),
+        optimizer: optim::Settings::default(),
         schedule: Schedule {
             phases: schedule::four_phases(DepthShares { plain: [0.7, 0.2, 0.1], reasoning: [0.2, 0.4, 0.4] }),
             shape: schedule::Shape::Cosine,
@@ -51,15 +51,15 @@ fn run(step: u64) -> Run {
     let config =
         ModelConfig { vocab: 300, d_model: 32, layers: 1, d_ffn: 48, rcsm: Some(rcsm), ..ModelConfig::SUPERNOVA };
     let mut params = Params::init(&config, step);
-    let mut optimiser = Optimiser::new(Kernels::detect(), &params.layout, optim::Settings::default());
+    let mut optimizer = Optimizer::new(Kernels::detect(), &params.layout, optim::Settings::default());
     let grads: Vec<f32> = params.data.iter().map(|p| p * 0.3 + 0.01).collect();
     for _ in 0..3 {
-        assert!(matches!(optimiser.update(&mut params.data, &grads, 0.01), Outcome::Applied { .. }));
+        assert!(matches!(optimizer.update(&mut params.data, &grads, 0.01), Outcome::Applied { .. }));
     }
     let cursor = json!({ "story": 123, "offset": [1, 2, 3] });
-    let state = State::new(step, optimiser.updates(), 12.625, 4096, cursor, settings());
+    let state = State::new(step, optimizer.updates(), 12.625, 4096, cursor, settings());
     let lanes = vec![1.5, -2.25, 3e-39, 0.1];
-    Run { config, params, optimiser, state, tokenizer: (0..=255).collect(), lanes, generated: vec![17, 300, 0, 4, 0] }
+    Run { config, params, optimizer, state, tokenizer: (0..=255).collect(), lanes, generated: vec![17, 300, 0, 4, 0] }
 }
 
 impl Run {
@@ -69,20 +69,20 @@ impl Run {
             state: &self.state,
             tokenizer: &self.tokenizer,
             params: &self.params,
-            optimiser: &self.optimiser,
+            optimizer: &self.optimizer,
             lanes: &self.lanes,
             generated: &self.generated,
         }
     }
 }
 
-fn moments(optimiser: &Optimiser) -> Vec<(String, Vec<f32>)> {
+fn moments(optimizer: &Optimizer) -> Vec<(String, Vec<f32>)> {
     let mut all = Vec::new();
     let keep = |name: &str, _: &[usize], v: &[f32]| {
         all.push((name.to_string(), v.to_vec()));
         Ok::<(), ()>(())
     };
-    optimiser.each_state(keep).unwrap();
+    optimizer.each_state(keep).unwrap();
     all
 }
 
@@ -103,10 +103,10 @@ fn everything_written_is_read_back_bit_for_bit() {
     assert_eq!(back.params.data, run.params.data);
     assert_eq!((&back.tokenizer, &back.lanes), (&run.tokenizer, &run.lanes));
     assert_eq!(back.generated, run.generated);
-    let mut optimiser = Optimiser::new(Kernels::detect(), &back.params.layout, optim::Settings::default());
-    back.restore(&mut optimiser).unwrap();
-    assert_eq!(moments(&optimiser), moments(&run.optimiser));
-    assert_eq!(optimiser.updates(), 3);
+    let mut optimizer = Optimizer::new(Kernels::detect(), &back.params.layout, optim::Settings::default());
+    back.restore(&mut optimizer).unwrap();
+    assert_eq!(moments(&optimizer), moments(&run.optimizer));
+    assert_eq!(optimizer.updates(), 3);
 }
 
 #[test]
@@ -240,6 +240,14 @@ fn settings_may_change_on_resume_except_the_optimiser() {
     assert!(!d.stream_restarts && d.changes.iter().any(|c| c.starts_with("schedule.lr: ")), "{d:?}");
     now.batch.threads = 3;
     assert!(now.difference(&before).unwrap().stream_restarts);
-    now.optimiser.kind = optim::Kind::Muon;
-    assert!(now.difference(&before).unwrap_err().contains("--optimiser adamw"));
+    now.optimizer.kind = optim::Kind::Muon;
+    assert!(now.difference(&before).unwrap_err().contains("--optimizer adamw"));
+}
+
+#[test]
+fn settings_are_read_under_their_earlier_names() {
+    let text = serde_json::to_string(&settings()).unwrap();
+    let earlier = text.replace("\"optimizer\":", "\"optimiser\":");
+    assert_ne!(earlier, text);
+    assert_eq!(serde_json::from_str::<Settings>(&earlier).unwrap(), settings());
 }

@@ -15,7 +15,7 @@ use super::untrained::entropy;
 use crate::export;
 use crate::kernels::Kernels;
 use crate::nn::{BatchShape, EmbeddingMode, Engine, Params, StepOptions, TrainDepth};
-use crate::optim::{self, Optimiser};
+use crate::optim::{self, Optimizer};
 
 /// 136 thousand parameters.
 const CONFIG: ModelConfig = ModelConfig {
@@ -75,7 +75,7 @@ impl Trained {
             weight_decay: optim::PerKind { ternary: 0.01, embedding: 0.0, float: 0.0 },
             ..Default::default()
         };
-        let mut optimiser = Optimiser::new(kernels, &params.layout, settings);
+        let mut optimizer = Optimizer::new(kernels, &params.layout, settings);
         let mut engine = Engine::new(CONFIG, kernels, params, shape, EmbeddingMode::Int8);
         let mut lanes = Lanes::new(threads, sequences, RCSM.depths, seed);
         let options = StepOptions {
@@ -90,7 +90,7 @@ impl Trained {
             let left = (STEPS - step) as f32 / (COOLDOWN * STEPS as f32);
             let rate = LEARNING_RATE * ((step + 1) as f32 / WARMUP).min(1.0) * left.min(1.0);
             engine.step(|replica, mut rows| lanes.fill(replica, &mut rows), &options);
-            engine.update(|params, grads, _| optimiser.update(params, grads, rate));
+            engine.update(|params, grads, _| optimizer.update(params, grads, rate));
         }
         let tokens_per_second = (STEPS * shape.step_tokens()) as f64 / started.elapsed().as_secs_f64();
         engine

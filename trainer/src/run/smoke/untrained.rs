@@ -10,7 +10,7 @@ use flashlm_host::Blob;
 use super::Context;
 use crate::export;
 use crate::nn::{BatchShape, EmbeddingMode, Engine, Params, Passes, Rng, Rows, StepOptions, TensorSpec, TrainDepth};
-use crate::optim::{self, Optimiser};
+use crate::optim::{self, Optimizer};
 
 /// Supernova's blocks and all of its engine, two blocks deep.
 const CONFIG: ModelConfig =
@@ -241,7 +241,7 @@ pub(super) fn repeating_pattern(context: &mut Context) -> anyhow::Result<Vec<f64
     let pattern = random_tokens(&mut Rng::new(context.seed), PERIOD);
     let mut engine = engine(context, CONFIG, batch());
     let settings = optim::Settings { kind: optim::Kind::Adamw, ..optim::Settings::default() };
-    let mut optimiser = Optimiser::new(context.kernels, &engine.params().layout, settings);
+    let mut optimizer = Optimizer::new(context.kernels, &engine.params().layout, settings);
     let options = StepOptions {
         depth: TrainDepth::Fixed(RCSM.depths[1]),
         balance: 0.01,
@@ -265,7 +265,7 @@ pub(super) fn repeating_pattern(context: &mut Context) -> anyhow::Result<Vec<f64
         losses.push(engine.step(fill, &options).loss);
         at += TOKENS;
         if n < STEPS {
-            engine.update(|params, grads, _| optimiser.update(params, grads, 5e-3));
+            engine.update(|params, grads, _| optimizer.update(params, grads, 5e-3));
         }
     }
     Ok(vec![100.0 * (1.0 - losses[STEPS as usize] / losses[0])])
