@@ -132,6 +132,32 @@ pub struct LossScale {
     pub z_loss: f32,
 }
 
+/// What every row is to predict, all (M).
+#[derive(Clone, Copy)]
+pub struct Goals<'a> {
+    /// Tokens, or [`IGNORE`].
+    pub targets: &'a [u16],
+    /// Facts that the answer needs which the target is a part of; 0 where it is none.
+    pub facts: &'a [u8],
+    /// Passes that a row takes, where they are forced. A pass is a hop from one fact to the next.
+    pub passes: Option<&'a [u8]>,
+}
+
+impl Goals<'_> {
+    /// Whether row `i` predicts a token of an answer.
+    #[inline(always)]
+    fn is_answer(&self, i: usize) -> bool {
+        self.facts[i] > 0 && self.targets[i] != IGNORE
+    }
+
+    /// Whether its passes are enough for the facts that the answer needs. Where they are not, it can only be guessed,
+    /// and what would be learned is to guess.
+    #[inline(always)]
+    fn within_reach(&self, i: usize) -> bool {
+        self.passes.is_none_or(|passes| self.facts[i] <= passes[i])
+    }
+}
+
 /// Scratch of one replica.
 pub struct Head {
     d: usize,
@@ -179,13 +205,13 @@ impl Head {
     }
 
     /// Cross-entropy in nats, summed over the rows whose target is not [`IGNORE`], and the gradient of the loss, in
-    /// which rows with `facts` (M) count as answers: sets `dx` (M, D), adds to `grads`.
+    /// which answers within a row's reach weigh more: sets `dx` (M, D), adds to `grads`.
     pub fn forward_backward(
         &mut self,
         cx: &mut Context<'_>,
         weights: &Weights,
         x: &[f32],
-        (targets, facts): (&[u16], &[u8]),
+        goals: Goals<'_>,
         scale: LossScale,
         (dx, grads): (&mut [f32], &mut [f32]),
     ) -> f64 {
@@ -194,7 +220,7 @@ impl Head {
         let kernels = worker.kernels;
         let Weights { norm, embed, .. } = weights;
         let mut nats = 0.0;
-        let blocks = x.chunks(BLOCK * d).zip(targets.chunks(BLOCK)).zip(dx.chunks_mut(BLOCK * d));
+        let blocks = x.chunks(BLOCK * d).zip(goals.targets.chunks(BLOCK)).zip(dx.chunks_mut(BLOCK * d));
         for (block, ((x, targets), dx)) in blocks.enumerate() {
             let first = block * BLOCK;
             let rows = targets.len();
@@ -207,10 +233,12 @@ impl Head {
                     for (i, (logits, &target)) in logits.chunks_exact_mut(v).zip(targets).enumerate() {
                         let mut scale = scale;
                         let mut smoothing = 0.0;
-                        if facts[first + i] > 0 && target != IGNORE {
-                            scale.per_token *= scale.answer_weight;
-                            smoothing = scale.answer_smoothing;
+                        if goals.is_answer(first + i) {
                             self.right[first + i] = max(logits) <= logits[target as usize];
+                            if goals.within_reach(first + i) {
+                                scale.per_token *= scale.answer_weight;
+                                smoothing = scale.answer_smoothing;
+                            }
                         }
                         nats += cross_entropy_row(logits, target, smoothing, scale);
                     }
@@ -349,6 +377,16 @@ mod tests {
         }
         assert_eq!(cross_entropy_row(&mut got, IGNORE, 0.3, scale), 0.0);
         assert!(got.iter().all(|&g| g == 0.0));
+    }
+
+    #[test]
+    fn an_answer_is_within_reach_where_a_pass_is_left_for_each_of_its_facts() {
+        let (targets, facts) = ([5, 5, 5, 5, IGNORE], [0, 1, 2, 3, 1]);
+        let forced = Goals { targets: &targets, facts: &facts, passes: Some(&[1, 1, 1, 3, 8]) };
+        let chosen = Goals { passes: None, ..forced };
+        assert_eq!([0, 1, 2, 3, 4].map(|i| forced.is_answer(i)), [false, true, true, true, false]);
+        assert_eq!([1, 2, 3].map(|i| forced.within_reach(i)), [true, false, true]);
+        assert_eq!([1, 2, 3].map(|i| chosen.within_reach(i)), [true; 3]);
     }
 
     #[test]

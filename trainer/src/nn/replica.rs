@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::attention::{KeyValues, window};
 use super::block::{self, Block};
 use super::context::{Context, Need, Scratch, Worker};
-use super::head::{self, EmbeddingMode, Head, IGNORE, LossScale};
+use super::head::{self, EmbeddingMode, Goals, Head, IGNORE, LossScale};
 use super::params::Layout;
 use super::profile::{Part, Profile};
 use super::rcsm::{self, Losses, Passes, Rcsm};
@@ -297,7 +297,9 @@ impl Replica {
         let Self { blocks, rcsm, head, x, dx, grads, .. } = self;
         let cx = &mut context(&mut self.worker, &mut self.scratch, params, &self.reset);
         let last = &x[x.len() - 1];
-        let goals = (&self.targets[..], &self.facts[..]);
+        let forced = model.rcsm.is_some() && matches!(losses.passes, Passes::Rows);
+        let passes = forced.then_some(&self.depths[..]);
+        let goals = Goals { targets: &self.targets, facts: &self.facts, passes };
         self.nats = head.forward_backward(cx, &model.embed, last, goals, scale, (dx, grads));
         cx.worker.lap(Part::Head);
         for i in (0..blocks.len()).rev() {

@@ -51,7 +51,7 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Weight of the squared log-partition loss.
     pub z_loss: f32,
-    /// How many times as much as any other token an answer's counts.
+    /// How many times as much as any other token an answer's counts that the passes taken are enough for.
     pub answer_weight: f32,
     /// Share of an answer's target that is spread evenly over the vocabulary.
     pub answer_smoothing: f32,

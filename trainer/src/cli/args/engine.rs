@@ -101,7 +101,7 @@ pub struct ReasoningArgs {
     /// The same for reasoning stories, and for others that have answers marked
     #[arg(long, value_name = "SHARES", default_value = ".2,.4,.4", value_parser = shares)]
     pub reasoning_depths: [f32; 3],
-    /// How many times as much as any other token an answer's counts
+    /// How many times as much as any other token an answer's counts that the passes taken are enough for
     #[arg(long, default_value_t = 5.0, value_parser = real32("weight", 0.0, 100.0))]
     pub answer_weight: f32,
     /// Share of an answer's target that is spread evenly over the vocabulary, so that words which are no answer in
