@@ -1,5 +1,6 @@
 //! `trainer bench`: whole training steps on random tokens, timed, and where the time goes.
 
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -150,10 +151,11 @@ fn rows(profile: &StepProfile, peaks: &Peaks, optimizer: Macs, steps: u32, step:
 /// Runs the benchmark and prints its report.
 pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let report = measure(args)?;
+    let mut out = io::stdout().lock();
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
-        print!("{}", table(&report));
+        write!(out, "{}", table(&report))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `trainer eval`: bits per character of a packed model on a text file, through core, on all threads.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -56,11 +57,13 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         tokens: score.tokens,
         seconds: started.elapsed().as_secs_f64(),
     };
+    let mut out = io::stdout().lock();
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
-        println!("{:.4} bits per character", report.bpc);
-        println!("{:.0} bits, {} bytes, {} tokens, {:.1} s", report.bits, report.bytes, report.tokens, report.seconds);
+        let Report { bpc, bits, bytes, tokens, seconds, .. } = report;
+        writeln!(out, "{bpc:.4} bits per character")?;
+        writeln!(out, "{bits:.0} bits, {bytes} bytes, {tokens} tokens, {seconds:.1} s")?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `trainer smoke`: the checks of the architecture, as a table or as JSON.
 
+use std::io::{self, Write};
+
 use anyhow::bail;
 use clap::Args;
 
@@ -22,15 +24,15 @@ pub struct SmokeArgs {
 /// Runs `trainer smoke`: prints every check, and is an error if one fails.
 pub fn run(args: &SmokeArgs) -> anyhow::Result<()> {
     let all = std::thread::available_parallelism().map_or(1, |n| n.get().min(16));
+    let mut out = io::stdout().lock();
     let report = smoke::run(args.threads.map_or(all, usize::from), args.seed, |outcome| {
-        if !args.json {
-            print!("{outcome}");
-        }
-    });
+        if args.json { Ok(()) } else { write!(out, "{outcome}") }
+    })?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
-        println!("{} of {} checks passed in {:.1} s", report.passed, report.checks.len(), report.seconds);
+        let of = report.checks.len();
+        writeln!(out, "{} of {of} checks passed in {:.1} s", report.passed, report.seconds)?;
     }
     if report.passed < report.checks.len() {
         bail!("failed: {}", report.failures().join(", "));

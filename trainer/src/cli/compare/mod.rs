@@ -4,7 +4,7 @@
 mod plot;
 
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -75,12 +75,13 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
         }
     }
     let rows = models.iter().map(|m| measure(m, &out.join(m.name))).collect::<anyhow::Result<Vec<_>>>()?;
-    print!("{}", table(&rows));
+    let mut stdout = io::stdout().lock();
+    write!(stdout, "{}", table(&rows))?;
     let json = serde_json::to_string_pretty(&rows)?;
-    let write = |name: &str, text: &str| -> anyhow::Result<()> {
+    let mut write = |name: &str, text: &str| -> anyhow::Result<()> {
         let path = out.join(name);
         checkpoint::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
-        println!("{}", path.display());
+        writeln!(stdout, "{}", path.display())?;
         Ok(())
     };
     write("compare.json", &json)?;

@@ -9,6 +9,7 @@ mod stories;
 mod trained;
 mod untrained;
 
+use std::io;
 use std::time::Instant;
 
 use self::check::{Check, Figure, Limit::*};
@@ -167,19 +168,19 @@ const CHECKS: [Check<Context>; 13] = [
     },
 ];
 
-/// Runs every check on so many threads, and shows each outcome as it comes.
-pub fn run(threads: usize, seed: u64, mut show: impl FnMut(&Outcome)) -> Report {
+/// Runs every check on so many threads, and shows each outcome as it comes. An error is one of showing it.
+pub fn run(threads: usize, seed: u64, mut show: impl FnMut(&Outcome) -> io::Result<()>) -> io::Result<Report> {
     let started = Instant::now();
     let mut context = Context { kernels: Kernels::detect(), threads, seed, trained: None };
     let mut report = Report { threads, seed, ..Report::default() };
     for (i, check) in CHECKS.iter().enumerate() {
         let outcome = Outcome::of(i + 1, check, &mut context);
-        show(&outcome);
+        show(&outcome)?;
         report.passed += usize::from(outcome.passed);
         report.checks.push(outcome);
     }
     report.seconds = started.elapsed().as_secs_f64();
-    report
+    Ok(report)
 }
 
 #[cfg(test)]
