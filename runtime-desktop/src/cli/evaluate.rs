@@ -30,7 +30,6 @@ pub fn run(path: Option<PathBuf>, args: Eval) -> Result<()> {
     let begun = Instant::now();
     let score = flashlm_host::file(&blob, &text, Some(depth), threads)?;
     let (bpc, seconds) = (score.bits_per_byte(), begun.elapsed().as_secs_f64());
-
     let words = args.words.map(|n| ends(&blob, &text, n.into(), threads)).transpose()?;
 
     let mut out = io::stdout().lock();

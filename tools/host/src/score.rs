@@ -15,11 +15,7 @@ use crate::Blob;
 pub fn file(blob: &Blob, text: &[u8], depth: Option<Depth>, threads: usize) -> Result<Score> {
     let tokenizer = blob.tokenizer()?;
     let stories: Vec<_> = text::stories(text).collect();
-    let tokens = |i: usize, out: &mut Vec<u16>| {
-        let story = &stories[i];
-        *out = tokenizer.encoded(story.text);
-        story.terminated
-    };
+    let tokens = |i: usize| (tokenizer.encoded(stories[i].text), stories[i].terminated);
     let mut score = run(blob, stories.len(), tokens, depth, threads)?;
     score.bytes = text.len() as u64;
     Ok(score)
@@ -34,11 +30,7 @@ pub fn stories(
     depth: Option<Depth>,
     threads: usize,
 ) -> Result<Score> {
-    let tokens = |i: usize, out: &mut Vec<u16>| {
-        out.clear();
-        out.extend_from_slice(stories[i].0);
-        stories[i].1
-    };
+    let tokens = |i: usize| (stories[i].0.to_vec(), stories[i].1);
     let mut score = run(blob, stories.len(), tokens, depth, threads)?;
     score.bytes = bytes;
     Ok(score)
@@ -49,14 +41,14 @@ pub fn stories(
 fn run(
     blob: &Blob,
     count: usize,
-    tokens: impl Fn(usize, &mut Vec<u16>) -> bool + Sync,
+    tokens: impl Fn(usize) -> (Vec<u16>, bool) + Sync,
     depth: Option<Depth>,
     threads: usize,
 ) -> Result<Score> {
     let eot = end_of_story(blob)?;
     let scores = each(blob, count, depth, threads, |session, index| {
-        let mut story = Vec::new();
-        if tokens(index, &mut story) {
+        let (mut story, terminated) = tokens(index);
+        if terminated {
             story.push(eot);
         }
         Ok((score::story(session, &story, |_, _| ())?, story.len() as u64))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use flashlm_core::config::Depth;
 use flashlm_core::tokenizer::PreTokens;
 use flashlm_core::{Observer, text};
@@ -21,11 +21,21 @@ pub struct WordPasses {
     pub passes: f64,
 }
 
-/// Passes taken, and tokens that took them.
+/// What a word, or all of its kind, took.
 #[derive(Clone, Copy, Default)]
 struct Sum {
+    words: u64,
     passes: u64,
+    /// Tokens that took them.
     tokens: u64,
+}
+
+impl Sum {
+    fn add(&mut self, other: Self) {
+        self.words += other.words;
+        self.passes += other.passes;
+        self.tokens += other.tokens;
+    }
 }
 
 impl Observer for Sum {
@@ -41,42 +51,35 @@ impl Observer for Sum {
 /// # Errors
 /// The model has no tokenizer, no end-of-story token or no reasoning loop, or the text a story that it cannot read.
 pub fn passes_by_word(blob: &Blob, text: &[u8], least: u64, threads: usize) -> Result<Vec<WordPasses>> {
-    ensure!(blob.model()?.config().rcsm.is_some(), "{}: this model has no reasoning loop", blob.name());
     let (tokenizer, eot) = (blob.tokenizer()?, end_of_story(blob)?);
     let stories: Vec<_> = text::stories(text).collect();
     let parts = each(blob, stories.len(), Some(Depth::Adaptive), threads, |session, index| {
         session.reset();
-        let mut words: BTreeMap<&[u8], (u64, Sum)> = BTreeMap::new();
+        let mut words: BTreeMap<&[u8], Sum> = BTreeMap::new();
         let mut before = eot;
         for word in PreTokens::new(stories[index].text) {
-            let mut sum = Sum::default();
+            let mut sum = Sum { words: 1, ..Sum::default() };
             for token in tokenizer.encoded(word) {
                 session.step_observed(before, &mut sum)?;
                 before = token;
             }
             let word = word.strip_prefix(b" ").unwrap_or(word);
             if word.iter().all(u8::is_ascii_alphabetic) && !word.is_empty() {
-                let (count, total) = words.entry(word).or_default();
-                *count += 1;
-                total.passes += sum.passes;
-                total.tokens += sum.tokens;
+                words.entry(word).or_default().add(sum);
             }
         }
         Ok(words)
     })?;
-    let mut words: BTreeMap<&[u8], (u64, Sum)> = BTreeMap::new();
-    for (word, (count, sum)) in parts.into_iter().flatten() {
-        let (all, total) = words.entry(word).or_default();
-        *all += count;
-        total.passes += sum.passes;
-        total.tokens += sum.tokens;
+    let mut words: BTreeMap<&[u8], Sum> = BTreeMap::new();
+    for (word, sum) in parts.into_iter().flatten() {
+        words.entry(word).or_default().add(sum);
     }
     let mut words: Vec<_> = words
         .into_iter()
-        .filter(|(_, (count, _))| *count >= least)
-        .map(|(word, (count, sum))| WordPasses {
+        .filter(|(_, sum)| sum.words >= least)
+        .map(|(word, sum)| WordPasses {
             word: String::from_utf8_lossy(word).into_owned(),
-            count,
+            count: sum.words,
             passes: sum.passes as f64 / sum.tokens as f64,
         })
         .collect();
@@ -87,7 +90,7 @@ pub fn passes_by_word(blob: &Blob, text: &[u8], least: u64, threads: usize) -> R
 #[cfg(test)]
 mod tests {
     use flashlm_core::ModelConfig;
-    use flashlm_core::testing::{Numbers, SMALL, hostile, random_blob};
+    use flashlm_core::testing::{Numbers, SMALL, hostile};
 
     use super::*;
 
@@ -107,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_model_without_the_loop_is_refused() {
-        let packed = random_blob(&ModelConfig { rcsm: None, ..SMALL }, 1);
-        let blob = Blob::copy("plain", packed.bytes()).unwrap();
+        let config = ModelConfig { rcsm: None, ..SMALL };
+        let blob = Blob::copy("plain", &hostile::blob(&config, &mut Numbers(1))).unwrap();
         assert!(passes_by_word(&blob, b"Tom ran.", 1, 1).unwrap_err().to_string().contains("no reasoning loop"));
     }
 }

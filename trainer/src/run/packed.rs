@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use flashlm_core::blob::Facts;
 use flashlm_host::Blob;
 
 use crate::export;
@@ -16,9 +15,8 @@ pub fn load(path: &Path) -> anyhow::Result<Blob> {
         Some("flm") => Blob::open(path),
         Some("safetensors") => {
             let c = checkpoint::read(path)?;
-            let unnamed = Facts { name: "checkpoint", ..Facts::default() };
-            let facts = c.state.as_ref().map_or(unnamed, |state| state.facts(unnamed.name));
-            let blob = export::write_blob(&c.config, &facts, &c.tokenizer, &|tensor| c.params.tensor(tensor));
+            let blob =
+                export::write_blob(&c.config, &c.facts("checkpoint"), &c.tokenizer, &|tensor| c.params.tensor(tensor));
             Blob::copy(&name(), &blob.with_context(name)?)
         }
         _ => bail!("{}: a model is a .flm or a .safetensors file", path.display()),

@@ -21,13 +21,6 @@ pub struct Batch {
     pub accumulate: usize,
 }
 
-impl Batch {
-    /// Tokens of one optimiser step.
-    pub fn tokens_per_step(&self) -> usize {
-        self.threads * self.sequences * self.tokens * self.accumulate
-    }
-}
-
 /// Where the stories come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {

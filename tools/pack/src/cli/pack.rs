@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use flashlm_core::ModelConfig;
 use flashlm_core::blob::MAX_TEXT;
-use flashlm_core::{Facts, ModelConfig};
 use flashlm_host::Blob;
 use trainer::export::{short_name, write_blob};
 use trainer::run::checkpoint::{self, Checkpoint, write_atomically};
@@ -48,10 +48,9 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn pack(checkpoint: &Checkpoint, name: &str) -> Result<Vec<u8>> {
-    let facts = checkpoint.state.as_ref().map_or(Facts { name, ..Facts::default() }, |state| state.facts(name));
     let tensor = |name: &str| checkpoint.params.tensor(name);
     let path = || checkpoint.path.display().to_string();
-    write_blob(&checkpoint.config, &facts, &checkpoint.tokenizer, &tensor).with_context(path)
+    write_blob(&checkpoint.config, &checkpoint.facts(name), &checkpoint.tokenizer, &tensor).with_context(path)
 }
 
 /// The preset these dimensions are, or else the file's name.

@@ -81,7 +81,7 @@ impl State {
     }
 
     /// What a packed model called `name` says about this training.
-    pub fn facts<'a>(&'a self, name: &'a str) -> Facts<'a> {
+    fn facts<'a>(&'a self, name: &'a str) -> Facts<'a> {
         let settings = &self.settings;
         let progress = Clock::start(settings.budget, Duration::from_secs_f64(self.elapsed)).progress(self.step);
         Facts {
@@ -125,6 +125,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// What a packed model of it, called `name`, says about its training.
+    pub fn facts<'a>(&'a self, name: &'a str) -> Facts<'a> {
+        self.state.as_ref().map_or(Facts { name, ..Facts::default() }, |state| state.facts(name))
+    }
+
     /// Gives the optimiser its moments back.
     pub fn restore(&self, optimizer: &mut Optimizer) -> Result<(), CheckpointError> {
         let updates = self.state.as_ref().map_or(0, |s| s.updates);
