@@ -3,19 +3,21 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use anyhow::Context;
+use flashlm_host::signals::{self, Signal};
 
 static GENERATING: AtomicBool = AtomicBool::new(false);
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Takes the signal over; once per program. (While a line is being typed, the line editor sees Ctrl-C as a key.)
+/// Takes the signal over; once per program. (While a line is being typed, the line editor sees Ctrl-C as a key.) A
+/// request to terminate, or a terminal that hangs up, ends the program in any case.
 pub fn install() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        if !GENERATING.load(SeqCst) || INTERRUPTED.swap(true, SeqCst) {
-            // 128 + SIGINT, as shells report it
-            std::process::exit(130);
+    let handler = |signal| {
+        let stops = signal == Signal::Interrupt && GENERATING.load(SeqCst);
+        if !stops || INTERRUPTED.swap(true, SeqCst) {
+            signals::end(signal);
         }
-    })
-    .context("Ctrl-C cannot be handled")
+    };
+    signals::on_signal(handler).context("Ctrl-C cannot be handled")
 }
 
 /// Until it is dropped, Ctrl-C sets a flag instead of ending the program.

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod data;
 pub mod export;
+pub(crate) mod interrupt;
 pub mod kernels;
 pub mod nn;
 pub mod optim;

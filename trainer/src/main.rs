@@ -6,5 +6,5 @@ use clap::Parser;
 use trainer::cli::{self, Cli};
 
 fn main() -> ExitCode {
-    flashlm_host::exit(cli::run(&Cli::parse()))
+    flashlm_host::run(|| cli::run(&Cli::parse()))
 }

@@ -1,14 +1,13 @@
 //! `flashlm eval`: bits per byte of a file of stories ([DESIGN section 5](flashlm_core::design::measures)).
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use flashlm_core::text::stories;
-use flashlm_host::{Blob, WordPasses, passes_by_word, peak_memory};
+use flashlm_host::{Blob, WordPasses, passes_by_word, peak_memory, text};
 use serde_json::json;
 
 use super::args::Eval;
@@ -21,7 +20,7 @@ pub fn run(path: Option<PathBuf>, args: Eval) -> Result<()> {
     let blob = model::open(path.as_deref())?;
     let depth = blob.depth(args.depth)?;
     let name = args.data.display();
-    let text = fs::read(&args.data).with_context(|| format!("{name}: expected a readable text file of stories"))?;
+    let text = text::read(&args.data)?;
     if text.is_empty() {
         bail!("{name}: expected stories separated by <|endoftext|>, found an empty file");
     }

@@ -1,11 +1,11 @@
 //! `flashlm score`: how surprised a model is by each line, for minimal pairs and multiple choice.
 
-use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use flashlm_core::score;
+use flashlm_host::text;
 use serde_json::json;
 
 use super::args::Score;
@@ -35,12 +35,7 @@ pub fn run(path: Option<PathBuf>, args: Score) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    if path == Path::new("-") {
-        let mut text = Vec::new();
-        io::stdin().lock().read_to_end(&mut text).context("standard input cannot be read")?;
-        return Ok(text);
-    }
-    fs::read(path).with_context(|| format!("{}: expected a readable text file, one text a line", path.display()))
+    Ok(if path == Path::new("-") { text::read_stdin() } else { text::read(path) }?)
 }
 
 /// The lines of a file without their "\n" or "\r\n"; an empty line is a text of zero bits, so that the output has as

@@ -11,5 +11,5 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    flashlm_host::exit(cli::run(cli::Cli::parse()))
+    flashlm_host::run(|| cli::run(cli::Cli::parse()))
 }

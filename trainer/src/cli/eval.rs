@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
 use super::args::{DepthArg, MachineArgs};
-use crate::data::marks;
+use crate::data::evaluation;
 use crate::run::packed;
 
 #[derive(Clone, Debug, Args)]
@@ -44,9 +43,8 @@ struct Report<'a> {
 /// Runs `trainer eval`.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let blob = packed::load(&args.model)?;
-    let text = std::fs::read(&args.data).with_context(|| args.data.display().to_string())?;
+    let text = evaluation::read(&args.data)?;
     let started = std::time::Instant::now();
-    let text = marks::clean_file(&text, &args.data)?;
     let score = flashlm_host::file(&blob, &text, args.depth.0, args.machine.threads())?;
     let report = Report {
         model: &args.model,

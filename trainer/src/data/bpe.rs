@@ -13,7 +13,6 @@ use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior};
 use super::DataError;
 use super::hash::BuildHash64;
 use super::mix::Mix;
-use super::source::Corpus;
 
 /// What the `tokenizers` crate calls the token that ends a story.
 pub const EOT_TEXT: &str = "<|endoftext|>";
@@ -32,30 +31,21 @@ const MAX_TOKEN_LENGTH: usize = MAX_PIECE / 2;
 
 type Counts<'a> = HashMap<&'a [u8], u64, BuildHash64>;
 
-/// [`train_mixed`] on a corpus alone.
-pub fn train(corpus: &Corpus, kept: &[u32], vocab: usize, sample: u64) -> Result<Vec<u8>, DataError> {
-    train_mixed(corpus, kept, vocab, sample, &Mix::NONE, 0)
+/// [`train_mixed`] on some texts alone.
+pub fn train(texts: &[Vec<u8>], vocab: usize) -> Result<Vec<u8>, DataError> {
+    train_mixed(texts, vocab, &Mix::NONE, 0)
 }
 
-/// Trains a byte-level BPE of at most `vocab` tokens on at most `sample` bytes, evenly spread over those stories
-/// of `corpus` that `kept` lists, and on the reasoning stories of `mix` and `seed`; returns its table. Deterministic:
-/// ties go to the pair of lower tokens. A small corpus gives fewer tokens.
-pub fn train_mixed(
-    corpus: &Corpus,
-    kept: &[u32],
-    vocab: usize,
-    sample: u64,
-    mix: &Mix,
-    seed: u64,
-) -> Result<Vec<u8>, DataError> {
+/// Trains a byte-level BPE of at most `vocab` tokens on these texts and on the reasoning stories of `mix` and `seed`;
+/// returns its table. Deterministic: ties go to the pair of lower tokens. Little text gives fewer tokens.
+pub fn train_mixed(texts: &[Vec<u8>], vocab: usize, mix: &Mix, seed: u64) -> Result<Vec<u8>, DataError> {
     let range = usize::from(FIRST_MERGE)..=usize::from(FIRST_MERGE) + MAX_MERGES;
     if !range.contains(&vocab) {
         return Err(DataError::Bpe(format!("a vocabulary of {vocab}, expected {} to {}", range.start(), range.end())));
     }
-    let stories = sampled(corpus, kept, sample.min(MAX_SAMPLE));
-    let texts = stories.par_iter().with_min_len(256).map(|&index| corpus.story(index as usize));
-    let mut counts = texts.fold(Counts::default, count_pre_tokens).reduce(Counts::default, join);
-    let bytes = stories.iter().map(|&index| corpus.story(index as usize).len() as u64).sum();
+    let shared = texts.par_iter().with_min_len(256).map(Vec::as_slice);
+    let mut counts = shared.fold(Counts::default, count_pre_tokens).reduce(Counts::default, join);
+    let bytes = texts.iter().map(|text| text.len() as u64).sum();
     let (told, times) = mix.sample(bytes, seed)?;
     let told = told.iter().fold(Counts::default(), |counts, story| count_pre_tokens(counts, story.as_bytes()));
     #[expect(clippy::iter_over_hash_type, reason = "sums of integers are the same in any order")]
@@ -93,23 +83,6 @@ fn join<'a>(mut a: Counts<'a>, b: Counts<'a>) -> Counts<'a> {
         *a.entry(word).or_default() += count;
     }
     a
-}
-
-/// Stories of about `sample` bytes in all, spread evenly.
-fn sampled(corpus: &Corpus, kept: &[u32], sample: u64) -> Vec<u32> {
-    let length = |&index: &u32| corpus.story(index as usize).len() as u64;
-    let total: u64 = kept.iter().map(length).sum();
-    let (mut seen, mut taken) = (0u64, 0u64);
-    let mut stories = Vec::new();
-    for index in kept {
-        seen += length(index);
-        let due = u128::from(seen) * u128::from(sample.min(total)) / u128::from(total.max(1));
-        if u128::from(taken + length(index)) <= due || stories.is_empty() {
-            taken += length(index);
-            stories.push(*index);
-        }
-    }
-    stories
 }
 
 /// The trained merges as pairs of core's tokens, by rank.

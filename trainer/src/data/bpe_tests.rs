@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
+use super::super::corpus::Corpus;
 use super::super::encoder::Encoder;
 use super::super::source::{Part, Source};
 use super::*;
@@ -16,14 +17,17 @@ fn corpus(dir: &Path) -> Corpus {
         text += &format!("Lily{} saw {i} cats  and\n\nshe said \"Été, naïve café!\" {repeats}\n<|endoftext|>\n", i % 7);
     }
     fs::write(dir.join("a.txt"), text).unwrap();
-    Source::Path(dir.join("a.txt")).open(Part::Train, 0).unwrap()
+    Source::Path(dir.join("a.txt")).open(Part::Train, 0, dir, |_| {}).unwrap()
+}
+
+fn all(corpus: &Corpus) -> Vec<u32> {
+    (0..corpus.len() as u32).collect()
 }
 
 fn trained() -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let corpus = corpus(dir.path());
-    let all: Vec<u32> = (0..corpus.len() as u32).collect();
-    train(&corpus, &all, 700, u64::MAX).unwrap()
+    train(&corpus.sample(&all(&corpus), u64::MAX).unwrap(), 700).unwrap()
 }
 
 struct Both {
@@ -136,13 +140,11 @@ fn training_twice_gives_the_same_tokenizer() {
 
 #[test]
 fn a_small_corpus_gives_a_small_vocabulary() {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("a.txt"), "abc abc abc").unwrap();
-    let corpus = Source::Path(dir.path().join("a.txt")).open(Part::Train, 0).unwrap();
-    let table = train(&corpus, &[0], 4096, u64::MAX).unwrap();
+    let text = [b"abc abc abc".to_vec()];
+    let table = train(&text, 4096).unwrap();
     let tokenizer = Tokenizer::from_bytes(&table).unwrap();
     assert!((258..265).contains(&tokenizer.vocab()), "{}", tokenizer.vocab());
-    let error = train(&corpus, &[0], 100, u64::MAX).unwrap_err().to_string();
+    let error = train(&text, 100).unwrap_err().to_string();
     assert!(error.contains("a vocabulary of 100, expected 257 to 65536"), "{error}");
 }
 
@@ -150,13 +152,15 @@ fn a_small_corpus_gives_a_small_vocabulary() {
 fn a_sample_is_spread_over_the_whole_corpus() {
     let dir = tempfile::tempdir().unwrap();
     let corpus = corpus(dir.path());
-    let all: Vec<u32> = (0..corpus.len() as u32).collect();
-    let total: usize = (0..corpus.len()).map(|i| corpus.story(i).len()).sum();
-    let stories = sampled(&corpus, &all, total as u64 / 4);
-    let bytes: usize = stories.iter().map(|&i| corpus.story(i as usize).len()).sum();
+    let all = all(&corpus);
+    let total: usize = corpus.stories().iter().map(|story| story.length as usize).sum();
+    let stories = corpus.sampled(&all, total as u64 / 4);
+    let bytes: usize = corpus.sample(&all, total as u64 / 4).unwrap().iter().map(Vec::len).sum();
     assert!(bytes <= total / 4 && bytes > total / 5, "{bytes} of {total}");
     assert!((0..4).all(|quarter| stories.iter().filter(|&&i| i / 150 == quarter).count() > 20));
-    assert_eq!(sampled(&corpus, &all, u64::MAX), all);
+    assert_eq!(corpus.sampled(&all, u64::MAX), all);
+    // one story that is longer than the sample
+    assert_eq!(corpus.sample(&[7], 10).unwrap(), [b"Lily0 saw ".to_vec()]);
 }
 
 #[test]
@@ -191,9 +195,9 @@ fn shared(name: &str) -> Option<PathBuf> {
 #[test]
 fn core_agrees_with_the_crate_on_all_of_the_validation_stories() {
     let (Some(train_path), Some(valid_path)) = (shared("train.txt"), shared("valid.txt")) else { return };
-    let corpus = Source::Path(train_path).open(Part::Train, 0).unwrap();
-    let all: Vec<u32> = (0..corpus.len() as u32).collect();
-    let both = Both::new(train(&corpus, &all, 4096, 4 << 20).unwrap());
+    let spool = tempfile::tempdir().unwrap();
+    let corpus = Source::Path(train_path).open(Part::Train, 0, spool.path(), |_| {}).unwrap();
+    let both = Both::new(train(&corpus.sample(&all(&corpus), 4 << 20).unwrap(), 4096).unwrap());
     assert_eq!(both.ours().vocab(), 4096);
     let text = fs::read_to_string(valid_path).unwrap();
     for story in flashlm_core::text::stories(text.as_bytes()) {

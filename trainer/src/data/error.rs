@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use flashlm_host::output::OutputError;
+use flashlm_host::text::TextError;
+
 /// Why stories could not be read, prepared or cached.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -12,12 +15,18 @@ pub enum DataError {
     Missing { path: PathBuf },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: no .txt files in this directory", dir.display())]
-    NoTextFiles { dir: PathBuf },
+    #[error("{0}")]
+    Text(TextError),
+    #[error("{0}")]
+    Output(#[from] OutputError),
+    #[error("{}: changed while it was being read; start again when it is complete", path.display())]
+    Changed { path: PathBuf },
+    #[error("{}: {reason}", path.display())]
+    Cache { path: PathBuf, reason: String },
+    #[error("stopped before the first step: nothing was trained and nothing exported")]
+    Interrupted,
     #[error("{path}: no stories: {reason}")]
     NoStories { path: String, reason: &'static str },
-    #[error("{}: story {story} is not UTF-8: invalid byte at offset {offset} of the file", path.display())]
-    NotUtf8 { path: PathBuf, story: usize, offset: usize },
     #[error("{}: story {story}, byte {offset} of the file: {error}", path.display())]
     Marks { path: PathBuf, story: usize, offset: usize, error: MarkError },
     #[error("--mix {argument}: {reason}")]
@@ -41,6 +50,15 @@ impl DataError {
         move |source| match source.kind() {
             io::ErrorKind::NotFound => Self::Missing { path },
             _ => Self::Io { path, source },
+        }
+    }
+}
+
+impl From<TextError> for DataError {
+    fn from(error: TextError) -> Self {
+        match error {
+            TextError::Missing { path, .. } => Self::Missing { path },
+            error => Self::Text(error),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use flashlm_core::text::{SEPARATOR, stories};
 use flashlm_core::tokenizer::Tokenizer;
+use flashlm_host::text;
 
 use super::DataError;
 use super::encoder::Encoder;
 use super::marks;
-use super::source::open_text;
 
 /// One story to score: from the reset state, EOT and all tokens but the last are fed and the tokens predicted,
 /// and after the last one an EOT if the file has it.
@@ -26,19 +26,14 @@ pub struct EvalStory {
 pub struct EvaluationSet {
     /// All stories, blank ones included.
     pub stories: Vec<EvalStory>,
-    /// Bytes of the file without marks: what the total bits are divided by.
+    /// Bytes of the text as it is read, without marks: what the total bits are divided by.
     pub bytes: u64,
 }
 
 impl EvaluationSet {
     /// Reads and encodes a file.
     pub fn load(path: &Path, tokenizer: Tokenizer) -> Result<Self, DataError> {
-        let map = open_text(path)?;
-        let set = Self::from_bytes(&marks::clean_file(&map, path)?, tokenizer)?;
-        if set.stories.is_empty() {
-            return Err(DataError::NoStories { path: path.display().to_string(), reason: "it is empty" });
-        }
-        Ok(set)
+        Self::from_bytes(&read(path)?, tokenizer)
     }
 
     /// Encodes a file's bytes, which hold no marks.
@@ -75,11 +70,18 @@ impl EvaluationSet {
     }
 }
 
-/// The fingerprints of a file's stories.
-pub fn fingerprints(path: &Path) -> Result<HashSet<u64>, DataError> {
-    let map = open_text(path)?;
-    let clean = marks::clean_file(&map, path)?;
-    Ok(stories(&clean).filter(|story| !story.is_blank()).map(|story| super::split::fingerprint(story.text)).collect())
+/// A text to evaluate on, without marks.
+pub fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    let file = text::read(path)?;
+    if file.is_empty() {
+        return Err(DataError::NoStories { path: path.display().to_string(), reason: "it is empty" });
+    }
+    Ok(marks::clean_file(&file, path)?.into_owned())
+}
+
+/// The fingerprints of a text's stories.
+pub fn fingerprints(text: &[u8]) -> HashSet<u64> {
+    stories(text).filter(|story| !story.is_blank()).map(|story| super::split::fingerprint(story.text)).collect()
 }
 
 #[cfg(test)]
@@ -108,7 +110,7 @@ mod tests {
         let set = EvaluationSet::load(&marked, tokenizer).unwrap();
         assert_eq!(set, EvaluationSet::load(&plain, tokenizer).unwrap());
         assert_eq!(set.bytes, std::fs::metadata(&plain).unwrap().len());
-        assert_eq!(fingerprints(&marked).unwrap(), fingerprints(&plain).unwrap());
+        assert_eq!(read(&marked).unwrap(), read(&plain).unwrap());
     }
 
     #[test]

@@ -115,8 +115,7 @@ impl Tell for Teller<'_> {
             facts: answer.facts.max(1),
         };
         let answers: Vec<AnswerBytes> = story.answers.iter().map(bytes).collect();
-        told.tokens.clear();
-        told.answers.clear();
+        told.clear();
         Encoder::new(self.tokenizer)
             .encode_marked(story.text.as_bytes(), &answers, &mut told.tokens, &mut told.answers)
             .expect("the encoder makes room for every byte");

@@ -4,19 +4,28 @@ use std::fs;
 use std::hash::Hasher;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use flashlm_core::text::SEPARATOR;
 use flashlm_core::tokenizer::Tokenizer;
+use flashlm_host::output;
+use flashlm_host::text::is_lasting;
+use serde::{Deserialize, Serialize};
 
-use super::atomic::write_atomically;
 use super::cache::TokenCache;
-use super::curriculum::Curriculum;
+use super::corpus::Corpus;
 use super::evaluation::{self, EvaluationSet};
 use super::hash::{Hash64, hash};
 use super::mix::Mix;
-use super::source::{Corpus, Part, Source};
+use super::source::{Part, Source};
+use super::write::write;
 use super::{DataError, bpe, split};
+use crate::interrupt;
 
+/// Time between two looks at Ctrl-C while the tokenizer is trained.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Goes into every cache key: raise it when the same inputs come to mean other files.
 const VERSION: u64 = 2;
 
@@ -45,9 +54,9 @@ pub struct Prepared {
     pub tokenizer: Vec<u8>,
     /// The training stories' tokens.
     pub train: TokenCache,
-    /// Their order from easy to hard.
-    pub curriculum: Curriculum,
     pub valid: EvaluationSet,
+    /// By what the same data is known again.
+    pub fingerprints: Fingerprints,
     /// The file `valid` was read from: what `eval --data` takes for the same figure.
     pub valid_path: PathBuf,
     /// Copies of other stories that were left out.
@@ -56,17 +65,29 @@ pub struct Prepared {
     pub in_validation: usize,
 }
 
+/// Numbers that change with what they are of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprints {
+    /// The training stories, their order and their marked answers.
+    pub stories: u64,
+    /// The text that bits per byte are measured on.
+    pub held_out: u64,
+    /// The tokenizer's table.
+    pub tokenizer: u64,
+}
+
 impl Options {
     /// Reads, splits, trains the tokenizer and encodes, as far as `cache_dir` does not have the result already.
     /// `note` is told, in a line each, what takes time or is worth knowing. The result depends on the options and
     /// the data alone, not on threads or what was cached.
     pub fn prepare(&self, mut note: impl FnMut(String)) -> Result<Prepared, DataError> {
         fs::create_dir_all(&self.cache_dir).map_err(DataError::io(&self.cache_dir))?;
-        let corpus = self.data.open(Part::Train, self.seed)?;
-        let fingerprints = split::fingerprints(&corpus);
-        let given = self.valid.as_ref().map(validation_file).transpose()?;
+        output::remove_abandoned(&self.cache_dir);
+        let corpus = self.data.open(Part::Train, self.seed, &self.cache_dir, &mut note)?;
+        let given = self.valid.as_ref().map(|source| self.validation(source)).transpose()?;
+        let fingerprints: Vec<u64> = corpus.stories().iter().map(|story| story.fingerprint).collect();
         let split = match &given {
-            Some(path) => split::without_copies(&fingerprints, &evaluation::fingerprints(path)?),
+            Some((_, text)) => split::without_copies(&fingerprints, &evaluation::fingerprints(text)),
             None => split::hold_out(&fingerprints, self.seed),
         };
         drop(fingerprints);
@@ -77,10 +98,14 @@ impl Options {
         if given.is_none() && split.held_out.is_empty() {
             return no_stories("only one, and one must be held out; name a validation file");
         }
-        let key = split::content_key(&corpus, &split.train);
-        let valid_path = match given {
-            Some(path) => path,
-            None => self.write_held_out(&corpus, &split.held_out)?,
+        let key = split::content_key(corpus.stories(), &split.train);
+        let (valid_path, held_out) = match given {
+            Some(given) => given,
+            None => {
+                let path = self.write_held_out(&corpus, &split.held_out)?;
+                let text = evaluation::read(&path)?;
+                (path, text)
+            }
         };
         let table = match &self.tokenizer {
             Some(table) => table.clone(),
@@ -93,24 +118,39 @@ impl Options {
             note(format!("encoding {} stories", split.train.len()));
         }
         let train = TokenCache::open_or_build(&path, tokens_key, &corpus, &split.train, tokenizer, note)?;
-        let valid = EvaluationSet::load(&valid_path, tokenizer)?;
-        let curriculum = Curriculum::new(train.difficulties());
+        let valid = EvaluationSet::from_bytes(&held_out, tokenizer)?;
+        let fingerprints = Fingerprints { stories: key, held_out: hash(&held_out), tokenizer: hash(&table) };
         let (duplicates, in_validation) = (split.duplicates, split.in_validation);
-        Ok(Prepared { tokenizer: table, train, curriculum, valid, valid_path, duplicates, in_validation })
+        Ok(Prepared { tokenizer: table, train, valid, fingerprints, valid_path, duplicates, in_validation })
+    }
+
+    /// The one file that a validation source stands for, and its text without marks. What comes through a pipe is kept
+    /// in the cache.
+    fn validation(&self, source: &Source) -> Result<(PathBuf, Vec<u8>), DataError> {
+        let mut files = source.files(Part::Valid)?.taken;
+        let (Some(file), true) = (files.pop(), files.is_empty()) else {
+            return Err(DataError::NoStories { path: source.to_string(), reason: "name the one file to validate on" });
+        };
+        let text = evaluation::read(&file)?;
+        if is_lasting(&file) {
+            return Ok((file, text));
+        }
+        let path = self.cache_dir.join(format!("held-out-{:016x}.txt", hash(&text)));
+        write(&path, |file| file.write_all(&text).map_err(DataError::io(&path)))?;
+        Ok((path, text))
     }
 
     /// Held-out stories as a file of the usual form, so that any program can measure on it.
     fn write_held_out(&self, corpus: &Corpus, stories: &[u32]) -> Result<PathBuf, DataError> {
-        let key = combine(&[VERSION, split::content_key(corpus, stories)]);
+        let key = combine(&[VERSION, split::content_key(corpus.stories(), stories)]);
         let path = self.cache_dir.join(format!("held-out-{key:016x}.txt"));
-        write_atomically(&path, |file| {
-            for &story in stories {
-                file.write_all(corpus.story(story as usize))?;
-                file.write_all(b"\n")?;
-                file.write_all(SEPARATOR)?;
-                file.write_all(b"\n")?;
-            }
-            Ok(())
+        write(&path, |file| {
+            corpus.read(stories, |batch, _| {
+                batch.iter().try_for_each(|story| {
+                    let parts = [story.text, b"\n", SEPARATOR, b"\n"];
+                    parts.iter().try_for_each(|part| file.write_all(part)).map_err(DataError::io(&path))
+                })
+            })
         })?;
         Ok(path)
     }
@@ -132,15 +172,36 @@ impl Options {
             }
         }
         note(format!("training a tokenizer of {} tokens", self.vocab));
-        let table = bpe::train_mixed(corpus, stories, self.vocab, self.sample, &self.mix, self.seed)?;
+        let table = self.train_tokenizer(corpus.sample(stories, self.sample.min(bpe::MAX_SAMPLE))?)?;
         let json = bpe::to_tokenizers(&Tokenizer::from_bytes(&table)?)?;
         let json = json.to_string(true).map_err(|error| DataError::Bpe(error.to_string()))?;
-        write_atomically(&path.with_extension("json"), |file| file.write_all(json.as_bytes()))?;
-        write_atomically(&path, |file| {
+        output::write(&path.with_extension("json"), &[], |file| file.write_all(json.as_bytes()))?;
+        output::write(&path, &[], |file| {
             file.write_all(&table)?;
             file.write_all(&hash(&table).to_le_bytes())
         })?;
         Ok(table)
+    }
+
+    /// Trains it on a thread of its own, which nothing can stop, and goes on without it when the user wants to stop.
+    fn train_tokenizer(&self, texts: Vec<Vec<u8>>) -> Result<Vec<u8>, DataError> {
+        let (sender, receiver) = channel();
+        let (vocab, mix, seed) = (self.vocab, self.mix.clone(), self.seed);
+        // whoever waits may be gone
+        let train = move || drop(sender.send(bpe::train_mixed(&texts, vocab, &mix, seed)));
+        let failed = |what: String| DataError::Bpe(what);
+        thread::Builder::new()
+            .name("tokenizer".into())
+            .spawn(train)
+            .map_err(|error| failed(format!("no thread for it: {error}")))?;
+        loop {
+            match receiver.recv_timeout(LOOK_EVERY) {
+                Ok(table) => return table,
+                Err(RecvTimeoutError::Timeout) if interrupt::requested() => return Err(DataError::Interrupted),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(failed("it ended without a result".into())),
+            }
+        }
     }
 }
 
@@ -156,15 +217,6 @@ fn combine(words: &[u64]) -> u64 {
     key.finish()
 }
 
-/// The one file a validation source stands for.
-fn validation_file(source: &Source) -> Result<PathBuf, DataError> {
-    let mut files = source.files(Part::Valid)?;
-    match (files.pop(), files.is_empty()) {
-        (Some(file), true) => Ok(file),
-        _ => Err(DataError::NoStories { path: source.to_string(), reason: "name the one file to validate on" }),
-    }
-}
-
 /// Where caches go unless told otherwise: `.flashlm-cache` in the working directory.
 pub fn default_cache_dir() -> &'static Path {
     Path::new(".flashlm-cache")
@@ -172,7 +224,8 @@ pub fn default_cache_dir() -> &'static Path {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::StoryTokens;
+    use super::super::encoder::AnswerTokens;
+    use super::super::lanes::{StoryTokens, Told};
     use super::*;
 
     fn file(dir: &Path, name: &str, stories: impl Iterator<Item = usize>) -> PathBuf {
@@ -195,6 +248,12 @@ mod tests {
         }
     }
 
+    fn story(prepared: &Prepared, index: u32) -> (Vec<u16>, Vec<AnswerTokens>) {
+        let mut told = Told::default();
+        prepared.train.read(index, &mut told).unwrap();
+        (told.tokens, told.answers)
+    }
+
     #[test]
     fn a_second_run_prepares_the_same_from_the_cache() {
         let dir = tempfile::tempdir().unwrap();
@@ -207,8 +266,9 @@ mod tests {
         assert!(notes.is_empty(), "{notes:?}");
         assert_eq!(first.tokenizer, second.tokenizer);
         assert_eq!(first.valid, second.valid);
-        assert_eq!(first.curriculum.pool(1.0), second.curriculum.pool(1.0));
-        assert!((0..396).all(|story| first.train.story(story) == second.train.story(story)));
+        assert_eq!(first.fingerprints, second.fingerprints);
+        assert_eq!(first.train.difficulties(), second.train.difficulties());
+        assert!((0..396).all(|index| story(&first, index) == story(&second, index)));
     }
 
     #[test]
@@ -240,7 +300,7 @@ mod tests {
         options.tokenizer = Some(table.clone());
         let prepared = options.prepare(|_| {}).unwrap();
         assert_eq!(prepared.tokenizer, table);
-        assert!(prepared.train.story(0).len() > 30);
+        assert!(prepared.train.length(0) > 30);
     }
 
     #[test]
@@ -264,16 +324,17 @@ mod tests {
     #[test]
     fn answers_marked_in_a_file_reach_the_cache_and_new_marks_make_a_new_one() {
         let dir = tempfile::tempdir().unwrap();
-        let story = |i: usize, mark: &str| format!("Tom had <|answer{mark}|>{i}<|/answer|> balls.\n<|endoftext|>\n");
+        let marked = |i: usize, mark: &str| format!("Tom had <|answer{mark}|>{i}<|/answer|> balls.\n<|endoftext|>\n");
         let mut options = options(dir.path(), dir.path().join("a.txt"), None);
         options.vocab = 300;
         for (mark, facts) in [("", 1), (":3", 3)] {
-            fs::write(dir.path().join("a.txt"), (100..200).map(|i| story(i, mark)).collect::<String>()).unwrap();
+            fs::write(dir.path().join("a.txt"), (100..200).map(|i| marked(i, mark)).collect::<String>()).unwrap();
             let prepared = options.prepare(|_| {}).unwrap();
             let tokenizer = Tokenizer::from_bytes(&prepared.tokenizer).unwrap();
             for index in 0..prepared.train.len() as u32 {
-                let [answer] = prepared.train.answers(index) else { panic!("one answer a story") };
-                let tokens = &prepared.train.story(index)[answer.start as usize..][..answer.length as usize];
+                let (tokens, answers) = story(&prepared, index);
+                let [answer] = answers[..] else { panic!("one answer a story") };
+                let tokens = &tokens[answer.start as usize..][..answer.length as usize];
                 let length: usize = tokens.iter().map(|&token| tokenizer.piece_len(token)).sum();
                 assert!(length == 3 || length == 4, "three digits and perhaps the space before");
                 assert_eq!(answer.facts, facts);

@@ -1,16 +1,13 @@
-//! From what `--data` names to stories in memory.
+//! From what `--data` names to stories.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use flashlm_core::text;
-use memmap2::Mmap;
+use flashlm_host::text::{self, Listing};
 
+use super::corpus::Corpus;
 pub use super::hub::Part;
-use super::marks::{self, AnswerBytes};
 use super::{DataError, builtin, hub};
-use crate::kernels::map::map_file;
 
 /// Stories the built-in generator tells when it is the source.
 pub const BUILTIN_STORIES: usize = 60_000;
@@ -20,7 +17,7 @@ pub const BUILTIN_STORIES: usize = 60_000;
 pub enum Source {
     /// The built-in story generator.
     Builtin,
-    /// A file, or a directory whose `*.txt` files are read in the order of their names.
+    /// A text file or a pipe, or a folder of text files ([`text::files`]).
     Path(PathBuf),
     /// `hf:OWNER/NAME[/FILE]`: text files of a data set on the Hugging Face hub.
     Hub(hub::Dataset),
@@ -36,29 +33,25 @@ impl Source {
         })
     }
 
-    /// Opens all stories that are not blank. Files are mapped, not copied; a hub's files are downloaded into the
-    /// hub's own cache first. `seed` is the story generator's.
-    pub fn open(&self, part: Part, seed: u64) -> Result<Corpus, DataError> {
-        let mut corpus = Corpus { name: self.to_string(), texts: Vec::new(), spans: Vec::new(), answers: Vec::new() };
-        match self {
-            Self::Builtin => corpus.add_generated(builtin::stories(seed).take(BUILTIN_STORIES)),
-            Self::Path(path) => corpus.add_files(&text_files(path)?)?,
-            Self::Hub(dataset) => corpus.add_files(&dataset.download(part)?)?,
+    /// Goes through all stories that are not blank. A hub's files are downloaded into the hub's own cache first; what
+    /// comes through a pipe is kept in a file without a name in `spool`. `seed` is the story generator's; `note` is told
+    /// what a folder's files are, and how far it is.
+    pub fn open(&self, part: Part, seed: u64, spool: &Path, mut note: impl FnMut(String)) -> Result<Corpus, DataError> {
+        if *self == Self::Builtin {
+            return Corpus::of_stories("builtin", builtin::stories(seed).take(BUILTIN_STORIES));
         }
-        if corpus.is_empty() {
-            let bytes: usize = corpus.texts.iter().map(|text| text.bytes().len()).sum();
-            let reason = if bytes == 0 { "it is empty" } else { "nothing but white space and separators" };
-            return Err(DataError::NoStories { path: corpus.name, reason });
-        }
-        Ok(corpus)
+        let listing = self.files(part)?;
+        let text = listing.to_string();
+        text.lines().for_each(|line| note(line.into()));
+        Corpus::of_files(self.to_string(), &listing.taken, spool, note)
     }
 
     /// The files behind this source, downloaded if need be; none for the generator.
-    pub fn files(&self, part: Part) -> Result<Vec<PathBuf>, DataError> {
+    pub fn files(&self, part: Part) -> Result<Listing, DataError> {
         match self {
-            Self::Builtin => Ok(Vec::new()),
-            Self::Path(path) => text_files(path),
-            Self::Hub(dataset) => dataset.download(part),
+            Self::Builtin => Ok(Listing::default()),
+            Self::Path(path) => Ok(text::files(path)?),
+            Self::Hub(dataset) => Ok(Listing { taken: dataset.download(part)?, ..Listing::default() }),
         }
     }
 }
@@ -73,158 +66,32 @@ impl fmt::Display for Source {
     }
 }
 
-fn text_files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if !fs::metadata(path).map_err(DataError::io(path))?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(DataError::io(path))? {
-        let file = entry.map_err(DataError::io(path))?.path();
-        if file.extension().is_some_and(|extension| extension == "txt") && file.is_file() {
-            files.push(file);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(DataError::NoTextFiles { dir: path.to_owned() });
-    }
-    Ok(files)
-}
-
-/// Maps a file and checks that every story in it is UTF-8.
-pub fn open_text(path: &Path) -> Result<Mmap, DataError> {
-    let map = map_file(path).map_err(DataError::io(path))?;
-    for (index, story) in text::stories(&map).enumerate() {
-        if let Err(error) = std::str::from_utf8(story.text) {
-            let offset = story.start + error.valid_up_to();
-            return Err(DataError::NotUtf8 { path: path.to_owned(), story: index + 1, offset });
-        }
-    }
-    Ok(map)
-}
-
-enum Text {
-    Mapped(Mmap),
-    /// Made here: generated stories, and those of a file without its marks.
-    Owned(Vec<u8>),
-}
-
-impl Text {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Owned(bytes) => bytes,
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Span {
-    text: u32,
-    length: u32,
-    start: u64,
-    /// Of [`Corpus::answers`], where this story's begin and how many there are.
-    answers: (u32, u32),
-}
-
-/// Stories, in the order of their files. Each text is held once, however many stories it has.
-pub struct Corpus {
-    name: String,
-    texts: Vec<Text>,
-    spans: Vec<Span>,
-    answers: Vec<AnswerBytes>,
-}
-
-impl Corpus {
-    fn add_files(&mut self, files: &[PathBuf]) -> Result<(), DataError> {
-        for file in files {
-            let map = open_text(file)?;
-            if marks::has_marks(&map) {
-                self.add_marked(&map, file)?;
-                continue;
-            }
-            let text = self.texts.len() as u32;
-            for story in text::stories(&map).filter(|story| !story.is_blank()) {
-                let length = u32::try_from(story.text.len()).map_err(|_| DataError::NoStories {
-                    path: file.display().to_string(),
-                    reason: "over 4 GB without a separator",
-                })?;
-                self.spans.push(Span { text, length, start: story.start as u64, answers: (0, 0) });
-            }
-            self.texts.push(Text::Mapped(map));
-        }
-        Ok(())
-    }
-
-    /// Adds a file's stories without their marks, in memory.
-    fn add_marked(&mut self, map: &[u8], file: &Path) -> Result<(), DataError> {
-        let mut bytes = Vec::with_capacity(map.len());
-        for (index, story) in text::stories(map).enumerate() {
-            let (start, first) = (bytes.len(), self.answers.len());
-            marks::strip(story.text, &mut bytes, &mut self.answers)
-                .map_err(|error| error.in_story(file, index + 1, story.start))?;
-            if story.is_blank() {
-                continue;
-            }
-            self.spans.push(Span {
-                text: self.texts.len() as u32,
-                length: (bytes.len() - start) as u32,
-                start: start as u64,
-                answers: (first as u32, (self.answers.len() - first) as u32),
-            });
-        }
-        self.texts.push(Text::Owned(bytes));
-        Ok(())
-    }
-
-    fn add_generated(&mut self, stories: impl Iterator<Item = String>) {
-        let mut bytes = Vec::new();
-        for story in stories {
-            let (text, length) = (self.texts.len() as u32, story.len() as u32);
-            self.spans.push(Span { text, length, start: bytes.len() as u64, answers: (0, 0) });
-            bytes.extend_from_slice(story.as_bytes());
-        }
-        self.texts.push(Text::Owned(bytes));
-    }
-
-    /// Where the stories come from, for messages.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Number of stories.
-    pub fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// Whether there are no stories; never so for a corpus from [`Source::open`].
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
-    /// Story `index`, UTF-8, without marks.
-    pub fn story(&self, index: usize) -> &[u8] {
-        let Span { text, length, start, .. } = self.spans[index];
-        &self.texts[text as usize].bytes()[start as usize..][..length as usize]
-    }
-
-    /// The answers marked in story `index`, in order.
-    pub fn answers(&self, index: usize) -> &[AnswerBytes] {
-        let (first, count) = self.spans[index].answers;
-        &self.answers[first as usize..][..count as usize]
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::marks::AnswerBytes;
     use super::*;
 
-    fn stories(corpus: &Corpus) -> Vec<&str> {
-        (0..corpus.len()).map(|i| std::str::from_utf8(corpus.story(i)).unwrap()).collect()
+    type Stories = Vec<(String, Vec<AnswerBytes>)>;
+
+    fn stories(corpus: &Corpus) -> Stories {
+        let all: Vec<u32> = (0..corpus.len() as u32).collect();
+        let mut found = Vec::new();
+        let mut add = |batch: &[super::super::corpus::StoryText<'_>]| {
+            found.extend(batch.iter().map(|s| (String::from_utf8(s.text.to_vec()).unwrap(), s.answers.to_vec())));
+        };
+        corpus.read(&all, |batch, _| Ok(add(batch))).unwrap();
+        found
+    }
+
+    fn texts(corpus: &Corpus) -> Vec<String> {
+        stories(corpus).into_iter().map(|(text, _)| text).collect()
     }
 
     fn open(path: &Path) -> Result<Corpus, DataError> {
-        Source::parse(path.to_str().unwrap()).unwrap().open(Part::Train, 0)
+        let spool = tempfile::tempdir().unwrap();
+        Source::parse(path.to_str().unwrap()).unwrap().open(Part::Train, 0, spool.path(), |_| {})
     }
 
     fn message(path: &Path) -> String {
@@ -235,9 +102,13 @@ mod tests {
     fn a_directory_is_its_txt_files_in_order_of_name() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("b.txt"), "three\n").unwrap();
-        fs::write(dir.path().join("a.txt"), "one\n<|endoftext|>\n \n<|endoftext|>\ntwo\n<|endoftext|>\n").unwrap();
+        fs::write(dir.path().join("a.TXT"), "one\n<|endoftext|>\n \n<|endoftext|>\ntwo\n<|endoftext|>\n").unwrap();
         fs::write(dir.path().join("c.md"), "not a story").unwrap();
-        assert_eq!(stories(&open(dir.path()).unwrap()), ["one", "two", "three\n"]);
+        assert_eq!(texts(&open(dir.path()).unwrap()), ["one", "two", "three\n"]);
+        let mut notes = Vec::new();
+        let source = Source::Path(dir.path().to_owned());
+        source.open(Part::Train, 0, dir.path(), |line| notes.push(line)).unwrap();
+        assert!(notes[0].ends_with("2 files: a.TXT, b.txt") && notes[1].ends_with("left out: c.md (not .txt)"));
     }
 
     #[test]
@@ -251,11 +122,8 @@ mod tests {
         fs::write(&file, " \n<|endoftext|>\n").unwrap();
         assert!(message(&file).contains("nothing but white space"));
         fs::write(&file, b"fine\n<|endoftext|>\nnot \xff fine").unwrap();
-        assert!(
-            message(&file).contains("data.txt: story 2 is not UTF-8: invalid byte at offset 23"),
-            "{}",
-            message(&file)
-        );
+        let message = message(&file);
+        assert!(message.contains("data.txt: story 2 is not UTF-8: invalid byte at offset 23"), "{message}");
     }
 
     #[test]
@@ -265,21 +133,61 @@ mod tests {
         let marked = "x\n<|endoftext|>\n\n<|endoftext|>\nIn <|answer:2|>a barn<|/answer|>, <|answer|>Tom<|/answer|>.";
         fs::write(dir.path().join("b.txt"), marked).unwrap();
         let corpus = open(dir.path()).unwrap();
-        assert_eq!(stories(&corpus), ["plain", "x", "In a barn, Tom."]);
+        assert_eq!(texts(&corpus), ["plain", "x", "In a barn, Tom."]);
         let answer = |start, length, facts| AnswerBytes { start, length, facts };
-        assert_eq!(corpus.answers(2), [answer(3, 6, 2), answer(11, 3, 1)]);
-        assert!(corpus.answers(0).is_empty() && corpus.answers(1).is_empty());
+        let answers: Vec<_> = stories(&corpus).into_iter().map(|(_, answers)| answers).collect();
+        assert_eq!(answers, [vec![], vec![], vec![answer(3, 6, 2), answer(11, 3, 1)]]);
         fs::write(dir.path().join("b.txt"), "x\n<|endoftext|>\nIn <|answer:2|>a barn.").unwrap();
         let error = message(dir.path());
         assert!(error.contains("b.txt: story 2, byte 19 of the file: <|answer|>"), "{error}");
     }
 
     #[test]
+    fn stories_are_whole_wherever_batches_are_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.txt");
+        // some longer than a batch, separators on every border
+        let long = |i: usize| format!("{i} {}", "word ".repeat([1, 7, 100_000, 900_000][i % 4] + i));
+        let all: Vec<String> = (0..40).map(long).collect();
+        fs::write(&file, all.join("\n<|endoftext|>\n")).unwrap();
+        assert!(texts(&open(&file).unwrap()) == all);
+    }
+
+    #[test]
+    fn a_file_that_changes_between_two_looks_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.txt");
+        fs::write(&file, "one\n<|endoftext|>\ntwo").unwrap();
+        let corpus = open(&file).unwrap();
+        for changed in ["one\n<|endoftext|>\ntwo, three", "one", "one\n<|endoftext|>\ntwo\n<|endoftext|>\nthree"] {
+            fs::write(&file, changed).unwrap();
+            let error = corpus.read(&[0, 1], |_, _| Ok(())).unwrap_err().to_string();
+            assert!(error.contains("a.txt") && error.contains("changed"), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_comes_through_a_pipe_can_be_read_again_and_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let to = pipe.clone();
+        let writer = std::thread::spawn(move || fs::write(to, "one\r\n<|endoftext|>\r\ntwo").unwrap());
+        let corpus = open(&pipe).unwrap();
+        writer.join().unwrap();
+        assert_eq!(
+            (texts(&corpus), texts(&corpus)),
+            (vec!["one".into(), "two".into()], vec!["one".into(), "two".into()])
+        );
+    }
+
+    #[test]
     fn the_generator_is_a_source() {
         let source = Source::parse("builtin").unwrap();
         assert_eq!(source, Source::Builtin);
-        let corpus = source.open(Part::Train, 5).unwrap();
+        let corpus = source.open(Part::Train, 5, Path::new("."), |_| {}).unwrap();
         assert_eq!(corpus.len(), BUILTIN_STORIES);
-        assert_eq!(stories(&corpus)[1], builtin::stories(5).nth(1).unwrap());
+        assert_eq!(texts(&corpus)[1], builtin::stories(5).nth(1).unwrap());
     }
 }

@@ -3,10 +3,8 @@
 use std::collections::HashSet;
 use std::hash::Hasher;
 
-use rayon::prelude::*;
-
-use super::hash::{Hash64, hash, mix};
-use super::source::Corpus;
+use super::corpus::About;
+use super::hash::{Hash64, mix};
 
 /// Share of the stories that is held out when no validation file is named.
 pub const HELD_OUT_SHARE: f64 = 0.01;
@@ -20,11 +18,6 @@ pub fn fingerprint(story: &[u8]) -> u64 {
         state.write(word);
     }
     state.finish()
-}
-
-/// Fingerprints of all stories.
-pub fn fingerprints(corpus: &Corpus) -> Vec<u64> {
-    (0..corpus.len()).into_par_iter().with_min_len(256).map(|index| fingerprint(corpus.story(index))).collect()
 }
 
 /// Indices of the stories of either side.
@@ -74,17 +67,9 @@ pub fn without_copies(fingerprints: &[u64], validation: &HashSet<u64>) -> Split 
 }
 
 /// A number that changes when any of these stories does, their marked answers, or their order.
-pub fn content_key(corpus: &Corpus, stories: &[u32]) -> u64 {
-    let hash = |&index: &u32| {
-        let text = hash(corpus.story(index as usize));
-        corpus.answers(index as usize).iter().fold(text, |key, answer| {
-            let place = u64::from(answer.start) << 32 | u64::from(answer.length);
-            mix(mix(key ^ place) ^ u64::from(answer.facts))
-        })
-    };
-    let hashes: Vec<u64> = stories.par_iter().with_min_len(256).map(hash).collect();
+pub fn content_key(about: &[About], stories: &[u32]) -> u64 {
     let mut key = Hash64::default();
-    hashes.into_iter().for_each(|hash| key.write_u64(hash));
+    stories.iter().for_each(|&index| key.write_u64(about[index as usize].content));
     key.finish()
 }
 

@@ -17,7 +17,6 @@ mod buffer;
 mod elementwise_tests;
 mod float;
 mod isa;
-pub mod map;
 mod memory;
 mod operands;
 mod peak;

@@ -1,22 +1,23 @@
 //! The end of a run: the last checkpoint, the packed model, the whole held-out text scored twice, `results.json`.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use flashlm_host::Blob;
+use anyhow::bail;
+use flashlm_host::{Blob, output};
 
+use crate::interrupt;
 use crate::nn::Story;
 use crate::run::amplify::guard;
 use crate::run::checkpoint;
-use crate::run::metrics::EvalRecord;
+use crate::run::directory::{NEWEST, PACKED};
+use crate::run::metrics::{self, EvalRecord, Record};
 use crate::run::phases;
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
 use crate::run::results::{Depths, HeldOut, Results};
 use crate::run::standing::{calibrate, save};
-use crate::run::{interrupt, metrics::Record};
 
 /// The most the packed model's bits per byte may differ from the trainer's ([DESIGN section
 /// 5](flashlm_core::design::measures)).
@@ -30,6 +31,11 @@ const AT_A_TIME: usize = 256;
 /// Saves and exports; a complete run is also measured on all of the held-out text, unless the user is in a hurry or it
 /// was measured before.
 pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
+    if run.step == 0 {
+        // there is nothing to keep: an untrained model must not look like one
+        let _ = fs::remove_file(run.out.join(metrics::FILE));
+        bail!("stopped before the first step: nothing was trained and nothing exported");
+    }
     let complete = run.clock.progress(run.step) >= 1.0;
     // what follows is no training
     let elapsed = run.clock.elapsed().as_secs_f64();
@@ -44,17 +50,16 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     run.final_bpc = before.as_ref().map(|h| h.bpc);
     let calibration = if complete && before.is_none() { calibrate(run, progress, CALIBRATION_BATCHES) } else { None };
     let saved = run.saved == Some(run.step) && calibration.is_none() || save(run, progress);
-    let flm = run.out.join("model.flm");
+    let flm = run.out.join(PACKED);
     let export = |run: &Run| -> anyhow::Result<Blob> {
         let blob = run.pack()?;
-        checkpoint::write_atomically(&flm, |file| file.write_all(blob.bytes()))?;
+        output::write(&flm, &[], |file| file.write_all(blob.bytes()))?;
         Ok(blob)
     };
     let mut blob = export(run)?;
     if saved {
         let newest = run.out.join(checkpoint::file_name(run.step));
-        let alias = run.out.join("model.safetensors");
-        link(&newest, &alias).with_context(|| alias.display().to_string())?;
+        output::link(&newest, &run.out.join(NEWEST))?;
     }
     if complete && saved {
         guard::remove_copy(&run.out);
@@ -140,15 +145,4 @@ fn measure(run: &mut Run, blob: &Blob, elapsed: f64, progress: &Progress) -> any
     run.final_bpc = Some(bpc);
     let file = run.held_out_path.display().to_string();
     Ok(Some(HeldOut { file, bytes, bpc, packed_bpc, mean_passes }))
-}
-
-/// Makes `alias` the same file as `target`: a hard link, or a copy where the file system has none.
-fn link(target: &Path, alias: &Path) -> io::Result<()> {
-    let temporary = alias.with_extension("tmp");
-    let _ = fs::remove_file(&temporary);
-    fs::hard_link(target, &temporary).or_else(|_| fs::copy(target, &temporary).map(|_| ()))?;
-    fs::rename(&temporary, alias)?;
-    // two names of one file already: the rename did nothing and left both
-    let _ = fs::remove_file(&temporary);
-    Ok(())
 }

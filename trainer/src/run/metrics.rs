@@ -1,12 +1,16 @@
 //! `metrics.jsonl`: one JSON object a line, one line per training step and per evaluation.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use flashlm_host::output;
 use serde::{Deserialize, Serialize};
 
 use crate::run::answers::AnswerCounts;
+
+/// The file's name in a run's directory.
+pub const FILE: &str = "metrics.jsonl";
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,19 +85,20 @@ impl Metrics {
             Err(e) if step > 0 && e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => String::new(),
         };
-        let mut out = BufWriter::new(File::create(path)?);
-        let mut evaluations = Vec::new();
+        let (mut kept, mut evaluations) = (String::with_capacity(text.len()), Vec::new());
         for line in text.lines() {
             // a line cut off by the kill does not parse
             let Ok(record) = serde_json::from_str::<Record>(line) else { continue };
             if record.step() <= step {
-                writeln!(out, "{line}")?;
+                kept.push_str(line);
+                kept.push('\n');
                 if let Record::Eval(e) = record {
                     evaluations.push(e);
                 }
             }
         }
-        out.flush()?;
+        output::write(path, &[], |file| file.write_all(kept.as_bytes())).map_err(io::Error::other)?;
+        let out = BufWriter::new(OpenOptions::new().append(true).open(path)?);
         Ok((Self { path: path.into(), out, reported: false }, evaluations))
     }
 

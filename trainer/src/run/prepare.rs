@@ -1,24 +1,26 @@
 //! From what is asked for to a run ready for its next step: data, model, optimiser, and where a checkpoint left them.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
 use flashlm_host::Blob;
 
-use crate::data::{self, EvaluationSet, Prepared};
+use crate::data::{self, EvaluationSet, Fingerprints, Prepared, hash};
 use crate::export;
 use crate::nn::{BatchShape, Calibration, EmbeddingMode, Engine, Params};
 use crate::optim::Optimizer;
 use crate::run::answers::AnswerRates;
 use crate::run::checkpoint::{self, Checkpoint};
 use crate::run::clock::Clock;
+use crate::run::difference::{difference, dimensions};
+use crate::run::directory::Directory;
 use crate::run::levels::{Levels, Opened};
 use crate::run::log;
-use crate::run::metrics::{EvalRecord, Metrics};
+use crate::run::metrics::{self, EvalRecord, Metrics};
 use crate::run::progress::Progress;
 use crate::run::request::{Request, Resume};
 use crate::run::schedule::{DepthTraining, Point};
@@ -42,6 +44,10 @@ pub struct Run {
     /// Dimensions, with the depth that inference takes for now.
     pub config: ModelConfig,
     pub out: PathBuf,
+    /// That directory, this process's own while it trains.
+    pub directory: Directory,
+    /// Which run this is, and of which data.
+    pub identity: Identity,
     /// The tokenizer's tables.
     pub tokenizer: Vec<u8>,
     pub engine: Engine,
@@ -80,12 +86,10 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     let Request { preset, mut config, kernels, .. } = *request;
     let (settings, out) = (request.settings.clone(), request.out.clone());
     let batch = settings.batch;
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot create the directory {}", out.display()))?;
-
-    checkpoint::remove_temporaries(&out);
-    let checkpoint = find_checkpoint(request, progress)?;
+    let mut directory = Directory::claim(&out)?;
+    let checkpoint = find_checkpoint(request, &directory)?;
     let data = load_data(request, checkpoint.as_ref(), progress)?;
-    let Prepared { tokenizer, train, curriculum, valid, valid_path, .. } = data;
+    let Prepared { tokenizer, train, valid, valid_path, fingerprints, .. } = data;
     let words = Tokenizer::from_bytes(&tokenizer)?;
     if words.vocab() < config.vocab {
         progress.line(&format!("the stories give a vocabulary of {} tokens", words.vocab()));
@@ -100,7 +104,6 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     let mut optimizer = Optimizer::new(kernels, &params.layout, settings.optimizer);
     let mut streams = Streams::new(
         train,
-        curriculum,
         tokenizer.clone(),
         &settings.source.mix,
         Lanes { replicas: batch.threads, sequences: batch.sequences, seed: settings.seed },
@@ -127,12 +130,20 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
         settings.kernels
     ));
     let state = match &checkpoint {
-        Some(c) => resume(c, &settings, &mut optimizer, &mut streams, &mut engine, progress)?,
+        Some(c) => resume(c, request, &fingerprints, &mut optimizer, &mut streams, &mut engine, progress)?,
         None => Standing::default(),
     };
-    let (metrics, curve) = Metrics::open(&out.join("metrics.jsonl"), state.step)
-        .with_context(|| format!("cannot write {}", out.join("metrics.jsonl").display()))?;
+    say_what_is_short(&streams, &settings, progress);
+    // nothing can be refused any more: only now is anything moved or written
+    make_way(request, checkpoint.as_ref(), &directory, progress)?;
+    let (metrics, curve) = Metrics::open(&out.join(metrics::FILE), state.step)
+        .with_context(|| format!("cannot write {}", out.join(metrics::FILE).display()))?;
+    directory.keep();
+    let own = |c: &Checkpoint| is_in(&c.path, &out) && out.join(checkpoint::file_name(state.step)).exists();
     Ok(Run {
+        saved: checkpoint.as_ref().filter(|c| own(c)).map(|_| state.step),
+        identity: Identity { run: state.run.unwrap_or_else(new_run), fingerprints },
+        directory,
         clock: Clock::start(settings.budget, Duration::from_secs_f64(state.elapsed)),
         preset,
         config,
@@ -153,7 +164,6 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
         metrics,
         curve,
         final_bpc: None,
-        saved: checkpoint.map(|_| state.step),
         settings,
         out,
     })
@@ -190,7 +200,9 @@ impl Run {
         let enough = CALIBRATION_TOKENS.div_ceil(batch.threads * batch.sequences * batch.tokens);
         let mut ahead = streams.ahead();
         let found =
-            engine.calibrate(|replica, rows| ahead.fill(replica, rows), enough.min(batches), CALIBRATION_MARGIN)?;
+            engine.calibrate(|replica, rows| ahead.fill(replica, rows), enough.min(batches), CALIBRATION_MARGIN);
+        // what could not be read is said by the next step, which reads it too
+        let found = found.filter(|_| ahead.failure().is_none())?;
         self.set_depth(Depth::Adaptive);
         Some(found)
     }
@@ -240,9 +252,19 @@ impl Run {
     }
 }
 
+/// Which run it is, and of which data.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// A number that no other run has.
+    pub run: u64,
+    pub fingerprints: Fingerprints,
+}
+
 /// Where a run stands.
 #[derive(Default)]
 struct Standing {
+    /// Which it is, where it is not a new one.
+    run: Option<u64>,
     step: u64,
     tokens: u64,
     elapsed: f64,
@@ -267,27 +289,85 @@ fn inference_depth(config: &ModelConfig, settings: &Settings, checkpoint: Option
     }
 }
 
-/// The checkpoint to go on from, if any; an error where it is of another model.
-fn find_checkpoint(request: &Request, progress: &Progress) -> anyhow::Result<Option<Checkpoint>> {
+/// The checkpoint to go on from, if any; an error where it cannot be read or is of another model.
+fn find_checkpoint(request: &Request, directory: &Directory) -> anyhow::Result<Option<Checkpoint>> {
     let config = &request.config;
     let found = match &request.resume {
-        Resume::Never => None,
-        Resume::Auto => checkpoint::newest(&request.out, |note| progress.line(&note))?,
-        Resume::File(path) => Some(checkpoint::read(path)?),
+        Resume::Never => return Ok(None),
+        Resume::File(path) => checkpoint::read_to_resume(path)?,
+        Resume::Auto => {
+            let mut all = checkpoint::list(directory.path()).into_iter();
+            let Some((_, newest)) = all.next() else { return Ok(None) };
+            checkpoint::read_to_resume(&newest).map_err(|e| anyhow!("{e}; {}", way_out(all)))?
+        }
     };
-    let Some(found) = found else { return Ok(None) };
-    let path = found.path.display();
-    if found.state.is_none() {
-        bail!("{path}: holds a model but no training state to go on from");
-    }
     if !same_model(&found.config, config) {
         let way_out = match request.resume {
-            Resume::File(_) => "give the same dimensions",
-            _ => "give the same dimensions, another --out, or --resume never to start anew",
+            Resume::File(_) => "expected the same dimensions",
+            _ => "expected the same dimensions, another --out, or --resume never to start anew",
         };
-        bail!("{path}: is a checkpoint of another model: {way_out}\n  it: {:?}\n  now: {config:?}", found.config);
+        let different = dimensions(&found.config, config).join(", ");
+        bail!("{}: is a checkpoint of another model ({different}): {way_out}", found.path.display());
     }
     Ok(Some(found))
+}
+
+/// What to do about a checkpoint that is no use, by those before it.
+fn way_out(before: impl Iterator<Item = (u64, PathBuf)>) -> String {
+    let anew = "--resume never starts anew and moves this run aside";
+    let whole = before.map(|(_, path)| path).find(|path| checkpoint::read_to_resume(path).is_ok());
+    match whole {
+        Some(path) => format!("nothing was changed: --resume {} goes on from the one before, {anew}", path.display()),
+        None => format!("nothing was changed: {anew}"),
+    }
+}
+
+/// Moves what this run must not touch out of its directory, and says so.
+fn make_way(
+    request: &Request,
+    checkpoint: Option<&Checkpoint>,
+    directory: &Directory,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let moved = match checkpoint {
+        None => directory.move_aside()?.map(|to| ("the run that is there", to)),
+        Some(found) if is_in(&found.path, directory.path()) => {
+            let step = found.state.as_ref().map_or(0, |state| state.step);
+            directory.go_back_to(step)?.map(|to| ("what came after that checkpoint", to))
+        }
+        Some(_) => directory.move_aside()?.map(|to| ("the run that is there", to)),
+    };
+    if let Some((what, to)) = moved {
+        progress.line(&format!("{}: {what} was moved to {}", request.out.display(), to.display()));
+    }
+    Ok(())
+}
+
+/// Whether a file is in a directory, by whatever names.
+fn is_in(file: &Path, dir: &Path) -> bool {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let whole = |path: &Path| std::fs::canonicalize(path).ok();
+    whole(parent).is_some_and(|parent| whole(dir) == Some(parent))
+}
+
+/// A number for a new run.
+fn new_run() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    // never 0, which stands for none
+    hash::mix(now.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(32)) | 1
+}
+
+/// Says where there is less text than the rows of a batch can have their own of.
+fn say_what_is_short(streams: &Streams, settings: &Settings, progress: &Progress) {
+    let rows = settings.batch.threads * settings.batch.sequences;
+    let pool = settings.schedule.phases.iter().map(|phase| phase.pool).fold(1.0, f32::min);
+    let beginnings = streams.beginnings(pool);
+    if beginnings < rows {
+        progress.line(&format!(
+            "little text: its first phase reads {beginnings} stories or pieces of them in the {rows} rows of a batch, so \
+             that some rows read the same; fewer --sequences or --threads give every row its own"
+        ));
+    }
 }
 
 /// Whether a checkpoint is of the model asked for. Training itself sets the depth of inference, and a small corpus
@@ -323,7 +403,8 @@ fn load_data(request: &Request, checkpoint: Option<&Checkpoint>, progress: &Prog
 /// Gives optimiser, streams and engine what a checkpoint holds for them.
 fn resume(
     checkpoint: &Checkpoint,
-    settings: &Settings,
+    request: &Request,
+    fingerprints: &Fingerprints,
     optimizer: &mut Optimizer,
     streams: &mut Streams,
     engine: &mut Engine,
@@ -331,19 +412,22 @@ fn resume(
 ) -> anyhow::Result<Standing> {
     let Some(state) = &checkpoint.state else { bail!("{}: no training state", checkpoint.path.display()) };
     let path = checkpoint.path.display();
-    let difference = settings.difference(&state.settings).map_err(|e| anyhow::anyhow!("{path}: {e}"))?;
+    let difference =
+        difference(state, &request.settings, fingerprints, request.extends).map_err(|e| anyhow!("{path}: {e}"))?;
     progress.line(&format!("going on from {path}, step {}", state.step));
     for change in &difference.changes {
         progress.line(&format!("  changed: {change}"));
     }
     checkpoint.restore(optimizer)?;
     streams.stories_mut().add_tokens(&checkpoint.generated);
-    let carried =
-        !difference.stream_restarts && streams.restore(&state.cursor) && engine.set_states(&checkpoint.lanes).is_ok();
-    if !carried {
-        progress.line("  batch shape, data or seed changed: the data stream starts anew");
+    if !difference.restarts.is_empty() {
+        let what = difference.restarts.join(", ");
+        progress.line(&format!("  the data stream starts anew, as what it depends on changed: {what}"));
+    } else if !streams.restore(&state.cursor) || engine.set_states(&checkpoint.lanes).is_err() {
+        progress.line("  the data stream starts anew: where it stood is not in the checkpoint");
     }
     Ok(Standing {
+        run: Some(state.run).filter(|&run| run != 0),
         step: state.step,
         tokens: state.tokens,
         elapsed: state.elapsed,

@@ -24,6 +24,8 @@ pub struct Request {
     /// Directory of the run.
     pub out: PathBuf,
     pub resume: Resume,
+    /// Whether a run that goes on may come to have another length.
+    pub extends: bool,
     /// Time between evaluations, and between checkpoints.
     pub evaluate_every: Duration,
     pub checkpoint_every: Duration,
@@ -32,7 +34,10 @@ pub struct Request {
 /// Where a training run starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resume {
+    /// At the newest checkpoint in the run's directory; anew where there is none.
     Auto,
+    /// Anew; a run that is in the directory is moved aside.
     Never,
+    /// At this checkpoint. Later ones in the same directory, or another run in it, are moved aside.
     File(PathBuf),
 }

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
+use flashlm_host::output;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::nn::Calibration;
-use crate::run::checkpoint;
 use crate::run::log::Log;
 use crate::run::metrics::EvalRecord;
 
@@ -87,6 +87,6 @@ impl Results {
     /// Writes the file at `path`, whole or not at all.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
-        Ok(checkpoint::write_atomically(path, |file| file.write_all(text.as_bytes()))?)
+        Ok(output::write(path, &[], |file| file.write_all(text.as_bytes()))?)
     }
 }

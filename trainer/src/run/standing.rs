@@ -32,7 +32,14 @@ pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
     let (levels, answers, phases) = (run.levels.clone(), run.answers.clone(), run.phases.clone());
     f(&Snapshot {
         config: &run.config,
-        state: &State { levels, answers, phases, ..state },
+        state: &State {
+            run: run.identity.run,
+            fingerprints: Some(run.identity.fingerprints),
+            levels,
+            answers,
+            phases,
+            ..state
+        },
         tokenizer: &run.tokenizer,
         params: run.engine.params(),
         optimizer: &run.optimizer,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::data::mix::MAX_SHARE;
 use crate::data::reasoning::{Difficulty, Family};
-use crate::data::{Chunk, Curriculum, DataError, Deal, DepthShares, Lane, Mix, Teller, TokenCache, lanes};
+use crate::data::{Chunk, Curriculum, DataError, Deal, DepthShares, Lane, Mix, Pieces, Teller, TokenCache, lanes};
 use crate::nn::Rows;
 use crate::run::amplify::stories::Amplified;
 use crate::run::levels::DIFFICULTIES;
@@ -16,11 +16,13 @@ pub struct Streams {
     library: Library,
     /// Lane `replica * sequences + b`.
     lanes: Vec<Lane>,
+    /// Why the lanes cannot go on.
+    failure: Option<DataError>,
 }
 
 /// What lanes read, and how they choose.
 struct Library {
-    stories: Amplified<TokenCache>,
+    stories: Amplified<Pieces>,
     curriculum: Curriculum,
     /// The tokenizer's table and kinds of reasoning stories.
     table: Vec<u8>,
@@ -58,7 +60,6 @@ impl Streams {
     /// Lanes at their start. `table` is the tokenizer's; an error where it is none, or a family of `mix` is unknown.
     pub fn new(
         stories: TokenCache,
-        curriculum: Curriculum,
         table: Vec<u8>,
         mix: &Mix,
         Lanes { replicas, sequences, seed }: Lanes,
@@ -72,10 +73,20 @@ impl Streams {
             shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
         };
         let (families, share) = (mix.families()?, mix.share);
-        let count = stories.len();
-        let stories = Amplified::new(stories, count);
+        let pieces = Pieces::new(stories, replicas * sequences);
+        let curriculum = Curriculum::new(&pieces.difficulties());
+        let (count, longest) = (pieces.len(), pieces.longest());
+        let stories = Amplified::new(pieces, count);
         let library = Library { stories, curriculum, table, families, seed, sequences, share, choice };
-        Ok(Self { library, lanes: lanes(replicas * sequences, seed) })
+        let mut lanes = lanes(replicas * sequences, seed);
+        // one more: the token after a piece is read with it
+        lanes.iter_mut().for_each(|lane| lane.reserve(longest + 1));
+        Ok(Self { library, lanes, failure: None })
+    }
+
+    /// Pieces of text that lanes begin at in the phases that read the `pool` share of it.
+    pub fn beginnings(&self, pool: f32) -> usize {
+        self.library.curriculum.pool(pool).len()
     }
 
     /// What is read from each lane's next story on.
@@ -83,24 +94,31 @@ impl Streams {
         self.library.choice = choice;
     }
 
-    /// The next chunk of every sequence of `replica`.
+    /// The next chunk of every sequence of `replica`; where that fails, [`failure`](Self::failure) says why.
     pub fn fill(&mut self, replica: usize, rows: Rows) {
-        self.library.fill(&mut self.lanes, replica, rows);
+        let filled = self.library.fill(&mut self.lanes, replica, rows);
+        self.failure = self.failure.take().or(filled.err());
+    }
+
+    /// Why a chunk since the last look could not be filled. The lanes are not to be used any more then.
+    pub fn failure(&mut self) -> Option<DataError> {
+        self.failure.take()
     }
 
     /// The streams as they will go on from the next story of each lane, which is read from its start; the lanes
     /// themselves stay where they are.
     pub fn ahead(&self) -> Ahead<'_> {
-        Ahead { library: &self.library, lanes: self.lanes.iter().map(Lane::at_its_next_story).collect() }
+        let lanes = self.lanes.iter().map(Lane::at_its_next_story).collect();
+        Ahead { library: &self.library, lanes, failure: None }
     }
 
     /// What lanes read: the given stories, and the model's own behind them.
-    pub fn stories(&self) -> &Amplified<TokenCache> {
+    pub fn stories(&self) -> &Amplified<Pieces> {
         &self.library.stories
     }
 
     /// The same, to add stories of the model's own and to [`mix`](Self::mix) them in or not.
-    pub fn stories_mut(&mut self) -> &mut Amplified<TokenCache> {
+    pub fn stories_mut(&mut self) -> &mut Amplified<Pieces> {
         &mut self.library.stories
     }
 
@@ -133,17 +151,29 @@ impl Streams {
 pub struct Ahead<'a> {
     library: &'a Library,
     lanes: Vec<Lane>,
+    failure: Option<DataError>,
 }
 
 impl Ahead<'_> {
     /// As [`Streams::fill`].
     pub fn fill(&mut self, replica: usize, rows: Rows) {
-        self.library.fill(&mut self.lanes, replica, rows);
+        let filled = self.library.fill(&mut self.lanes, replica, rows);
+        self.failure = self.failure.take().or(filled.err());
+    }
+
+    /// As [`Streams::failure`].
+    pub fn failure(self) -> Option<DataError> {
+        self.failure
     }
 }
 
 impl Library {
-    fn fill(&self, lanes: &mut [Lane], replica: usize, Rows { ids, targets, facts, depths }: Rows) {
+    fn fill(
+        &self,
+        lanes: &mut [Lane],
+        replica: usize,
+        Rows { ids, targets, facts, depths }: Rows,
+    ) -> Result<(), DataError> {
         let checked = |_: TokenizerError| unreachable!("the table was checked when the streams were made");
         let tokenizer = Tokenizer::from_bytes(&self.table).unwrap_or_else(checked);
         let teller = Teller::new(tokenizer, &self.families, self.seed);
@@ -158,7 +188,8 @@ impl Library {
         for (b, lane) in lanes[replica * stride..][..stride].iter_mut().enumerate() {
             let (ids, targets) = (&mut ids[b..], &mut targets[b..]);
             let chunk = Chunk { ids, targets, facts: &mut facts[b..], depths: &mut depths[b..], stride };
-            lane.fill(&self.stories, &teller, &deal, chunk);
+            lane.fill(&self.stories, &teller, &deal, chunk)?;
         }
+        Ok(())
     }
 }

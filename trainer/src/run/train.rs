@@ -1,9 +1,11 @@
 //! The training run: steps, evaluations, checkpoints, until the clock runs out or the user stops it.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::interrupt;
 use crate::nn::{StepOptions, StepStats, Story, TrainDepth};
 use crate::optim::Outcome;
 use crate::run::answers::AnswerCounts;
@@ -16,7 +18,7 @@ use crate::run::request::Request;
 use crate::run::schedule::{DepthTraining, Point};
 use crate::run::settings::Settings;
 use crate::run::standing::{calibrate, save};
-use crate::run::{finish, generate, interrupt, phases};
+use crate::run::{finish, generate, phases};
 
 /// Share of the run from which on evaluations fit the choice of depth.
 const CALIBRATED_FROM: f64 = 0.75;
@@ -56,7 +58,7 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
         if interrupt::requested() {
             break;
         }
-        let (stats, grad_norm, took) = step(run, &point);
+        let (stats, grad_norm, took) = step(run, &point)?;
         run.step += 1;
         match grad_norm {
             Some(_) => {
@@ -107,7 +109,7 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
 }
 
 /// Forward, backward and update. The gradient norm is `None` where a value was not finite and nothing changed.
-fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
+fn step(run: &mut Run, point: &Point) -> anyhow::Result<(StepStats, Option<f64>, Duration)> {
     let started = Instant::now();
     let depth = match run.settings.schedule.depth_training {
         DepthTraining::Forced => TrainDepth::Rows,
@@ -119,6 +121,9 @@ fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
     let options = StepOptions { depth, balance: point.balance, answer_weight, answer_smoothing, z_loss };
     let Run { engine, streams, optimizer, .. } = run;
     let stats = engine.step(|replica, rows| streams.fill(replica, rows), &options);
+    if let Some(failure) = streams.failure() {
+        bail!("{failure}; {}", last_checkpoint(&run.out));
+    }
     let outcome = if stats.loss.is_finite() {
         engine.update(|params, grads, _| optimizer.update(params, grads, point.lr))
     } else {
@@ -128,7 +133,7 @@ fn step(run: &mut Run, point: &Point) -> (StepStats, Option<f64>, Duration) {
         Outcome::Applied { grad_norm } => Some(grad_norm),
         Outcome::NotFinite => None,
     };
-    (stats, grad_norm, started.elapsed())
+    Ok((stats, grad_norm, started.elapsed()))
 }
 
 /// A seed for the step's Gumbel noise: a function of the run's seed and the step, so that a resumed run draws the same.
@@ -202,10 +207,15 @@ fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
 }
 
 fn diverged(run: &Run) -> String {
-    let start = format!("{MAX_SKIPPED} steps in a row were not finite: training diverged; try a lower --lr. ");
-    match checkpoint::list(&run.out).first() {
-        Some((step, path)) => format!("{start}The last checkpoint, of step {step}, is {}", path.display()),
-        None => format!("{start}No checkpoint was saved yet"),
+    let last = last_checkpoint(&run.out);
+    format!("{MAX_SKIPPED} steps in a row were not finite: training diverged; try a lower --lr. {last}")
+}
+
+/// Where a run that ends without saving can go on from.
+fn last_checkpoint(out: &Path) -> String {
+    match checkpoint::list(out).first() {
+        Some((step, path)) => format!("the last checkpoint, of step {step}, is {}", path.display()),
+        None => "no checkpoint was saved yet".into(),
     }
 }
 

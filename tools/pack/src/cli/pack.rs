@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use flashlm_core::ModelConfig;
 use flashlm_core::blob::MAX_TEXT;
-use flashlm_host::Blob;
+use flashlm_host::{Blob, output};
 use trainer::export::{short_name, write_blob};
-use trainer::run::checkpoint::{self, Checkpoint, write_atomically};
+use trainer::run::checkpoint::{self, Checkpoint};
 use trainer::run::preset;
 
 use crate::table;
@@ -27,22 +27,19 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let checkpoint = checkpoint::read(&args.checkpoint)?;
-    let output = args.output.clone().unwrap_or_else(|| args.checkpoint.with_extension("flm"));
-    if output == args.checkpoint {
-        bail!("{}: the blob would replace the checkpoint; expected another name after -o", output.display());
-    }
+    let path = args.output.clone().unwrap_or_else(|| args.checkpoint.with_extension("flm"));
     let name = match &args.name {
         Some(name) if name.len() > MAX_TEXT => bail!("--name: expected at most {MAX_TEXT} bytes, found {}", name.len()),
         Some(name) => name.as_str(),
         None => usual_name(&args.checkpoint, &checkpoint.config),
     };
     let blob = pack(&checkpoint, name)?;
-    write_atomically(&output, |file| file.write_all(&blob))?;
+    output::write(&path, &[&args.checkpoint], |file| file.write_all(&blob))?;
 
     // what is reported is what lies on the disk
-    let blob = Blob::open(&output)?;
+    let blob = Blob::open(&path)?;
     let mut out = io::stdout().lock();
-    writeln!(out, "{} -> {}", args.checkpoint.display(), output.display())?;
+    writeln!(out, "{} -> {}", args.checkpoint.display(), path.display())?;
     table::print(&mut out, &blob.model()?, blob.bytes().len())?;
     Ok(())
 }

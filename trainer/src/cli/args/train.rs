@@ -101,9 +101,14 @@ pub struct TrainArgs {
     /// out/PRESET-SIZE where --size is given]
     #[arg(long, help_heading = "Run", value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// auto: go on from the newest checkpoint in --out if there is one; never: start anew; or a checkpoint file
+    /// auto: go on from the newest checkpoint in --out if there is one; never: start anew, after moving a run that is
+    /// there aside to DIR.1; or a checkpoint file
     #[arg(long, help_heading = "Run", default_value = "auto", value_name = "auto|never|FILE", value_parser = resume)]
     pub resume: Resume,
+    /// Let a run that goes on have another length than it was begun with: its phases and its learning rate are those of
+    /// the new length from then on
+    #[arg(long, help_heading = "Run")]
+    pub extend: bool,
     /// Time between checkpoints [minutes]
     #[arg(long, help_heading = "Run", default_value_t = 5.0, value_parser = real("minutes", 0.01, 1e6))]
     pub checkpoint_every: f64,
@@ -141,6 +146,7 @@ impl TrainArgs {
             cache: self.data.cache.clone(),
             out: self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(preset)),
             resume: self.resume.clone(),
+            extends: self.extend,
             evaluate_every: minutes(self.eval_every.unwrap_or(usual)),
             checkpoint_every: minutes(self.checkpoint_every),
         })

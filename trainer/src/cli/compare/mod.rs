@@ -11,15 +11,16 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use flashlm_core::{Sampler, SamplerConfig};
-use flashlm_host::Blob;
+use flashlm_host::{Blob, output};
 use serde::Serialize;
 
 use super::args::TrainArgs;
+use crate::interrupt;
 use crate::nn::Layout;
 use crate::run::packed;
 use crate::run::preset::{self, Named, Preset};
 use crate::run::results::Results;
-use crate::run::{checkpoint, interrupt, train};
+use crate::run::train;
 
 /// Tokens a decoding run takes, and the runs, of which the median counts.
 const DECODED: usize = 512;
@@ -80,7 +81,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(&rows)?;
     let mut write = |name: &str, text: &str| -> anyhow::Result<()> {
         let path = out.join(name);
-        checkpoint::write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
+        output::write(&path, &[], |file| file.write_all(text.as_bytes()))?;
         writeln!(stdout, "{}", path.display())?;
         Ok(())
     };

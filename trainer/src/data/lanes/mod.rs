@@ -17,6 +17,7 @@ use flashlm_core::tokenizer::EOT;
 use serde::{Deserialize, Serialize};
 
 use self::shuffle::shuffled;
+use super::DataError;
 use super::encoder::AnswerTokens;
 use super::hash::mix;
 use super::reasoning::Difficulty;
@@ -24,27 +25,36 @@ use super::reasoning::Difficulty;
 /// Where stories' tokens come from. The token cache is one; a set that adds stories to it is another, its pool
 /// naming them by numbers from the cache's length on.
 pub trait StoryTokens {
-    /// The tokens of story `index`, without any end-of-story token.
-    fn story(&self, index: u32) -> &[u16];
-
-    /// The answers marked in story `index`, in order and without overlap; none unless a set says otherwise.
-    fn answers(&self, _index: u32) -> &[AnswerTokens] {
-        &[]
-    }
+    /// Puts story `index` into `told`, in place of what was there.
+    ///
+    /// # Errors
+    /// It cannot be read any more.
+    fn read(&self, index: u32, told: &mut Told) -> Result<(), DataError>;
 }
 
-/// A story told on the spot.
+/// A story in tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// Without any end-of-story token.
     pub tokens: Vec<u16>,
     /// In order and without overlap.
     pub answers: Vec<AnswerTokens>,
+    /// What comes after the last token, where that is not the story's end.
+    pub next: Option<u16>,
+}
+
+impl Told {
+    /// Forgets the story and keeps its memory.
+    pub fn clear(&mut self) {
+        self.tokens.clear();
+        self.answers.clear();
+        self.next = None;
+    }
 }
 
 /// Tells reasoning stories.
 pub trait Tell {
-    /// Story number `index`: a pure function of number and difficulty. What `told` held before is lost.
+    /// Puts story number `index`, a pure function of number and difficulty, into `told`, in place of what was there.
     fn tell(&self, index: u64, difficulty: Difficulty, told: &mut Told);
 }
 
@@ -106,7 +116,7 @@ pub struct Lane {
     reading: Reading,
     depth: u8,
     place: u32,
-    /// The tokens of the reasoning story being read: told anew after a lane was stored.
+    /// The story being read; fetched anew after a lane was stored.
     #[serde(skip)]
     telling: Told,
 }
@@ -153,29 +163,41 @@ impl Lane {
         Self { reading: Reading::Nothing, telling: Told::default(), ..self.clone() }
     }
 
+    /// Makes room for stories of so many tokens, so that reading one need not.
+    pub fn reserve(&mut self, tokens: usize) {
+        self.telling.tokens.reserve(tokens);
+    }
+
     /// Fills the next chunk. What `deal` says takes effect at the next story.
     ///
     /// Panics when the pool is empty or names a story that does not exist.
-    pub fn fill(&mut self, stories: &impl StoryTokens, teller: &impl Tell, deal: &Deal, chunk: Chunk) {
+    ///
+    /// # Errors
+    /// A story cannot be read. The chunk is not filled then, and the lane is not to be used any more.
+    pub fn fill(
+        &mut self,
+        stories: &impl StoryTokens,
+        teller: &impl Tell,
+        deal: &Deal,
+        chunk: Chunk,
+    ) -> Result<(), DataError> {
         let Chunk { ids, targets, facts, depths, stride } = chunk;
         let mut row = 0;
         while row < ids.len() {
-            if self.reading == Reading::Nothing {
-                self.begin(stories, teller, deal);
+            match self.reading {
+                Reading::Nothing => self.begin(stories, teller, deal)?,
+                // a lane that was stored
+                _ if self.telling.tokens.is_empty() => self.fetch(stories, teller)?,
+                _ => {}
             }
-            let (tokens, answers) = match self.reading {
-                Reading::Pool(index) => (stories.story(index), stories.answers(index)),
-                _ => {
-                    self.tell(teller);
-                    (&self.telling.tokens[..], &self.telling.answers[..])
-                }
-            };
+            let Told { tokens, answers, next } = &self.telling;
+            let after = next.unwrap_or(EOT);
             let ended = answers.partition_point(|answer| answer.start + answer.length <= self.place);
             let mut answers = answers[ended..].iter().peekable();
             while (self.place as usize) <= tokens.len() && row < ids.len() {
                 let place = self.place as usize;
                 ids[row] = if place == 0 { EOT } else { tokens[place - 1] };
-                targets[row] = tokens.get(place).copied().unwrap_or(EOT);
+                targets[row] = tokens.get(place).copied().unwrap_or(after);
                 while answers.next_if(|answer| answer.start + answer.length <= self.place).is_some() {}
                 facts[row] = answers.peek().filter(|answer| answer.start <= self.place).map_or(0, |a| a.facts);
                 depths[row] = self.depth;
@@ -186,31 +208,39 @@ impl Lane {
                 self.reading = Reading::Nothing;
             }
         }
+        Ok(())
     }
 
     /// Begins a reasoning story where their share is behind, else the next story of the pool.
-    fn begin(&mut self, stories: &impl StoryTokens, teller: &impl Tell, deal: &Deal) {
+    fn begin(&mut self, stories: &impl StoryTokens, teller: &impl Tell, deal: &Deal) -> Result<(), DataError> {
         let share = (f64::from(deal.share) * ONE as f64).round() as i64;
-        self.telling.tokens.clear();
-        let (length, shares) = if share > 0 && self.owed > 0 {
+        if share > 0 && self.owed > 0 {
             let index = self.told * u64::from(self.lanes) + u64::from(self.lane);
             self.told += 1;
             self.reading = Reading::Told(index, self.difficulty(index, deal.difficulties));
-            self.tell(teller);
-            let length = self.telling.tokens.len() as i64 + 1;
-            self.owed -= ONE * length;
-            (length, &deal.shares.reasoning)
         } else {
-            self.telling.answers.clear();
-            let index = self.deal(deal.pool);
-            self.reading = Reading::Pool(index);
-            let plain = stories.answers(index).is_empty();
-            let shares = if plain { &deal.shares.plain } else { &deal.shares.reasoning };
-            (stories.story(index).len() as i64 + 1, shares)
-        };
-        self.owed += share * length;
-        self.depth = self.draw(&deal.depths, shares);
+            self.reading = Reading::Pool(self.deal(deal.pool));
+        }
+        self.fetch(stories, teller)?;
+        let length = self.telling.tokens.len() as i64 + 1;
+        let is_told = matches!(self.reading, Reading::Told(..));
+        self.owed += share * length - if is_told { ONE * length } else { 0 };
+        let plain = !is_told && self.telling.answers.is_empty();
+        self.depth = self.draw(&deal.depths, if plain { &deal.shares.plain } else { &deal.shares.reasoning });
         (self.stories, self.place) = (self.stories + 1, 0);
+        Ok(())
+    }
+
+    /// Puts the story being read into memory.
+    fn fetch(&mut self, stories: &impl StoryTokens, teller: &impl Tell) -> Result<(), DataError> {
+        match self.reading {
+            Reading::Pool(index) => stories.read(index, &mut self.telling),
+            Reading::Told(index, difficulty) => {
+                teller.tell(index, difficulty, &mut self.telling);
+                Ok(())
+            }
+            Reading::Nothing => Ok(()),
+        }
     }
 
     /// The next story of the pool.
@@ -225,15 +255,6 @@ impl Lane {
         let key = mix(self.seed ^ mix(epoch) ^ mix(u64::from(size)).rotate_left(1));
         self.begun += 1;
         pool[shuffled(position, size, key) as usize]
-    }
-
-    /// Puts the reasoning story being read into memory, if it is not there.
-    fn tell(&mut self, teller: &impl Tell) {
-        if let Reading::Told(index, difficulty) = self.reading
-            && self.telling.tokens.is_empty()
-        {
-            teller.tell(index, difficulty, &mut self.telling);
-        }
     }
 
     /// How hard reasoning story number `index` is.

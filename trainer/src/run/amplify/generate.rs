@@ -10,8 +10,8 @@ use flashlm_core::{Generation, Line, Sampler, SamplerConfig, Session, score};
 use flashlm_host::Blob;
 use rayon::prelude::*;
 
-use crate::data::StoryTokens;
 use crate::data::hash::mix;
+use crate::data::{StoryTokens, Told};
 
 /// Tokens of a training story that a candidate begins with, at most; never more than half of the story.
 const PROMPT: Range<u64> = 4..20;
@@ -55,7 +55,9 @@ pub fn generate(
         let session = session.as_mut().map_err(|e| anyhow::anyhow!("{e}"))?;
         let own = mix(drawing.seed ^ mix(number));
         let source = (mix(own ^ 1) % u64::from(count.max(1))) as u32;
-        let story = stories.story(source);
+        let mut told = Told::default();
+        stories.read(source, &mut told)?;
+        let story = told.tokens;
         let length = PROMPT.start + mix(own ^ 2) % (PROMPT.end - PROMPT.start);
         let prompt = &story[..(length as usize).min(story.len() / 2)];
         let config = SamplerConfig { temperature: drawing.temperature, seed: mix(own ^ 3), ..SamplerConfig::default() };
@@ -108,7 +110,7 @@ mod tests {
     use flashlm_core::config::{ModelConfig, RcsmConfig};
 
     use super::*;
-    use crate::data::bpe;
+    use crate::data::{DataError, bpe};
     use crate::export::write_blob;
     use crate::nn::Params;
 
@@ -126,8 +128,9 @@ mod tests {
     struct Stories(Vec<Vec<u16>>);
 
     impl StoryTokens for Stories {
-        fn story(&self, index: u32) -> &[u16] {
-            &self.0[index as usize]
+        fn read(&self, index: u32, told: &mut Told) -> Result<(), DataError> {
+            *told = Told { tokens: self.0[index as usize].clone(), ..Told::default() };
+            Ok(())
         }
     }
 
@@ -156,7 +159,7 @@ mod tests {
         let (blob, stories) = (blob(), stories());
         let all = generate(&blob, &stories, 30, DRAWING, 0..40).unwrap();
         for c in &all {
-            let source = stories.story(c.source);
+            let source = &stories.0[c.source as usize];
             assert_eq!(c.source_tokens, source.len());
             assert!(c.prompt >= 4.min(source.len() / 2) && c.prompt <= source.len() / 2);
             assert_eq!(c.tokens[..c.prompt], source[..c.prompt]);

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use flashlm_host::output::{self, OutputError};
 
-use crate::run::checkpoint::{self, CheckpointError};
+use crate::run::checkpoint;
 use crate::run::prepare::Run;
 use crate::run::standing::with_snapshot;
 
@@ -22,9 +23,9 @@ pub fn has_worsened(begin: f64, now: f64, tolerance: f64) -> bool {
 }
 
 /// Writes the copy, whole or not at all.
-pub fn keep_copy(run: &mut Run) -> Result<(), CheckpointError> {
+pub fn keep_copy(run: &mut Run) -> Result<(), OutputError> {
     let path = run.out.join(COPY);
-    with_snapshot(run, |snapshot| checkpoint::write_atomically(&path, |file| checkpoint::write_to(snapshot, file)))
+    with_snapshot(run, |snapshot| output::write(&path, &[], |file| checkpoint::write_to(snapshot, file)))
 }
 
 /// Goes back to the copy, taken at `step`: parameters, optimiser, lanes and what they carry. Steps, tokens and time

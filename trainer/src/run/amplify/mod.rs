@@ -21,19 +21,20 @@ use std::time::{Duration, Instant};
 
 use flashlm_core::Tokenizer;
 use flashlm_core::text::SEPARATOR;
+use flashlm_host::output;
 
-use self::generate::{Candidate, Drawing};
+use self::generate::Drawing;
 use self::select::{Judged, Means};
 use self::settings::{CHECKS, ROUND_TIME, ROUNDS, Settings};
 use crate::data::hash::mix;
 use crate::data::split::fingerprint;
-use crate::data::{EvaluationSet, StoryTokens};
+use crate::data::{EvaluationSet, StoryTokens, Told};
+use crate::interrupt;
 use crate::run::log::{Amplification, Check, End, Round};
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
 use crate::run::schedule::{Budget, Schedule};
 use crate::run::standing::held_out_bpc;
-use crate::run::{checkpoint, interrupt};
 
 /// Candidates told between two looks at Ctrl-C and the clock.
 const AT_A_TIME: u64 = 32;
@@ -148,17 +149,18 @@ fn tell(run: &mut Run, settings: &Settings, round: u64, progress: &Progress) -> 
     let drawing = Drawing { seed: mix(run.settings.seed ^ mix(round)), temperature: settings.temperature };
     let all = u64::from(settings.candidates);
     let mut judged: Vec<Judged> = Vec::with_capacity(all as usize);
+    let mut source = Told::default();
     while (judged.len() as u64) < all && limit.is_none_or(|limit| started.elapsed() < limit) {
         if interrupt::requested() {
             return Ok(None);
         }
         let first = judged.len() as u64;
         let told = generate::generate(&blob, base, count, drawing, first..all.min(first + AT_A_TIME))?;
-        let judge = |c: &Candidate| {
-            let source = select::text(&tokenizer, base.story(c.source));
-            Judged::of(c, &String::from_utf8_lossy(&source), &tokenizer, &mut taken)
-        };
-        judged.extend(told.iter().map(judge));
+        for candidate in &told {
+            base.read(candidate.source, &mut source)?;
+            let source = select::text(&tokenizer, &source.tokens);
+            judged.push(Judged::of(candidate, &String::from_utf8_lossy(&source), &tokenizer, &mut taken));
+        }
     }
     let best = select::best(&judged, settings.keep);
     let kept: Vec<_> = best.iter().map(|&i| tokenizer.encoded(judged[i].text.as_bytes())).collect();
@@ -194,7 +196,7 @@ fn held_out(set: &EvaluationSet, tokenizer: &Tokenizer) -> HashSet<u64> {
 /// Leaves the kept stories in the run's directory, for people: the run itself reads them from its checkpoints.
 fn write_kept(run: &Run, round: u64, best: &[usize], judged: &[Judged], progress: &Progress) {
     let path = run.out.join(format!("phase-4-round-{round}.txt"));
-    let written = checkpoint::write_atomically(&path, |file| {
+    let written = output::write(&path, &[], |file| {
         best.iter().try_for_each(|&i| {
             file.write_all(judged[i].text.as_bytes())?;
             file.write_all(b"\n")?;

@@ -2,8 +2,7 @@
 
 use flashlm_core::tokenizer::EOT;
 
-use crate::data::StoryTokens;
-use crate::data::encoder::AnswerTokens;
+use crate::data::{DataError, StoryTokens, Told};
 
 /// A set of stories and those added to it. An added story keeps its number as long as it is there, so a lane that is
 /// reading one reads on when others join it.
@@ -87,23 +86,23 @@ fn added_slots(pool: usize, share: f32) -> usize {
 }
 
 impl<S: StoryTokens> StoryTokens for Amplified<S> {
-    fn story(&self, index: u32) -> &[u16] {
+    fn read(&self, index: u32, told: &mut Told) -> Result<(), DataError> {
         match index.checked_sub(self.count) {
-            Some(added) => &self.added[added as usize],
-            None => self.base.story(index),
+            // the model marks no answers in its own
+            Some(added) => {
+                told.clear();
+                told.tokens.extend_from_slice(&self.added[added as usize]);
+                Ok(())
+            }
+            None => self.base.read(index, told),
         }
-    }
-
-    /// The model marks no answers in its own.
-    fn answers(&self, index: u32) -> &[AnswerTokens] {
-        if index < self.count { self.base.answers(index) } else { &[] }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::lanes::{Tell, Told};
+    use crate::data::lanes::Tell;
     use crate::data::reasoning::Difficulty;
     use crate::data::{Chunk, Deal, DepthShares, lanes};
     use crate::run::levels::DIFFICULTIES;
@@ -112,8 +111,9 @@ mod tests {
     struct Three(Vec<[u16; 3]>);
 
     impl StoryTokens for Three {
-        fn story(&self, index: u32) -> &[u16] {
-            &self.0[index as usize]
+        fn read(&self, index: u32, told: &mut Told) -> Result<(), DataError> {
+            *told = Told { tokens: self.0[index as usize].to_vec(), ..Told::default() };
+            Ok(())
         }
     }
 
@@ -141,7 +141,7 @@ mod tests {
             shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
         };
         let chunk = Chunk { ids: &mut ids, targets: &mut targets, facts: &mut facts, depths: &mut depths, stride: 1 };
-        lane.fill(stories, &Silent, &deal, chunk);
+        lane.fill(stories, &Silent, &deal, chunk).unwrap();
         ids.chunks(4).map(|story| story[1]).collect()
     }
 
@@ -187,10 +187,12 @@ mod tests {
         stories.add([vec![1002; 2]]);
         stories.mix(&pool, 0.3);
         assert_eq!(stories.pool(&pool).len(), size);
-        assert_eq!(
-            (stories.story(101), stories.story(102), stories.story(3)),
-            (&[1001; 5][..], &[1002; 2][..], &[4; 3][..])
-        );
+        let told = |index| {
+            let mut told = Told::default();
+            stories.read(index, &mut told).unwrap();
+            told.tokens
+        };
+        assert_eq!([told(101), told(102), told(3)], [vec![1001; 5], vec![1002; 2], vec![4; 3]]);
     }
 
     #[test]

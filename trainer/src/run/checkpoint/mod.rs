@@ -4,21 +4,22 @@
 //! `muon.m.<name>`, the recurrent state of every lane as `lanes`, the stories that phase 4 kept
 //! as `generated` (tokens, an end-of-story token after each story), the tokenizer's tables as the bytes `tokenizer`,
 //! and as metadata the model's `config` and the run's `state`, both JSON. It is written under a temporary name, synced
-//! and renamed, so a name ending in `.safetensors` is always a whole file; the last two are kept, so that even a file
+//! and renamed, so a name ending in `.safetensors` is always a whole file; a run keeps its last two, so that even a file
 //! damaged later costs one interval only.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flashlm_core::blob::Facts;
 use flashlm_core::config::ModelConfig;
+use flashlm_host::output::{self, OutputError};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::data::atomic;
+use crate::data::Fingerprints;
 use crate::export;
 use crate::nn::{Layout, Params};
 use crate::optim::Optimizer;
@@ -39,10 +40,8 @@ const FORMAT: u32 = 3;
 pub enum CheckpointError {
     #[error("{path}: cannot be read: {source}")]
     Read { path: PathBuf, source: io::Error },
-    #[error("{path}: cannot be written: {source}; what was saved earlier is untouched")]
-    Write { path: PathBuf, source: io::Error },
-    #[error("{path}: the disk is full; what was saved earlier is untouched")]
-    DiskFull { path: PathBuf },
+    #[error("{0}")]
+    Write(#[from] OutputError),
     #[error("{path}: not a whole safetensors file ({reason})")]
     Damaged { path: PathBuf, reason: String },
     #[error("{path}: not a checkpoint of this trainer: {reason}")]
@@ -53,6 +52,12 @@ pub enum CheckpointError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     pub format: u32,
+    /// Which run it is of: a number that no other run has; 0 where an earlier trainer wrote none.
+    #[serde(default)]
+    pub run: u64,
+    /// Of the data it was trained on; absent where an earlier trainer wrote none.
+    #[serde(default)]
+    pub fingerprints: Option<Fingerprints>,
     /// Optimiser steps taken, those skipped for a gradient that was not finite included.
     pub step: u64,
     /// Updates the optimiser applied.
@@ -77,7 +82,8 @@ impl State {
     /// The state of a run at `step` that has seen no answers and no phases.
     pub fn new(step: u64, updates: u64, elapsed: f64, tokens: u64, cursor: Value, settings: Settings) -> Self {
         let (levels, answers, phases) = (Levels::new(), AnswerRates::default(), log::Log::default());
-        Self { format: FORMAT, step, updates, elapsed, tokens, cursor, levels, answers, phases, settings }
+        let (format, run, fingerprints) = (FORMAT, 0, None);
+        Self { format, run, fingerprints, step, updates, elapsed, tokens, cursor, levels, answers, phases, settings }
     }
 
     /// What a packed model called `name` says about this training.
@@ -128,6 +134,18 @@ impl Checkpoint {
     /// What a packed model of it, called `name`, says about its training.
     pub fn facts<'a>(&'a self, name: &'a str) -> Facts<'a> {
         self.state.as_ref().map_or(Facts { name, ..Facts::default() }, |state| state.facts(name))
+    }
+
+    /// Refuses weights that are not numbers: a run that goes on from them has nothing to go on from.
+    fn finite(self) -> Result<Self, CheckpointError> {
+        let wrong = self.params.layout.tensors.iter().find(|t| {
+            let values = &self.params.data[t.offset..t.offset + t.shape.iter().product::<usize>()];
+            values.iter().any(|v| !v.is_finite())
+        });
+        match wrong {
+            Some(t) => Err(foreign(&self.path, format!("{} holds values that are no numbers", t.name))),
+            None => Ok(self),
+        }
     }
 
     /// Gives the optimiser its moments back.
@@ -261,73 +279,58 @@ pub fn file_name(step: u64) -> String {
     format!("step-{step:08}.safetensors")
 }
 
+/// The step of a checkpoint of this name; `None` for other names.
+pub fn step_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
+}
+
 /// Checkpoints in `dir`, newest first.
 pub fn list(dir: &Path) -> Vec<(u64, PathBuf)> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut found: Vec<_> = entries
-        .filter_map(|e| {
-            let path = e.ok()?.path();
-            let step = path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?;
-            Some((step.parse().ok()?, path))
-        })
-        .collect();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut found: Vec<_> = paths.filter_map(|path| Some((step_of(&path)?, path))).collect();
     found.sort_by(|a, b| b.cmp(a));
     found
 }
 
-/// The newest whole checkpoint in `dir`; a damaged one is passed over with a word to `note`. `None` when there
-/// is none. A file that is whole but not this trainer's is an error, for it may be of value to someone.
-pub fn newest(dir: &Path, mut note: impl FnMut(String)) -> Result<Option<Checkpoint>, CheckpointError> {
-    for (_, path) in list(dir) {
-        match read(&path) {
-            Ok(checkpoint) => return Ok(Some(checkpoint)),
-            Err(e @ (CheckpointError::Damaged { .. } | CheckpointError::Read { .. })) => {
-                note(format!("{e}: trying the one before"));
-            }
-            Err(e) => return Err(e),
-        }
+/// Reads a checkpoint to go on from.
+///
+/// # Errors
+/// It cannot be read, is damaged or not this trainer's, holds no numbers, or a model alone.
+pub fn read_to_resume(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    let found = read(path)?.finite()?;
+    if found.state.is_none() {
+        return Err(foreign(path, "it holds a model but no training state to go on from"));
     }
-    Ok(None)
+    Ok(found)
 }
 
-/// Saves a snapshot as `dir/step-XXXXXXXX.safetensors` and removes all but the last two. When this fails
+/// Saves a snapshot as `dir/step-XXXXXXXX.safetensors` and removes all but the last two of the same run. When this fails
 /// nothing has changed: the temporary file is gone and the earlier checkpoints are still there.
 pub fn save(dir: &Path, snapshot: &Snapshot) -> Result<PathBuf, CheckpointError> {
     let path = dir.join(file_name(snapshot.state.step));
-    write_atomically(&path, |file| write_to(snapshot, file))?;
-    for (_, old) in list(dir).into_iter().skip(KEPT) {
+    output::write(&path, &[], |file| write_to(snapshot, file))?;
+    let own = list(dir).into_iter().filter(|(_, path)| run_of(path).is_ok_and(|run| run == Some(snapshot.state.run)));
+    for (_, old) in own.skip(KEPT) {
         // an old file that cannot be removed costs disk space, not the run
         let _ = fs::remove_file(old);
     }
     Ok(path)
 }
 
-/// Removes what saves cut off by a kill left in `dir`: nothing reads a temporary file, and each is as long as a
-/// checkpoint.
-pub fn remove_temporaries(dir: &Path) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    for path in entries.filter_map(|e| Some(e.ok()?.path())) {
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if (name.starts_with(".step-") || name.starts_with(".phase-4-")) && name.ends_with(".tmp") {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
-/// Writes a file through `write` so that `path` either holds all of it, safely on disk, or what it held before.
-pub fn write_atomically(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> Result<(), CheckpointError> {
-    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    atomic::replace(path, &dir.join(format!(".{name}.tmp")), write).map_err(|source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            CheckpointError::DiskFull { path: path.into() }
-        }
-        _ => CheckpointError::Write { path: path.into(), source },
-    })
+/// The run that a checkpoint is of, from its header alone.
+fn run_of(path: &Path) -> io::Result<Option<u64>> {
+    let mut file = File::open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    // so that a number that means something else allocates nothing
+    let length = u64::from_le_bytes(length).min(file.metadata()?.len());
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header)?;
+    let header: Value = serde_json::from_slice(&header)?;
+    let state = header["__metadata__"]["state"].as_str().unwrap_or_default();
+    Ok(serde_json::from_str::<Value>(state)?["run"].as_u64())
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

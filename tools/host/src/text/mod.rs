@@ -1,0 +1,154 @@
+//! Text that programs read, from files of any size or from pipes: one reader for all of them.
+//!
+//! Whatever a text comes as, what is read is UTF-8 with "\n" at the ends of lines: a byte order mark is removed, "\r\n"
+//! and "\r" become "\n", UTF-16 is recognised by its mark and gz by its content. What is no text is refused and named.
+//! Files are read and not mapped, as a mapped file that another program shortens ends the process.
+
+mod decode;
+mod files;
+mod kinds;
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use self::decode::{Decoder, Encoding, Wrong};
+pub use self::files::{Listing, files};
+use crate::output::not_a_file;
+
+/// Bytes read at a time.
+const AT_A_TIME: usize = 1 << 20;
+/// Bytes at the start by which a file's kind is recognised.
+const HEAD: usize = 4096;
+
+/// Why a text was not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextError {
+    #[error("{}: cannot be read: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", path.display())]
+    Missing { path: PathBuf, source: io::Error },
+    #[error("{}: expected a text, found {found}", path.display())]
+    Foreign { path: PathBuf, found: &'static str },
+    #[error("{}: story {story} is not UTF-8: invalid byte at offset {offset} of the file", path.display())]
+    NotUtf8 { path: PathBuf, story: usize, offset: u64 },
+    #[error("{}: story {story} is not UTF-16, as its byte order mark says: half a character at offset {offset} of the \
+        file", path.display())]
+    NotUtf16 { path: PathBuf, story: usize, offset: u64 },
+    #[error("{}: story {story} is no text: a NUL byte at offset {offset} of the file (UTF-16 is read where it begins \
+        with a byte order mark)", path.display())]
+    Nul { path: PathBuf, story: usize, offset: u64 },
+    #[error("{}: damaged gz data: {source}", path.display())]
+    Gz { path: PathBuf, source: io::Error },
+    #[error("{}: no .txt files in this directory{}", dir.display(), left_out)]
+    NoTextFiles { dir: PathBuf, left_out: String },
+}
+
+/// Reads a whole text.
+pub fn read(path: &Path) -> Result<Vec<u8>, TextError> {
+    let (mut reader, mut text) = (Reader::open(path)?, Vec::new());
+    while reader.fill(&mut text)? {}
+    Ok(text)
+}
+
+/// Reads all of standard input as a text.
+pub fn read_stdin() -> Result<Vec<u8>, TextError> {
+    let (mut reader, mut text) = (Reader::new(Path::new("standard input"), Box::new(io::stdin()))?, Vec::new());
+    while reader.fill(&mut text)? {}
+    Ok(text)
+}
+
+/// A text being read.
+pub struct Reader {
+    path: PathBuf,
+    raw: Box<dyn Read + Send>,
+    /// The next bytes of `raw`, read to see what they are.
+    head: Vec<u8>,
+    is_gz: bool,
+    decoder: Decoder,
+    ended: bool,
+}
+
+impl Reader {
+    /// Opens a file, or a pipe by its name.
+    ///
+    /// # Errors
+    /// It cannot be opened, or is no text.
+    pub fn open(path: &Path) -> Result<Self, TextError> {
+        let failed = |source: io::Error| match source.kind() {
+            ErrorKind::NotFound => TextError::Missing { path: path.into(), source },
+            _ => TextError::Io { path: path.into(), source },
+        };
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(TextError::Foreign { path: path.into(), found: "a directory" });
+        }
+        Self::new(path, Box::new(file))
+    }
+
+    /// Reads what `raw` gives; `path` is what messages call it.
+    fn new(path: &Path, mut raw: Box<dyn Read + Send>) -> Result<Self, TextError> {
+        let failed = |source| TextError::Io { path: path.into(), source };
+        let mut head = first_bytes(&mut raw).map_err(failed)?;
+        let is_gz = kinds::is_gz(&head);
+        if is_gz {
+            raw = Box::new(MultiGzDecoder::new(io::Cursor::new(head).chain(raw)));
+            head = first_bytes(&mut raw).map_err(|source| TextError::Gz { path: path.into(), source })?;
+        }
+        if let Some(found) = kinds::foreign(&head) {
+            return Err(TextError::Foreign { path: path.into(), found });
+        }
+        let (encoding, mark) = Encoding::of(&head);
+        let decoder = Decoder::new(encoding, mark as u64);
+        head.drain(..mark);
+        Ok(Self { path: path.into(), raw, head, is_gz, decoder, ended: false })
+    }
+
+    /// Appends some more of the text to `text`, always whole characters; `false` at its end.
+    ///
+    /// # Errors
+    /// It cannot be read on, or is no text from there on.
+    pub fn fill(&mut self, text: &mut Vec<u8>) -> Result<bool, TextError> {
+        if self.ended {
+            return Ok(false);
+        }
+        let pending = self.decoder.pending();
+        let before = pending.len() + self.head.len();
+        pending.append(&mut self.head);
+        let read = (&mut self.raw).take(AT_A_TIME as u64).read_to_end(pending);
+        let all = pending.len();
+        match read {
+            Ok(_) => self.ended = all == before || all - before < AT_A_TIME,
+            Err(source) if self.is_gz => return Err(TextError::Gz { path: self.path.clone(), source }),
+            Err(source) => return Err(TextError::Io { path: self.path.clone(), source }),
+        }
+        self.decoder.decode(text, self.ended).map_err(|wrong| self.wrong(wrong))?;
+        Ok(true)
+    }
+
+    fn wrong(&self, wrong: Wrong) -> TextError {
+        let (path, story) = (self.path.clone(), self.decoder.story());
+        match wrong {
+            Wrong::NotUtf8(offset) => TextError::NotUtf8 { path, story, offset },
+            Wrong::NotUtf16(offset) => TextError::NotUtf16 { path, story, offset },
+            Wrong::Nul(offset) => TextError::Nul { path, story, offset },
+        }
+    }
+}
+
+fn first_bytes(raw: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    raw.take(HEAD as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Whether a text can be read a second time: a regular file can, a pipe cannot.
+pub fn is_lasting(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|about| not_a_file(&about).is_none())
+}
+
+#[cfg(test)]
+mod tests;
