@@ -112,13 +112,20 @@ fn run(session: &mut HeapSession<'_>, text: &[u16]) {
 
 /// Draws with every sampler.
 fn draw(session: &HeapSession<'_>) {
+    let mut numbers = true;
+    session.logits(|_, rows| numbers &= rows.iter().all(|v| v.is_finite())).expect("a session that has logits");
     for config in SAMPLERS {
         let mut sampler = Sampler::new(config).expect("valid parameters");
         sampler.observe(0);
-        for _ in 0..3 {
+        let mut text = Vec::new();
+        for _ in 0..5 {
             let token = session.sample(&mut sampler).expect("a session that has processed a token");
             assert!(u32::from(token) < session.model().config().vocab);
+            session.model().tokenizer().iter().for_each(|t| t.for_each_byte(token, |byte| text.push(byte)));
         }
+        // a sampler can make infinite what is not
+        let whole = core::str::from_utf8(&text).map_or_else(|error| error.error_len().is_none(), |_| true);
+        assert!(whole || !numbers || config != SAMPLERS[0], "{text:02x?} is no text");
     }
 }
 

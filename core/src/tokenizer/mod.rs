@@ -8,10 +8,12 @@
 //!
 //! Text is first cut into [`PreTokens`], and merges never cross a cut.
 
+mod character;
 mod pretoken;
 mod table;
 mod utf8;
 
+pub(crate) use character::Character;
 pub use pretoken::PreTokens;
 pub use table::{BYTE_TOKENS, FIRST_MERGE, HEADER_LEN, MAGIC, MAX_MERGES, MERGE_LEN, VERSION};
 pub use utf8::Utf8Stream;
@@ -211,6 +213,22 @@ impl<'a> Tokenizer<'a> {
                 next = pending.pop();
             }
         }
+    }
+
+    /// The character that is unfinished after `token`, which follows one that is unfinished or [`Character::NONE`]; no
+    /// token of no bytes leaves one.
+    pub(crate) fn unfinished(&self, before: Character, token: u16) -> Character {
+        let mut at = if token == EOT { Character::NONE } else { before };
+        self.for_each_byte(token, |byte| at = at.after(byte));
+        at
+    }
+
+    /// Whether text stays valid UTF-8, or the begin of it, when `token` follows an unfinished character or
+    /// [`Character::NONE`]; [`EOT`] may only follow whole ones.
+    pub(crate) fn fits(&self, before: Character, token: u16) -> bool {
+        let mut at = (token != EOT || before == Character::NONE).then_some(before);
+        self.for_each_byte(token, |byte| at = at.and_then(|at| at.and(byte)));
+        at.is_some()
     }
 
     /// How many bytes `token` stands for.
