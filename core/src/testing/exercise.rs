@@ -15,7 +15,7 @@ use crate::sampler::{Sampler, SamplerConfig};
 use crate::score;
 use crate::session::{Session, SessionError};
 use crate::text::{SEPARATOR, stories};
-use crate::tokenizer::{PreTokens, Tokenizer, Utf8Stream};
+use crate::tokenizer::{MAX_PRE_TOKEN, PreTokens, Tokenizer, Utf8Stream};
 use crate::views::{Embedding, TernaryMatrix};
 
 type HeapSession<'m> = Session<'m, Vec<Line>>;
@@ -208,7 +208,7 @@ pub fn text(file: &[u8], piece: usize) {
     }
     assert_eq!(end, file.len(), "every byte belongs to a story or a separator");
 
-    assert!(PreTokens::new(file).all(|p| !p.is_empty()));
+    assert!(PreTokens::new(file).all(|p| (1..=MAX_PRE_TOKEN).contains(&p.len())));
     assert_eq!(PreTokens::new(file).flatten().count(), file.len());
 
     let (mut stream, mut shown) = (Utf8Stream::new(), String::new());

@@ -14,7 +14,7 @@ mod table;
 mod utf8;
 
 pub(crate) use character::Character;
-pub use pretoken::PreTokens;
+pub use pretoken::{MAX_PRE_TOKEN, PreTokens};
 pub use table::{BYTE_TOKENS, FIRST_MERGE, HEADER_LEN, MAGIC, MAX_MERGES, MERGE_LEN, VERSION};
 pub use utf8::Utf8Stream;
 
@@ -122,9 +122,8 @@ impl<'a> Tokenizer<'a> {
     /// `<|endoftext|>` in it is plain text. `text.len()` tokens always suffice; fewer do if every pre-token's
     /// bytes fit in what is left when its turn comes.
     ///
-    /// A pre-token of n bytes takes O(n m) for the m distinct merges that apply to it. In prose n is a word.
-    /// A run of one letter needs few merges at any length; the worst is text without ASCII letters, digits or
-    /// white space, which is one pre-token however long it is.
+    /// Takes time linear in the text's length: a pre-token of n bytes takes O(n m) for the m distinct merges that
+    /// apply to it, and n is at most [`MAX_PRE_TOKEN`] whatever the text.
     pub fn encode(&self, text: &[u8], tokens: &mut [u16]) -> Result<usize, TokenizerError> {
         let mut used = 0;
         for pre_token in PreTokens::new(text) {
