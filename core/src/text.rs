@@ -33,8 +33,8 @@ pub(crate) const fn is_space(byte: u8) -> bool {
 /// A text that is to be gone on with, as a model reads it best.
 ///
 /// Tokens carry the space before a word, so a model that reads "the " has to go on with a word that has none, which it
-/// has hardly ever seen: it should read "the" and go on with " cat". So white space at the end, after the last line end,
-/// is left out, and where it followed something, the story [owes it](crate::Generation::owe_space).
+/// has hardly ever seen: it should read "the" and go on with " cat". So white space at the end (that behind the last
+/// line end) is left out, and where it followed something, the story [owes it](crate::Generation::owe_space).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prompt<'a> {
     /// What the model is to read, and what is to be shown before that which follows.

@@ -88,8 +88,8 @@ impl Sampler {
         &self.config
     }
 
-    /// Counts `token` among the recent ones, as a prompt's should be: for the repetition penalty, and because a character
-    /// that they leave unfinished is gone on with. Drawn tokens count by themselves.
+    /// Counts `token` among the recent ones, as a prompt's should be: for the repetition penalty, and because a
+    /// character that they leave unfinished is gone on with. Drawn tokens count by themselves.
     pub fn observe(&mut self, token: u16) {
         self.recent.push(token);
     }

@@ -291,8 +291,8 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         self.model.config().eot == Some(token.into())
     }
 
-    /// Draws a token and, where it does not fit what is unfinished, one among those that do. To draw among those at once
-    /// would be to look at every token every time, where nearly always the first one fits.
+    /// Draws a token and, where it does not fit what is unfinished, one among those that do. To draw among those at
+    /// once would be to look at every token every time, where nearly always the first one fits.
     fn sample_where(
         &self,
         sampler: &mut Sampler,

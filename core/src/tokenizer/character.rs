@@ -5,9 +5,9 @@ pub(super) const fn is_continuation(byte: u8) -> bool {
     byte & 0xC0 == 0x80
 }
 
-/// The character that the bytes of a text so far leave unfinished, if they do: how many bytes it lacks, and within which
-/// bounds the next of them lies (The Unicode Standard, table 3-7: no overlong forms, no surrogates, nothing beyond
-/// U+10FFFF).
+/// The character that the bytes of a text so far leave unfinished, if they do: how many bytes it lacks, and within
+/// which bounds the next of them lies (The Unicode Standard, table 3-7: no overlong forms, no surrogates, nothing
+/// beyond U+10FFFF).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Character {
     lacks: u8,

@@ -1,9 +1,8 @@
 //! Cutting text into the pieces within which merges apply.
 
+use super::character::is_continuation;
 use crate::parts::Parts;
 use crate::text::is_space;
-
-use super::character::is_continuation;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
