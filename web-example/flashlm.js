@@ -12,9 +12,12 @@ export class FlashLM {
     this.level = this.#text(this.#calls.load(this.#put(blob)));
   }
 
-  /** Begins a story. The same seed tells the same story, on every machine. */
+  /**
+   * Begins a story. The same seed tells the same story, on every machine. Returns the prompt as it is to be shown:
+   * without white space at its end, as words carry the space before them.
+   */
   begin(prompt, { seed = 1n, temperature = 0.7, topP = 0.95 } = {}) {
-    this.#text(this.#calls.begin(this.#put(new TextEncoder().encode(prompt)), seed, temperature, topP));
+    return this.#text(this.#calls.begin(this.#put(new TextEncoder().encode(prompt)), seed, temperature, topP));
   }
 
   /** The next characters of the story (perhaps none yet), or null when it has ended. */

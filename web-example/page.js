@@ -24,8 +24,7 @@ let told = 0;
 async function tell(lm) {
   const own = ++told;
   const begun = performance.now();
-  lm.begin(element("prompt").value, { seed: BigInt(element("seed").value) });
-  element("story").textContent = element("prompt").value;
+  element("story").textContent = lm.begin(element("prompt").value, { seed: BigInt(element("seed").value) });
   let tokens = 0;
   for (let drawn = performance.now(); tokens < LONGEST; tokens++) {
     const text = lm.next();

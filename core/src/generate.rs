@@ -13,6 +13,8 @@ use crate::session::{Session, SessionError};
 pub struct Generation {
     /// The last token, which the session has not processed yet.
     pending: Option<u16>,
+    /// Whether the next token is to begin with a space.
+    owes_space: bool,
 }
 
 impl Generation {
@@ -31,7 +33,7 @@ impl Generation {
         let eot = session.model().config().eot.ok_or(SessionError::NoEndOfStory)? as u16;
         session.check(prompt)?;
         sampler.forget();
-        let mut story = Self { pending: Some(eot) };
+        let mut story = Self { pending: Some(eot), owes_space: false };
         story.add(session, sampler, prompt, observer)?;
         Ok(story)
     }
@@ -51,7 +53,19 @@ impl Generation {
         self.settle(session, observer)?;
         session.prefill_observed(tokens, observer)?;
         tokens.iter().for_each(|&token| sampler.observe(token));
+        self.owes_space &= tokens.is_empty();
         Ok(())
+    }
+
+    /// Makes the next token that is drawn one that begins with a space, or the end of the story: what the tokens so far
+    /// spell was followed by one, which was [left to the next word](crate::text::Prompt).
+    pub fn owe_space(&mut self) {
+        self.owes_space = true;
+    }
+
+    /// Whether that space is still to come. Tokens that are [added](Self::add) meanwhile should begin with it.
+    pub fn owes_space(&self) -> bool {
+        self.owes_space
     }
 
     /// Draws the next token; `None` where the story ends, which is nothing to go on from.
@@ -65,7 +79,8 @@ impl Generation {
         observer: &mut impl Observer,
     ) -> Result<Option<u16>, SessionError> {
         self.settle(session, observer)?;
-        let token = session.sample(sampler)?;
+        let token = if self.owes_space { session.sample_spaced(sampler) } else { session.sample(sampler) }?;
+        self.owes_space = false;
         if session.model().config().eot == Some(token.into()) {
             return Ok(None);
         }

@@ -30,6 +30,37 @@ pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
+/// A text that is to be gone on with, as a model reads it best.
+///
+/// Tokens carry the space before a word, so a model that reads "the " has to go on with a word that has none, which it
+/// has hardly ever seen: it should read "the" and go on with " cat". So white space at the end (that behind the last
+/// line end) is left out, and where it followed something, the story [owes it](crate::Generation::owe_space).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prompt<'a> {
+    /// What the model is to read, and what is to be shown before that which follows.
+    pub text: &'a [u8],
+    /// Whether what follows is to begin with a space.
+    pub space: bool,
+    /// Whether `text` is shorter than what it was made from.
+    pub folded: bool,
+}
+
+impl<'a> Prompt<'a> {
+    /// A text that begins a story.
+    pub fn new(text: &'a [u8]) -> Self {
+        let end = text.len() - text.iter().rev().take_while(|&&b| is_space(b) && b != b'\n').count();
+        let text_end = text.get(..end).unwrap_or(text);
+        let folded = end < text.len();
+        Self { text: text_end, space: folded && !matches!(text_end.last(), None | Some(b'\n')), folded }
+    }
+
+    /// A text that is added to a story: it follows something even where it is nothing but space.
+    pub fn within(text: &'a [u8]) -> Self {
+        let prompt = Self::new(text);
+        Self { space: prompt.space || prompt.folded && prompt.text.is_empty(), ..prompt }
+    }
+}
+
 /// The stories of a file, in order. Each [`SEPARATOR`] ends one; one "\n" directly before it and one directly
 /// after it belong to the separator. Bytes after the last separator are a story without a terminator, unless
 /// there are none.
@@ -113,6 +144,29 @@ mod tests {
     #[test]
     fn a_broken_separator_is_text() {
         assert_eq!(split("a <|endoftext|b <<|endoftext|>"), [("a <|endoftext|b <", true)]);
+    }
+
+    #[test]
+    fn white_space_at_a_prompts_end_is_left_to_the_next_word_and_line_ends_are_not() {
+        let of = |text: &'static str| {
+            let Prompt { text, space, folded } = Prompt::new(text.as_bytes());
+            (core::str::from_utf8(text).unwrap(), space, folded)
+        };
+        assert_eq!(of("the"), ("the", false, false));
+        assert_eq!(of("the "), ("the", true, true));
+        assert_eq!(of(" the \t "), (" the", true, true));
+        assert_eq!(of("日本\r"), ("日本", true, true));
+        assert_eq!(of("The end.\n"), ("The end.\n", false, false));
+        assert_eq!(of("The end. \n\n  "), ("The end. \n\n", false, true));
+        assert_eq!(of("  "), ("", false, true), "a story does not begin with a space");
+        assert_eq!(of(""), ("", false, false));
+        // the no-break space of U+00A0 is a word's like any other symbol
+        assert_eq!(of("the\u{a0}"), ("the\u{a0}", false, false));
+        let within = |text: &'static str| Prompt::within(text.as_bytes());
+        assert_eq!(within("  "), Prompt { text: b"", space: true, folded: true });
+        assert_eq!(within(""), Prompt { text: b"", space: false, folded: false });
+        assert_eq!(within(" and "), Prompt { text: b" and", space: true, folded: true });
+        assert_eq!(within("\n "), Prompt { text: b"\n", space: false, folded: true });
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use firmware_example::clock;
 use firmware_example::console::{Console, LINE};
 use flashlm_core::config::Depth;
+use flashlm_core::text::Prompt;
 use flashlm_core::{
     BlobError, Generation, Kernels, Line, Model, Observer, Sampler, SamplerConfig, SamplerError, Session, SessionError,
     Tokenizer, TokenizerError, fingerprint,
@@ -128,12 +129,16 @@ impl<'m> Storyteller<'m> {
         let mut stats = Stats::default();
         let begun = clock::ticks();
         let mut room = [0; LINE];
-        let tokens = self.encode(prompt, &mut room)?;
+        let prompt = Prompt::new(prompt);
+        let tokens = self.encode(prompt.text, &mut room)?;
         let mut story = Generation::begin(&mut self.session, &mut self.sampler, tokens, &mut ())?;
+        if prompt.space {
+            story.owe_space();
+        }
         stats.prompt_tokens = tokens.len() as u32;
         stats.prompt_ticks = clock::ticks() - begun;
 
-        prompt.iter().for_each(|&byte| console.put(byte));
+        prompt.text.iter().for_each(|&byte| console.put(byte));
         while stats.tokens < self.settings.length && !console.interrupted() {
             let begun = clock::ticks();
             let Some(token) = story.next(&mut self.session, &mut self.sampler, &mut stats)? else { break };

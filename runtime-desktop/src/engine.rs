@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use flashlm_core::config::Depth;
+use flashlm_core::text::Prompt;
 use flashlm_core::tokenizer::{Tokenizer, Utf8Stream};
 use flashlm_core::{Generation, Line, MemoryWrite, Model, Observer, Pass, Sampler, SamplerConfig, Session, sampler};
 use flashlm_host::Blob;
@@ -23,6 +24,14 @@ pub enum Ended {
     Length,
     /// Ctrl-C; the story can go on.
     Interrupted,
+}
+
+/// What a model has read of a text: what is to be shown before what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub text: String,
+    /// Whether white space at the end [was left out](Prompt).
+    pub folded: bool,
 }
 
 /// Writes stories.
@@ -110,21 +119,24 @@ impl<'m> Engine<'m> {
     }
 
     /// Begins a story with `text`.
-    pub fn start(&mut self, text: &[u8]) -> Result<()> {
+    pub fn start(&mut self, text: &str) -> Result<Shown> {
         self.forget();
         self.in_story = true;
-        self.read(text, true)
+        self.read(Prompt::new(text.as_bytes()), true)
     }
 
     /// Adds `text` to the story.
-    pub fn add(&mut self, text: &[u8]) -> Result<()> {
-        self.read(text, false)
+    pub fn add(&mut self, text: &str) -> Result<Shown> {
+        // the space that the text before ended in, where nothing came of it
+        let owed = self.story.owes_space() && !text.is_empty() && !text.starts_with([' ', '\n']);
+        let text = [if owed { " " } else { "" }, text].concat();
+        self.read(Prompt::within(text.as_bytes()), false)
     }
 
     /// Reads a prompt, the first of a story or a further one.
-    fn read(&mut self, text: &[u8], first: bool) -> Result<()> {
+    fn read(&mut self, prompt: Prompt<'_>, first: bool) -> Result<Shown> {
         let begun = Instant::now();
-        let tokens = self.tokenizer.encoded(text);
+        let tokens = self.tokenizer.encoded(prompt.text);
         let Self { session, sampler, story, trace, .. } = self;
         let before = if first { Some(self.eot) } else { story.pending() };
         let expected = [before.as_slice(), &tokens].concat();
@@ -137,10 +149,13 @@ impl<'m> Engine<'m> {
         };
         trace.iter_mut().for_each(|trace| trace.expect(&expected));
         read(&mut Traced { stats: None, trace: trace.as_mut() })?;
+        if prompt.space {
+            story.owe_space();
+        }
         tokens.iter().for_each(|&token| self.remember(token));
         self.stats.prompt_tokens += tokens.len() as u64;
         self.stats.prompt_time += begun.elapsed();
-        Ok(())
+        Ok(Shown { text: String::from_utf8_lossy(prompt.text).into_owned(), folded: prompt.folded })
     }
 
     /// Draws the next token; `None` at the story's end.
@@ -229,5 +244,38 @@ impl Observer for Traced<'_> {
 
     fn write(&mut self, write: MemoryWrite<'_>) {
         self.trace.iter_mut().for_each(|trace| trace.write(write));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model;
+
+    #[test]
+    fn a_space_that_no_word_has_paid_yet_goes_before_what_is_added() {
+        let blob = model::open(None).unwrap();
+        let mut engine = Engine::new(&blob, Settings::default()).unwrap();
+        let shown = |text: &str, folded| Shown { text: text.into(), folded };
+        // as after a Ctrl-C before the first token
+        assert_eq!(engine.start("Tom saw the ").unwrap(), shown("Tom saw the", true));
+        assert_eq!(engine.add("").unwrap(), shown("", false));
+        assert_eq!(engine.add("cat").unwrap(), shown(" cat", false));
+        assert_eq!(engine.add(" and ").unwrap(), shown(" and", true));
+        assert_eq!(engine.add(" a").unwrap(), shown(" a", false), "one space is enough");
+        assert_eq!(engine.add("  ").unwrap(), shown("", true));
+        assert_eq!(engine.add("\nThen").unwrap(), shown("\nThen", false), "a line end needs none");
+        let mut other = Engine::new(&blob, Settings::default()).unwrap();
+        other.start("Tom saw the cat and a\nThen").unwrap();
+        let told = |engine: &mut Engine| {
+            let mut text = String::new();
+            let show = |piece: &str| {
+                text.push_str(piece);
+                Ok(())
+            };
+            engine.generate(&Generating::begin(), show).unwrap();
+            text
+        };
+        assert_eq!(told(&mut engine), told(&mut other), "it is the text that was shown");
     }
 }

@@ -49,6 +49,18 @@ fn file(name: &str, contents: impl AsRef<[u8]>) -> (tempfile::TempDir, String) {
     (folder, path)
 }
 
+/// Runs with `input` on standard input and returns (standard output, standard error), or the error of what failed.
+fn piped(args: &[&str], input: &[u8]) -> Result<(String, String), String> {
+    let mut child =
+        flashlm(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    // a program that refuses its arguments reads nothing
+    let _ = child.stdin.take().expect("piped").write_all(input);
+    let output = child.wait_with_output().expect("ends");
+    let (out, err) =
+        (String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8(output.stderr).expect("UTF-8"));
+    if output.status.success() { Ok((out, err)) } else { Err(err) }
+}
+
 /// The error of a run that must fail with exit code 1.
 fn failure(args: &[&str]) -> String {
     let output = run(args);
@@ -67,6 +79,100 @@ fn the_same_seed_gives_the_same_text_and_the_file_gives_what_the_built_in_model_
     let path = model();
     let args = ["generate", "-p", "Once upon a time", "-n", "60", "--temp", "1", "--seed", "1", "-m"];
     assert_eq!(one, stdout(&[&args[..], &[path.to_str().unwrap()]].concat()));
+}
+
+#[test]
+fn standard_input_is_the_prompt_where_none_is_given() {
+    let told = |prompt: &str| stdout(&["generate", "-n", "20", "-p", prompt]);
+    let from = |input: &[u8]| piped(&["generate", "-n", "20"], input).expect("a story").0;
+    assert_eq!(from(b"Once upon a time\n"), told("Once upon a time"));
+    assert_eq!(from(b"Once upon a time\r\n"), told("Once upon a time"));
+    assert_eq!(from(b"\xef\xbb\xbfTom ran.\r\nLily"), told("Tom ran.\nLily"), "lines end as in stories");
+    // nothing at all begins a story, as it does where standard input is /dev/null
+    assert_eq!(from(b""), told(""));
+    assert_eq!(stdout(&["generate", "-n", "20"]), told(""));
+    // what is given counts, if it be nothing
+    for prompt in ["The cat", ""] {
+        let given = piped(&["generate", "-n", "20", "-p", prompt], b"Once upon a time\n").expect("a story").0;
+        assert_eq!(given, told(prompt));
+    }
+}
+
+#[test]
+fn a_piped_prompt_that_is_no_text_is_refused_with_where() {
+    for (input, error) in [
+        (&b"caf\xe9 au lait"[..], "standard input: expected text in UTF-8, found the byte 0xe9 at offset 3"),
+        (b"\xff\xfeO\0n\0", "0xff at offset 0"),
+        (b"Once\0upon", "standard input: expected text, found a byte 0 at offset 4"),
+    ] {
+        let found = piped(&["generate", "-n", "5"], input).expect_err("refused");
+        assert!(found.starts_with("error: ") && found.contains(error), "{found}");
+    }
+    let (out, err) = piped(&["chat", "-n", "2"], b"A bird\0\nThe cat\n").expect("a chat");
+    assert!(err.contains("line 1 of standard input is skipped") && err.contains("byte 0 at offset 6"), "{err}");
+    assert!(out.starts_with("The cat"), "{out}");
+}
+
+#[test]
+fn a_space_at_a_prompts_end_is_the_next_words_own() {
+    for (prompt, folded) in [("Once upon a time there was a", " "), ("Tom saw a big", " \t  "), ("Lily said,", " ")] {
+        let args = ["generate", "-n", "30", "--temp", "0", "-p"];
+        let without = stdout(&[&args[..], &[prompt]].concat());
+        let with = run(&[&args[..], &[&format!("{prompt}{folded}")]].concat());
+        assert_eq!(String::from_utf8_lossy(&with.stdout), without, "the likeliest word has a space before it");
+        assert!(String::from_utf8_lossy(&with.stderr).contains("the white space at the end is left to the next word"));
+    }
+    // "an" and "there" are no words for whoever has typed a space
+    for seed in 1..30 {
+        let (seed, args) = (seed.to_string(), ["generate", "-n", "1", "--temp", "2", "-p", "Tom saw the ", "--seed"]);
+        let story = stdout(&[&args[..], &[&seed]].concat());
+        assert!(story.starts_with("Tom saw the ") || story == "Tom saw the\n", "{story:?}");
+    }
+    let report = json(&["generate", "-n", "9", "--json", "-p", "The cat "]);
+    assert_eq!(report["prompt"], "The cat");
+    assert!(report["text"].as_str().expect("a text").starts_with(' '));
+    // a line end is none of this: stories have them, and no space behind
+    let (out, err) = piped(&["generate", "-n", "9", "-p", "The end.\n"], b"").expect("a story");
+    assert!(out.starts_with("The end.\n") && err.is_empty(), "{out} {err}");
+}
+
+#[test]
+fn a_chat_folds_the_space_at_a_lines_end_too() {
+    let (out, err) = chat(&["chat", "-n", "6", "--temp", "0"], b"The cat sat on the \n/continue   and the \n");
+    assert_eq!(err.matches("the white space at the end is left").count(), 2, "{err}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("The cat sat on the ") && !lines[0].contains("  "), "{out}");
+    assert!(lines[1].starts_with("  and the ") && !lines[1].trim_start().contains("  "), "{out}");
+}
+
+#[test]
+fn a_random_seed_is_shown_and_gives_the_same_text_again() {
+    let args = ["generate", "-p", "Once upon a time", "-n", "40", "--temp", "1", "--seed"];
+    let of = |seed: &str| piped(&[&args[..], &[seed]].concat(), b"").expect("a story");
+    let (drawn, other) = (of("random"), of("random"));
+    let seed = drawn.1.trim().strip_prefix("seed ").expect("the seed alone");
+    assert_eq!(of(seed), (drawn.0.clone(), String::new()));
+    assert_ne!(drawn.1, other.1);
+    let report = json(&["generate", "-n", "5", "--temp", "1", "--seed", "random", "--json"]);
+    let again = json(&["generate", "-n", "5", "--temp", "1", "--seed", &report["seed"].to_string(), "--json"]);
+    assert_eq!(report["text"], again["text"]);
+    let (out, err) = chat(&["chat", "-n", "9", "--seed", "random"], b"The cat\n/seed random\nThe cat\n/set\n");
+    let seeds: Vec<&str> = err.lines().map(|line| line.strip_prefix("seed ").expect("a seed")).collect();
+    assert!(seeds.len() == 2 && out.contains(&format!(", seed {}, ", seeds[1])), "{out} {err}");
+    let (again, _) = chat(&["chat", "-n", "9", "--seed", seeds[1]], b"The cat\n");
+    let second = out.find("The cat").and_then(|first| Some(first + 1 + out[first + 1..].find("The cat")?));
+    assert!(second.is_some_and(|at| out[at..].starts_with(again.trim_end())), "{again:?} in {out:?}");
+}
+
+#[test]
+fn symbols_of_any_script_do_not_garble_what_follows() {
+    for prompt in ["\u{65e5}\u{672c}", "Tom saw a \u{1f642}", "\u{e9}", "\u{41f}\u{440}\u{438}"] {
+        let mut lines = String::from("/length 60\n/temp 3\n");
+        (1..=12).for_each(|seed| lines += &format!("/seed {seed}\n{prompt}\n"));
+        let (out, err) = chat(&["chat"], lines.as_bytes());
+        assert!(err.is_empty() && out.matches(prompt).count() >= 12, "{err}");
+        assert!(!out.contains('\u{fffd}'), "{out}");
+    }
 }
 
 #[test]
@@ -233,6 +339,19 @@ fn damaged_models_are_refused_by_name_and_reason() {
     refused("short.flm", &good[..10], "not a model");
     refused("empty.flm", b"", "empty file");
     refused("text.flm", &b"Once upon a time, there was a file that was not a model at all, alas.".repeat(4), "FLM1");
+    // what people hand over instead of a model, and how they get on
+    let checkpoint = [&99u64.to_le_bytes()[..], b"{\"__metadata__\":{}}"].concat();
+    refused("model.safetensors", &checkpoint, "a checkpoint (safetensors): `pack ");
+    refused("model.safetensors", &checkpoint, "model.safetensors -o model.flm`");
+    refused("model.safetensors.gz", b"\x1f\x8b\x08\0\0", "gunzip");
+    refused("model.flm.gz", b"\x1f\x8b\x08\0\0", "gunzip");
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 2936896\n";
+    refused("pointer.flm", pointer, "a git-LFS pointer");
+    refused("page.flm", b"<!DOCTYPE html>\n<html><title>Not found</title></html>\n", "a web page");
+    refused("model.zip", b"PK\x03\x04\x14\0\0\0", "a zip archive");
+    let (_folder, path) = file("model.safetensors", &checkpoint);
+    let (_, err) = chat(&["chat"], format!("/load {path}\n").as_bytes());
+    assert!(err.contains("`pack ") && err.contains("stays"), "{err}");
     let mut version = good.clone();
     version[4] = 99;
     refused("future.flm", &version, "version 99");
@@ -259,6 +378,8 @@ fn flag_values_out_of_range_are_refused_with_the_range() {
         (["generate", "--temp", "11"], "from 0 to 10"),
         (["generate", "--top-p", "0"], "above 0, up to 1"),
         (["generate", "--length", "0"], "from 1 to"),
+        (["generate", "--seed", "dice"], "from 0 to 18446744073709551615, or random"),
+        (["fingerprint", "--seed", "random"], "from 0 to 18446744073709551615, found"),
         (["bench", "--tokens", "3"], "16..=100000"),
     ] {
         let output = run(&args);

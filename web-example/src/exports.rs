@@ -79,11 +79,12 @@ pub extern "C" fn load(len: usize) -> i32 {
     answer(|instance| instance.load(len))
 }
 
-/// Begins a story with the `len` bytes of text in the buffer. Answers with nothing.
+/// Begins a story with the `len` bytes of text in the buffer. Answers with what of them is to be shown: all but white
+/// space at the end, which the next word brings along.
 #[unsafe(no_mangle)]
 pub extern "C" fn begin(len: usize, seed: u64, temperature: f32, top_p: f32) -> i32 {
     let config = SamplerConfig { seed, temperature, top_p, ..SamplerConfig::default() };
-    answer(|instance| instance.tell(len, |teller, prompt| teller.begin(prompt, config)).map(|()| String::new()))
+    answer(|instance| instance.tell(len, |teller, prompt| teller.begin(prompt, config).map(String::from)))
 }
 
 /// Answers with the story's next characters: none yet where a token ends within one, or where the story has [`ended`].
@@ -137,7 +138,7 @@ mod tests {
         let level = load(put(blob));
         assert_eq!(text(level), flashlm_core::Kernels::detect().level().name());
         assert!(load(0) < 0);
-        assert_eq!(begin(put(b"The cat"), 1, 0.0, 1.0), 0);
+        assert_eq!(text(begin(put(b"The cat "), 1, 0.0, 1.0)), "The cat");
         assert_eq!(ended(), 0);
         let first = next();
         assert!(first > 0, "{}", text(first));

@@ -1,5 +1,6 @@
 //! What the module does, without the calls that lead there.
 
+use flashlm_core::text::Prompt;
 use flashlm_core::tokenizer::{Tokenizer, Utf8Stream};
 use flashlm_core::{Generation, Kernels, Line, Model, Sampler, SamplerConfig, Session, fingerprint};
 
@@ -30,15 +31,21 @@ impl Teller {
         })
     }
 
-    /// Begins a story with `prompt`.
-    pub fn begin(&mut self, prompt: &[u8], config: SamplerConfig) -> Result<(), String> {
+    /// Begins a story with `prompt` and returns what of it is to be shown: without white space at its end, which is
+    /// [left to the next word](Prompt).
+    pub fn begin<'p>(&mut self, prompt: &'p [u8], config: SamplerConfig) -> Result<&'p str, String> {
+        let prompt = Prompt::new(prompt);
+        let shown = str::from_utf8(prompt.text).map_err(|e| format!("expected a prompt in UTF-8: {e}"))?;
         self.sampler = Sampler::new(config).map_err(|e| e.to_string())?;
-        let prompt = self.tokenizer.encoded(prompt);
-        let begun = Generation::begin(&mut self.session, &mut self.sampler, &prompt, &mut ());
+        let tokens = self.tokenizer.encoded(prompt.text);
+        let begun = Generation::begin(&mut self.session, &mut self.sampler, &tokens, &mut ());
         self.story = begun.map_err(|e| e.to_string())?;
+        if prompt.space {
+            self.story.owe_space();
+        }
         self.utf8 = Utf8Stream::new();
         self.ended = false;
-        Ok(())
+        Ok(shown)
     }
 
     /// Draws a token and adds its text to `text`, whole characters only. False at the story's end.
@@ -108,10 +115,23 @@ mod tests {
     }
 
     #[test]
+    fn a_space_at_the_prompts_end_is_the_next_words_own() {
+        let mut teller = Teller::new(BLOB).unwrap();
+        let mut story = |prompt: &str| {
+            let mut text = teller.begin(prompt.as_bytes(), SamplerConfig { temperature: 0.0, ..Default::default() });
+            let mut text = text.as_mut().unwrap().to_owned();
+            (0..20).for_each(|_| assert!(teller.next(&mut text).is_ok()));
+            text
+        };
+        assert_eq!(story("Tom saw a "), story("Tom saw a"));
+    }
+
+    #[test]
     fn what_is_no_model_is_refused_in_words() {
         let error = Teller::new(&BLOB[..1000]).err().unwrap();
         assert!(!error.is_empty());
         let mut teller = Teller::new(BLOB).unwrap();
         assert!(teller.begin(b"", SamplerConfig { temperature: -1.0, ..Default::default() }).is_err());
+        assert!(teller.begin(b"caf\xe9 ", SamplerConfig::default()).unwrap_err().contains("UTF-8"));
     }
 }

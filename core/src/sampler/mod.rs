@@ -5,6 +5,7 @@ use heapless::Vec;
 use crate::kernels::Kernels;
 use crate::log_sum_exp::LogSumExp;
 use crate::math;
+use crate::tokenizer::{Character, Tokenizer};
 
 /// Tokens that can be drawn at all: the likeliest this many. Larger `top_k` mean this, and so does 0.
 pub const MAX_CANDIDATES: usize = 64;
@@ -87,7 +88,8 @@ impl Sampler {
         &self.config
     }
 
-    /// Counts `token` among the recent ones, as a prompt's should be. Drawn tokens count by themselves.
+    /// Counts `token` among the recent ones, as a prompt's should be: for the repetition penalty, and because a
+    /// character that they leave unfinished is gone on with. Drawn tokens count by themselves.
     pub fn observe(&mut self, token: u16) {
         self.recent.push(token);
     }
@@ -95,6 +97,12 @@ impl Sampler {
     /// Forgets the recent tokens, as at the start of a new text. The random numbers go on.
     pub fn forget(&mut self) {
         self.recent = Recent::default();
+    }
+
+    /// The character that the recent tokens leave unfinished.
+    pub(crate) fn unfinished(&self, tokenizer: &Tokenizer<'_>) -> Character {
+        // it has three bytes at most, and a token spells one at least
+        self.recent.latest::<3>().fold(Character::NONE, |at, token| tokenizer.unfinished(at, token))
     }
 
     /// Begins to draw a token: its logits come in pieces.
@@ -175,12 +183,10 @@ impl Draw<'_> {
         self.best.push(first, rows, max);
     }
 
-    /// The token, once all logits are in.
+    /// The token, once all logits are in. It is not among the recent ones yet.
     pub(crate) fn finish(mut self) -> u16 {
         let best = self.best.sort();
-        let token = if self.greedy { first(best) } else { self.sampler.pick(best, &self.all) };
-        self.sampler.observe(token);
-        token
+        if self.greedy { first(best) } else { self.sampler.pick(best, &self.all) }
     }
 }
 
@@ -189,7 +195,7 @@ fn first(best: &[(f32, u16)]) -> u16 {
     best.first().map_or(0, |&(_, token)| token)
 }
 
-/// The last [`PENALTY_WINDOW`] tokens, in no order.
+/// The last [`PENALTY_WINDOW`] tokens, in a ring.
 #[derive(Clone, Debug)]
 struct Recent {
     tokens: [u16; PENALTY_WINDOW],
@@ -211,6 +217,12 @@ impl Recent {
         }
         self.next = (self.next + 1) % PENALTY_WINDOW;
         self.length = (self.length + 1).min(PENALTY_WINDOW);
+    }
+
+    /// The last N, or as many as there are, in the order in which they came.
+    fn latest<const N: usize>(&self) -> impl Iterator<Item = u16> {
+        let back = (1..=N.min(self.length)).rev();
+        back.filter_map(|n| self.tokens.get((self.next + PENALTY_WINDOW - n) % PENALTY_WINDOW).copied())
     }
 
     fn as_slice(&self) -> &[u16] {

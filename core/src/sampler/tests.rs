@@ -2,11 +2,13 @@ use std::vec::Vec as StdVec;
 
 use super::*;
 use crate::blob::{Facts, Role, write};
+use crate::generate::Generation;
 use crate::kernels::Kernels;
 use crate::memory::Line;
 use crate::model::Model;
 use crate::session::{Session, SessionError};
-use crate::testing::{Blob, SMALL, random_blob, random_sections};
+use crate::testing::hostile::table;
+use crate::testing::{Blob, Numbers, SMALL, random_blob, random_sections};
 
 fn session(blob: &Blob) -> Session<'_, StdVec<Line>> {
     let mut session = Session::on_heap(Model::from_bytes(blob.bytes()).unwrap(), Kernels::detect());
@@ -208,6 +210,152 @@ fn a_model_that_overflows_still_draws_and_scores() {
         let mut score = crate::score::Score::default();
         score.add_story(&mut session, &[1, 2, 3, 299], 9).unwrap();
         assert_eq!((score.tokens, score.bits.is_finite()), (4, finite), "no figure where there is none");
+    }
+}
+
+/// A random model whose tokens spell bytes and pairs of earlier tokens, characters or not.
+fn spelling(seed: u64) -> Blob {
+    let mut numbers = Numbers(seed);
+    let mut merges: StdVec<(u16, u16)> = StdVec::new();
+    while merges.len() < 43 {
+        let mut part = || match numbers.below(4) {
+            0 => 257 + numbers.below(merges.len().max(1) as u32) as u16,
+            1 => 1 + u16::from(b" abc"[numbers.below(4) as usize]),
+            _ => 1 + 0x80 + numbers.below(0x80) as u16,
+        };
+        let pair = (part(), part());
+        if pair.0.max(pair.1) < 257 + merges.len() as u16 && !merges.contains(&pair) {
+            merges.push(pair);
+        }
+    }
+    let mut sections = random_sections(&SMALL, seed);
+    sections[Role::Tokenizer as usize] = table(&merges);
+    Blob::new(&write(&SMALL, &Facts::default(), &sections).unwrap())
+}
+
+/// How a text that begins with `prompt` goes on for at most `n` tokens, and whether it ended.
+fn told(blob: &Blob, config: SamplerConfig, prompt: &[u8], n: usize) -> (StdVec<u8>, bool) {
+    let model = Model::from_bytes(blob.bytes()).unwrap();
+    let tokenizer = model.tokenizer().unwrap();
+    let mut session = Session::on_heap(model, Kernels::detect());
+    let mut sampler = Sampler::new(config).unwrap();
+    let mut text = StdVec::new();
+    let mut story = Generation::begin(&mut session, &mut sampler, &tokenizer.encoded(prompt), &mut ()).unwrap();
+    for _ in 0..n {
+        let Some(token) = story.next(&mut session, &mut sampler, &mut ()).unwrap() else { return (text, true) };
+        tokenizer.for_each_byte(token, |byte| text.push(byte));
+    }
+    (text, false)
+}
+
+#[test]
+fn what_is_told_is_utf8_whatever_the_model_and_nothing_is_half_at_the_storys_end() {
+    let (mut ends, mut characters) = (0, 0);
+    for seed in 0..40 {
+        let blob = spelling(seed);
+        let config = [PLAIN, SamplerConfig { temperature: 0.0, ..PLAIN }, SamplerConfig { top_k: 1, ..PLAIN }];
+        // the last prompt ends within a character, which what follows completes
+        for (config, prompt) in config.into_iter().zip(["", "日本", "\u{1f642}\u{301}"].iter().cycle()) {
+            for cut in 0..prompt.len().min(3) {
+                let prompt = &prompt.as_bytes()[..prompt.len() - cut];
+                let (text, ended) = told(&blob, SamplerConfig { seed, ..config }, prompt, 60);
+                let all = [prompt, &text].concat();
+                match core::str::from_utf8(&all) {
+                    Ok(text) => characters += text.chars().filter(|c| !c.is_ascii()).count(),
+                    Err(error) => {
+                        assert!(error.error_len().is_none() && !ended, "{seed}, {ended}: {all:02x?}");
+                        characters += core::str::from_utf8(&all[..error.valid_up_to()]).unwrap().chars().count();
+                    }
+                }
+                ends += usize::from(ended);
+            }
+        }
+    }
+    assert!(ends > 5 && characters > 1000, "{ends} ends, {characters} characters say something");
+}
+
+#[test]
+fn a_token_that_fits_is_drawn_as_if_nothing_had_been_asked_of_it() {
+    let mut same = 0;
+    for seed in 0..60 {
+        let blob = spelling(seed);
+        let session = session(&blob);
+        let tokenizer = session.model().tokenizer().unwrap();
+        let mut sampler = Sampler::new(SamplerConfig { seed, repetition_penalty: 1.1, ..PLAIN }).unwrap();
+        for byte in [b'a', 0xE3, 0x81] {
+            sampler.observe(1 + u16::from(byte));
+            let (mut free, mut bound) = (sampler.clone(), sampler.clone());
+            let token = session.draw(&mut free, None).unwrap();
+            let before = free.unfinished(tokenizer);
+            assert_eq!(before == Character::NONE, byte == b'a');
+            let drawn = session.sample(&mut bound).unwrap();
+            let fits = if token == 0 { before == Character::NONE } else { tokenizer.fits(before, token) };
+            assert_eq!(fits, drawn == token && free.random.0 == bound.random.0);
+            same += usize::from(fits);
+        }
+    }
+    assert!((20..140).contains(&same), "{same} of 180");
+}
+
+#[test]
+fn greedy_takes_the_likeliest_of_those_that_fit() {
+    for seed in 0..20 {
+        let blob = spelling(seed);
+        let session = session(&blob);
+        let tokenizer = session.model().tokenizer().unwrap();
+        let ranked = ranked(&logits(&session), 1.0);
+        for before in [&b"a"[..], b"\xe3", b"\xe3\x81", b"\xf0\x9f", b"\xed", b"\xff"] {
+            let mut sampler = Sampler::new(SamplerConfig { temperature: 0.0, ..PLAIN }).unwrap();
+            before.iter().for_each(|&byte| sampler.observe(1 + u16::from(byte)));
+            let text = |token| [before.strip_prefix(b"\xff").unwrap_or(before), &tokenizer.piece(token)].concat();
+            let fits = |token| match core::str::from_utf8(&text(token)) {
+                Ok(_) => true,
+                Err(error) => error.error_len().is_none() && token != 0,
+            };
+            let want = ranked.iter().map(|&(token, _)| token).find(|&token| fits(token)).unwrap();
+            assert_eq!(session.sample(&mut sampler), Ok(want), "{seed} after {before:02x?}");
+        }
+    }
+}
+
+#[test]
+fn a_story_that_owes_a_space_pays_it_or_ends() {
+    let (mut words, mut ends) = (0, 0);
+    for seed in 0..60 {
+        let blob = spelling(seed);
+        let model = Model::from_bytes(blob.bytes()).unwrap();
+        let tokenizer = model.tokenizer().unwrap();
+        let mut session = Session::on_heap(model, Kernels::detect());
+        let mut sampler = Sampler::new(SamplerConfig { seed, ..PLAIN }).unwrap();
+        // the second leaves a character unfinished, which a space ends
+        let prompt = tokenizer.encoded([&b"ab"[..], b"\xe3\x81"][seed as usize % 2]);
+        let mut story = Generation::begin(&mut session, &mut sampler, &prompt, &mut ()).unwrap();
+        assert!(!story.owes_space());
+        story.owe_space();
+        story.add(&mut session, &mut sampler, &[], &mut ()).unwrap();
+        assert!(story.owes_space(), "nothing was added");
+        match story.next(&mut session, &mut sampler, &mut ()).unwrap() {
+            Some(token) => {
+                assert_eq!(tokenizer.piece(token).first(), Some(&b' '));
+                words += 1;
+            }
+            None => ends += 1,
+        }
+        assert!(!story.owes_space());
+        story.owe_space();
+        story.add(&mut session, &mut sampler, &prompt, &mut ()).unwrap();
+        assert!(!story.owes_space(), "what was added followed instead");
+    }
+    assert!(words > 5 && ends > 0, "{words} words, {ends} ends");
+}
+
+#[test]
+fn the_latest_tokens_come_in_their_order_all_around_the_ring() {
+    let mut recent = Recent::default();
+    for token in 0..200 {
+        let want: StdVec<u16> = (token.max(3) - 3..token).collect();
+        assert_eq!(recent.latest::<3>().collect::<StdVec<_>>(), want);
+        recent.push(token);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::model::Model;
 use crate::observer::Observer;
 use crate::parts::{Parts, take};
 use crate::sampler::Sampler;
+use crate::tokenizer::{Character, Tokenizer};
 
 /// Rows of the head that are computed at a time.
 const HEAD_ROWS: usize = 128;
@@ -265,9 +266,65 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
     }
 
     /// Draws the next token. It is not processed: pass it to [`step`](Self::step).
+    ///
+    /// Text stays valid UTF-8: where the token drawn cannot follow the bytes of the tokens that the sampler has seen
+    /// lately (or ends the story within a character), one is drawn again among those that can. There always is one, for
+    /// every byte is a token; only a model without a tokenizer, whose tokens spell nothing, draws as it likes, and one
+    /// that overflows, so that no logit is a number, draws token 0.
     pub fn sample(&self, sampler: &mut Sampler) -> Result<u16, SessionError> {
+        self.sample_where(sampler, &|tokenizer, before, token| match self.ends(token) {
+            true => before == Character::NONE,
+            false => tokenizer.fits(before, token),
+        })
+    }
+
+    /// Draws the next token among those that begin with a space, which ends an unfinished character too, and the end of
+    /// the story.
+    pub(crate) fn sample_spaced(&self, sampler: &mut Sampler) -> Result<u16, SessionError> {
+        self.sample_where(sampler, &|tokenizer, _, token| {
+            let spaced = tokenizer.piece(token).first() == Some(&b' ');
+            self.ends(token) || spaced && tokenizer.fits(Character::NONE, token)
+        })
+    }
+
+    fn ends(&self, token: u16) -> bool {
+        self.model.config().eot == Some(token.into())
+    }
+
+    /// Draws a token and, where it does not fit what is unfinished, one among those that do. To draw among those at
+    /// once would be to look at every token every time, where nearly always the first one fits.
+    fn sample_where(
+        &self,
+        sampler: &mut Sampler,
+        fits: &dyn Fn(&Tokenizer<'_>, Character, u16) -> bool,
+    ) -> Result<u16, SessionError> {
+        let mut token = self.draw(sampler, None)?;
+        if let Some(tokenizer) = self.model.tokenizer() {
+            let before = sampler.unfinished(tokenizer);
+            if !fits(tokenizer, before, token) {
+                token = self.draw(sampler, Some(&|token| fits(tokenizer, before, token)))?;
+            }
+        }
+        sampler.observe(token);
+        Ok(token)
+    }
+
+    /// Draws among all tokens, or those that are `wanted`.
+    pub(crate) fn draw(
+        &self,
+        sampler: &mut Sampler,
+        wanted: Option<&dyn Fn(u16) -> bool>,
+    ) -> Result<u16, SessionError> {
         let mut draw = sampler.begin(self.kernels);
-        self.logits_mut(|first, rows| draw.push(first, rows))?;
+        self.logits_mut(|first, rows| {
+            let Some(wanted) = wanted else { return draw.push(first, rows) };
+            let unwanted = (first..).zip(rows.iter_mut()).filter(|&(row, _)| !wanted(row as u16));
+            let masked = unwanted.map(|(_, logit)| *logit = f32::NEG_INFINITY).count();
+            // a piece of nothing else has no largest logit that the others could be relative to
+            if masked < rows.len() {
+                draw.push(first, rows);
+            }
+        })?;
         Ok(draw.finish())
     }
 

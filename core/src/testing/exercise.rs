@@ -15,7 +15,7 @@ use crate::sampler::{Sampler, SamplerConfig};
 use crate::score;
 use crate::session::{Session, SessionError};
 use crate::text::{SEPARATOR, stories};
-use crate::tokenizer::{PreTokens, Tokenizer, Utf8Stream};
+use crate::tokenizer::{MAX_PRE_TOKEN, PreTokens, Tokenizer, Utf8Stream};
 use crate::views::{Embedding, TernaryMatrix};
 
 type HeapSession<'m> = Session<'m, Vec<Line>>;
@@ -112,13 +112,20 @@ fn run(session: &mut HeapSession<'_>, text: &[u16]) {
 
 /// Draws with every sampler.
 fn draw(session: &HeapSession<'_>) {
+    let mut numbers = true;
+    session.logits(|_, rows| numbers &= rows.iter().all(|v| v.is_finite())).expect("a session that has logits");
     for config in SAMPLERS {
         let mut sampler = Sampler::new(config).expect("valid parameters");
         sampler.observe(0);
-        for _ in 0..3 {
+        let mut text = Vec::new();
+        for _ in 0..5 {
             let token = session.sample(&mut sampler).expect("a session that has processed a token");
             assert!(u32::from(token) < session.model().config().vocab);
+            session.model().tokenizer().iter().for_each(|t| t.for_each_byte(token, |byte| text.push(byte)));
         }
+        // a sampler can make infinite what is not
+        let whole = core::str::from_utf8(&text).map_or_else(|error| error.error_len().is_none(), |_| true);
+        assert!(whole || !numbers || config != SAMPLERS[0], "{text:02x?} is no text");
     }
 }
 
@@ -201,7 +208,7 @@ pub fn text(file: &[u8], piece: usize) {
     }
     assert_eq!(end, file.len(), "every byte belongs to a story or a separator");
 
-    assert!(PreTokens::new(file).all(|p| !p.is_empty()));
+    assert!(PreTokens::new(file).all(|p| (1..=MAX_PRE_TOKEN).contains(&p.len())));
     assert_eq!(PreTokens::new(file).flatten().count(), file.len());
 
     let (mut stream, mut shown) = (Utf8Stream::new(), String::new());

@@ -8,11 +8,13 @@
 //!
 //! Text is first cut into [`PreTokens`], and merges never cross a cut.
 
+mod character;
 mod pretoken;
 mod table;
 mod utf8;
 
-pub use pretoken::PreTokens;
+pub(crate) use character::Character;
+pub use pretoken::{MAX_PRE_TOKEN, PreTokens};
 pub use table::{BYTE_TOKENS, FIRST_MERGE, HEADER_LEN, MAGIC, MAX_MERGES, MERGE_LEN, VERSION};
 pub use utf8::Utf8Stream;
 
@@ -120,9 +122,8 @@ impl<'a> Tokenizer<'a> {
     /// `<|endoftext|>` in it is plain text. `text.len()` tokens always suffice; fewer do if every pre-token's
     /// bytes fit in what is left when its turn comes.
     ///
-    /// A pre-token of n bytes takes O(n m) for the m distinct merges that apply to it. In prose n is a word.
-    /// A run of one letter needs few merges at any length; the worst is text without ASCII letters, digits or
-    /// white space, which is one pre-token however long it is.
+    /// Takes time linear in the text's length: a pre-token of n bytes takes O(n m) for the m distinct merges that
+    /// apply to it, and n is at most [`MAX_PRE_TOKEN`] whatever the text.
     pub fn encode(&self, text: &[u8], tokens: &mut [u16]) -> Result<usize, TokenizerError> {
         let mut used = 0;
         for pre_token in PreTokens::new(text) {
@@ -211,6 +212,22 @@ impl<'a> Tokenizer<'a> {
                 next = pending.pop();
             }
         }
+    }
+
+    /// The character that is unfinished after `token`, which follows one that is unfinished or [`Character::NONE`]; no
+    /// token of no bytes leaves one.
+    pub(crate) fn unfinished(&self, before: Character, token: u16) -> Character {
+        let mut at = if token == EOT { Character::NONE } else { before };
+        self.for_each_byte(token, |byte| at = at.after(byte));
+        at
+    }
+
+    /// Whether text stays valid UTF-8, or the begin of it, when `token` follows an unfinished character or
+    /// [`Character::NONE`]; [`EOT`] may only follow whole ones.
+    pub(crate) fn fits(&self, before: Character, token: u16) -> bool {
+        let mut at = (token != EOT || before == Character::NONE).then_some(before);
+        self.for_each_byte(token, |byte| at = at.and_then(|at| at.and(byte)));
+        at.is_some()
     }
 
     /// How many bytes `token` stands for.

@@ -65,6 +65,25 @@ fn pre_tokens_are_the_regex_matches() {
 }
 
 #[test]
+fn a_run_goes_on_in_the_next_pre_token_after_127_characters() {
+    let lengths = |text: &str| pre_tokens(text).iter().map(|p| p.chars().count()).collect::<Vec<_>>();
+    for unit in ["a", "7", "-", "é", "日", "\u{1f642}", "\n"] {
+        assert_eq!(lengths(&unit.repeat(127)), [127], "{unit:?}");
+        assert_eq!(lengths(&unit.repeat(300)), [127, 127, 46], "{unit:?}");
+        let first = if unit == "\n" { 127 } else { 128 };
+        assert_eq!(lengths(&format!(" {}", unit.repeat(300)))[0], first, "{unit:?}");
+    }
+    // the last space of a long run goes with the word if the run before it is full
+    assert_eq!(lengths(&format!("{}ab", " ".repeat(127))), [127, 2]);
+    assert_eq!(lengths(&format!("{}ab", " ".repeat(128))), [127, 3]);
+    // no text: bytes that could continue a character for ever
+    let lengths: Vec<usize> = PreTokens::new(&[0x80; 1100]).map(<[u8]>::len).collect();
+    assert_eq!(lengths, [512, 512, 76]);
+    let longest = format!(" {}", "\u{10ffff}".repeat(127));
+    assert_eq!(PreTokens::new(longest.repeat(3).as_bytes()).map(<[u8]>::len).collect::<Vec<_>>(), [509; 3]);
+}
+
+#[test]
 fn the_end_of_story_token_is_never_made_from_text() {
     let bytes = table(&sample_merges());
     let tokens = encode(&Tokenizer::from_bytes(&bytes).unwrap(), b"<|endoftext|>");
@@ -76,11 +95,12 @@ fn the_end_of_story_token_is_never_made_from_text() {
 fn a_long_run_of_one_letter_is_encoded_in_a_few_sweeps() {
     let bytes = table(&sample_merges());
     let tokenizer = Tokenizer::from_bytes(&bytes).unwrap();
-    // One token at a time with a rescan for each would take 10^12 steps.
-    let tokens = encode(&tokenizer, &std::vec![b'a'; 1_000_003]);
-    assert_eq!(tokens.len(), 250_001);
+    // One token at a time with a rescan for each would take 10^12 steps, were it a pre-token.
+    let mut tokens = std::vec![0; 1_000_003];
+    let used = tokenizer.encode_pre_token(&std::vec![b'a'; 1_000_003], &mut tokens).unwrap();
+    assert_eq!(used, 250_001);
     assert_eq!(tokens[0], 261);
-    assert_eq!(tokens[249_999..], [266, byte(b'a')]);
+    assert_eq!(tokens[249_999..used], [266, byte(b'a')]);
 }
 
 #[test]
@@ -148,6 +168,23 @@ proptest! {
         let tokenizer = Tokenizer::from_bytes(&bytes).unwrap();
         let want: Vec<u16> = PreTokens::new(text.as_bytes()).flat_map(|p| oracle(&merges, p)).collect();
         prop_assert_eq!(encode(&tokenizer, text.as_bytes()), want);
+    }
+
+    #[test]
+    fn pre_tokens_cover_any_bytes_and_are_no_longer_than_the_limit(
+        text in prop::collection::vec((any::<u8>(), 1usize..600), 0..12),
+    ) {
+        let text: Vec<u8> = text.into_iter().flat_map(|(byte, times)| std::vec![byte; times]).collect();
+        prop_assert!(PreTokens::new(&text).all(|p| (1..=MAX_PRE_TOKEN).contains(&p.len())));
+        prop_assert_eq!(PreTokens::new(&text).collect::<Vec<_>>().concat(), text);
+    }
+
+    #[test]
+    fn a_cut_of_text_falls_between_characters(text in "(a{0,200}|é{0,200}|日{0,200}|🙂{0,200}| {0,200}){0,8}") {
+        for pre_token in PreTokens::new(text.as_bytes()) {
+            let pre_token = core::str::from_utf8(pre_token);
+            prop_assert!(pre_token.is_ok_and(|p| (1..=128).contains(&p.chars().count())));
+        }
     }
 
     #[test]

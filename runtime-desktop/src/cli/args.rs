@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use flashlm_core::Kernels;
 use flashlm_core::config::Depth;
+use flashlm_host::Seed;
 
 use crate::settings::{self, Settings};
 
@@ -62,9 +63,9 @@ pub struct Sampling {
     /// Repetition penalty on recent tokens, 0.1 to 10; 1 is none
     #[arg(long, value_name = "X", default_value_t = Settings::default().repeat, value_parser = settings::repeat)]
     pub repeat: f32,
-    /// Seed: the same seed gives the same text on every machine
-    #[arg(long, value_name = "N", default_value_t = Settings::default().seed, value_parser = settings::seed)]
-    pub seed: u64,
+    /// Seed: the same seed gives the same text on every machine; random draws one and shows it
+    #[arg(long, value_name = "N|random", default_value_t = Settings::default().seed.into())]
+    pub seed: Seed,
     /// Passes of the reasoning loop per token: 1 to the model's most, or auto; by default as trained
     #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
     pub depth: Option<Depth>,
@@ -73,14 +74,14 @@ pub struct Sampling {
 impl Default for Sampling {
     fn default() -> Self {
         let Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, .. } = Settings::default();
-        Self { temperature, top_k, top_p, min_p, repeat, seed, depth }
+        Self { temperature, top_k, top_p, min_p, repeat, seed: seed.into(), depth }
     }
 }
 
 impl Sampling {
     pub fn settings(&self, length: usize) -> Settings {
         let Self { temperature, top_k, top_p, min_p, repeat, seed, depth } = *self;
-        Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, length, trace: false }
+        Settings { temperature, top_k, top_p, min_p, repeat, seed: seed.value, depth, length, trace: false }
     }
 }
 
@@ -99,9 +100,9 @@ pub struct Chat {
 
 #[derive(Args, Debug)]
 pub struct Generate {
-    /// Text to continue; empty begins a story
-    #[arg(short, long, default_value = "")]
-    pub prompt: String,
+    /// Text to continue; empty begins a story [default: standard input, where that is no terminal]
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: Option<String>,
     /// The most tokens generated; the end of the story stops earlier
     #[arg(short = 'n', long, alias = "length", value_name = "N", default_value_t = Settings::default().length)]
     #[arg(value_parser = settings::length)]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
-use flashlm_host::peak_memory;
+use flashlm_host::{FOLDED, peak_memory, piped_prompt};
 use serde_json::json;
 
 use super::args::Generate;
@@ -18,13 +18,20 @@ pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
     check_trace(args.trace, blob.model()?.config().rcsm.as_ref()).map_err(|e| anyhow!("{}: {e}", blob.name()))?;
     let settings = Settings { trace: args.trace, ..args.sampling.settings(args.tokens) };
     let mut engine = Engine::new(&blob, settings)?;
+    let prompt = args.prompt.map_or_else(piped_prompt, Ok)?;
     interrupt::install()?;
+    if args.sampling.seed.drawn {
+        note(&format!("seed {}", args.sampling.seed));
+    }
     let generating = Generating::begin();
     let mut out = io::stdout().lock();
-    engine.start(args.prompt.as_bytes())?;
+    let prompt = engine.start(&prompt)?;
+    if prompt.folded {
+        note(FOLDED);
+    }
     let mut text = String::new();
     if !args.json {
-        out.write_all(args.prompt.as_bytes())?;
+        out.write_all(prompt.text.as_bytes())?;
         out.flush()?;
     }
     let ended = engine.generate(&generating, |piece| {
@@ -45,14 +52,14 @@ pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
     let stats = engine.stats();
     let mut report = json!({
         "model": blob.name(),
-        "prompt": args.prompt,
+        "prompt": prompt.text,
         "text": text,
         "ended": match ended {
             Ended::Story => "end of story",
             Ended::Length => "length",
             Ended::Interrupted => "interrupted",
         },
-        "seed": args.sampling.seed,
+        "seed": args.sampling.seed.value,
         "depth": engine.depth().to_string(),
         "prompt_tokens": stats.prompt_tokens,
         "tokens": stats.tokens,
@@ -67,4 +74,9 @@ pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
     }
     writeln!(out, "{report:#}")?;
     Ok(())
+}
+
+/// Says something beside the text; that nobody listens is no failure.
+fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

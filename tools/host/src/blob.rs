@@ -1,13 +1,15 @@
 //! A packed model in memory.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use flashlm_core::config::{Depth, RcsmConfig};
 use flashlm_core::{Kernels, Line, MAX_CHUNK, Model, Session, Tokenizer, arena_lines};
 use memmap2::MmapMut;
+
+use crate::kind::{KIND_BYTES, kind};
 
 /// The bytes of a packed model, and what to call them in messages.
 pub struct Blob {
@@ -19,7 +21,8 @@ impl Blob {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// It cannot be read, is no regular file, is empty, or is longer than a blob can be.
+    /// It cannot be read, is no regular file, is empty, is longer than a blob can be, or is known to be something else
+    /// ([`kind`]).
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let unreadable = || format!("{name}: expected a readable model file (.flm)");
@@ -31,6 +34,12 @@ impl Blob {
         if about.len() == 0 {
             bail!("{name}: expected a model file (.flm), found an empty file");
         }
+        let mut begin = Vec::with_capacity(KIND_BYTES);
+        (&mut file).take(KIND_BYTES as u64).read_to_end(&mut begin).with_context(unreadable)?;
+        if let Some(found) = kind(&begin, path) {
+            bail!("{name}: expected a packed model (.flm), found {found}");
+        }
+        file.rewind().with_context(unreadable)?;
         // a blob states its length in 32 bits
         if about.len() > u32::MAX.into() {
             bail!("{name}: expected a model file (.flm) of less than 4 GiB, found {} bytes", about.len());
@@ -164,6 +173,9 @@ mod tests {
         refused(&empty, "found an empty file");
         refused(dir.path(), "found something else");
         refused(&text, "the first four bytes are not FLM1");
+        let page = dir.path().join("page.flm");
+        std::fs::write(&page, "<!DOCTYPE html><title>404</title>").unwrap();
+        refused(&page, "expected a packed model (.flm), found a web page");
     }
 
     #[test]

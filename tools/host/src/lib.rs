@@ -1,17 +1,23 @@
-//! What every FlashLM program on a host does alike: opening a model, reading texts, writing files, scoring, signals and
-//! ends.
+//! What every FlashLM program on a host does alike: opening a model, taking a prompt, reading texts, writing files,
+//! scoring, signals and ends.
 
 mod blob;
 mod exit;
+mod kind;
 mod memory;
 pub mod output;
+mod prompt;
 mod score;
+mod seed;
 pub mod signals;
 pub mod text;
 mod words;
 
 pub use blob::{Blob, check_depth};
 pub use exit::run;
+pub use kind::{KIND_BYTES, kind};
 pub use memory::peak_memory;
+pub use prompt::{FOLDED, check_text, piped_prompt, read_prompt};
 pub use score::{file, stories};
+pub use seed::Seed;
 pub use words::{WordPasses, passes_by_word};

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use flashlm_core::SamplerConfig;
+use flashlm_core::text::Prompt;
+use flashlm_host::{FOLDED, Seed, piped_prompt};
 
 use super::args::DepthArg;
 use super::args::values::real32;
@@ -16,9 +18,9 @@ pub struct GenerateArgs {
     /// Checkpoint (.safetensors) or packed model (.flm)
     #[arg(long, short, value_name = "FILE")]
     pub model: PathBuf,
-    /// Text to continue
-    #[arg(long, short, default_value = "")]
-    pub prompt: String,
+    /// Text to continue; empty begins a story [default: standard input, where that is no terminal]
+    #[arg(long, short, value_name = "TEXT")]
+    pub prompt: Option<String>,
     /// Longest continuation [tokens]
     #[arg(long, short = 'n', default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub tokens: u32,
@@ -28,9 +30,9 @@ pub struct GenerateArgs {
     /// Smallest set of likeliest tokens with this total probability
     #[arg(long, default_value_t = 0.95, value_parser = real32("probability", 0.001, 1.0))]
     pub top_p: f32,
-    /// Same seed, same text
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// Same seed, same text; random draws one and shows it
+    #[arg(long, value_name = "N|random", default_value_t = Seed::from(1))]
+    pub seed: Seed,
     /// RCSM passes per token: a number, auto, or model for what the model was trained for last
     #[arg(long, default_value = "model")]
     pub depth: DepthArg,
@@ -39,12 +41,26 @@ pub struct GenerateArgs {
 /// Runs `trainer generate`: the prompt and its continuation on standard output.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let blob = packed::load(&args.model)?;
-    let config =
-        SamplerConfig { temperature: args.temperature, top_p: args.top_p, seed: args.seed, ..SamplerConfig::default() };
+    let seed = args.seed;
+    let config = SamplerConfig {
+        temperature: args.temperature,
+        top_p: args.top_p,
+        seed: seed.value,
+        ..SamplerConfig::default()
+    };
+    let prompt = args.prompt.clone().map_or_else(piped_prompt, Ok)?;
+    let prompt = Prompt::new(prompt.as_bytes());
+    // beside the text; that nobody listens is no failure
+    if seed.drawn {
+        let _ = writeln!(io::stderr(), "seed {seed}");
+    }
+    if prompt.folded {
+        let _ = writeln!(io::stderr(), "{FOLDED}");
+    }
     let mut out = io::stdout().lock();
-    out.write_all(args.prompt.as_bytes())?;
-    continue_text(&blob, &args.prompt, args.tokens as usize, config, args.depth.0, |bytes| {
-        out.write_all(bytes)?;
+    out.write_all(prompt.text)?;
+    continue_text(&blob, prompt, args.tokens as usize, config, args.depth.0, |text| {
+        out.write_all(text.as_bytes())?;
         out.flush()
     })?;
     out.write_all(b"\n")?;

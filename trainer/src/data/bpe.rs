@@ -17,9 +17,14 @@ use super::mix::Mix;
 /// What the `tokenizers` crate calls the token that ends a story.
 pub const EOT_TEXT: &str = "<|endoftext|>";
 
-/// The cuts of [`PreTokens`] as a regular expression. `\s` is spelled out: in a Unicode regex it is not the
-/// ASCII class.
-pub const PATTERN: &str = r" ?[A-Za-z]+| ?[0-9]+| ?[^A-Za-z0-9 \t\n\r\x0b\x0c]+|[ \t\n\r\x0b\x0c]+";
+/// The cuts of [`PreTokens`] as a regular expression, which counts characters as they do. `\s` is spelled out: in a
+/// Unicode regex it is not the ASCII class.
+pub const PATTERN: &str = concat!(
+    r" ?[A-Za-z]{1,127}",
+    r"| ?[0-9]{1,127}",
+    r"| ?[^A-Za-z0-9 \t\n\r\x0b\x0c]{1,127}",
+    r"|[ \t\n\r\x0b\x0c]{1,127}",
+);
 
 /// The most text the tokenizer is trained on, bytes. The `tokenizers` crate counts in 32 bits.
 pub const MAX_SAMPLE: u64 = 512 << 20;

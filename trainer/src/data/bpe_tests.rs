@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -105,6 +106,17 @@ fn borders() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
+/// Runs of one class around the length at which a pre-token ends, with and without a space before them.
+fn long_runs() -> impl Strategy<Value = String> {
+    let unit =
+        prop::sample::select(vec!["a", "ab", "7", "-", "é", "日本", "🙂", "\u{301}", " ", "\n", "\r\n", "\u{a0}"]);
+    let run = ("[ a]{0,2}", unit, 110usize..150, 0usize..3).prop_map(|(before, unit, length, more)| {
+        let run: String = unit.chars().cycle().take(length + 127 * more).collect();
+        before + &run
+    });
+    prop::collection::vec(run, 1..5).prop_map(|runs| runs.concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -115,6 +127,11 @@ proptest! {
 
     #[test]
     fn core_agrees_with_the_crate_at_every_border_of_classes(text in borders()) {
+        BOTH.check(&text)?;
+    }
+
+    #[test]
+    fn core_agrees_with_the_crate_where_long_runs_are_cut(text in long_runs()) {
         BOTH.check(&text)?;
     }
 
@@ -131,6 +148,42 @@ fn core_agrees_with_the_crate_on_very_long_words() {
     {
         BOTH.check(&unit.repeat(times)).unwrap();
     }
+}
+
+/// `bytes` of Chinese without a space or a full stop, as words of two of 300 characters.
+fn chinese(bytes: usize) -> String {
+    let mut state = 1u32;
+    let mut text = String::new();
+    while text.len() < bytes {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // a word's second character follows from its first: there is something to merge
+        let first = (state >> 16) % 300;
+        text.extend([first, first * 7 % 300].map(|n| char::from_u32(0x4E00 + n).expect("an ideograph")));
+    }
+    text
+}
+
+/// One line of 800 KB once took minutes.
+#[test]
+fn text_without_spaces_is_trained_on_and_encoded_in_time_linear_in_its_length() {
+    let begun = Instant::now();
+    let table = train(&[chinese(800_000).into_bytes()], 1024).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(60), "training took {:?}", begun.elapsed());
+    let tokenizer = Tokenizer::from_bytes(&table).unwrap();
+    // the least of several: the machine may be busy
+    let time = |bytes| {
+        let text = chinese(bytes);
+        let once = || {
+            let (begun, mut tokens) = (Instant::now(), Vec::new());
+            Encoder::new(tokenizer).encode(text.as_bytes(), &mut tokens).unwrap();
+            assert!(tokens.len() < bytes / 3, "{} tokens of {bytes} bytes: nothing merged", tokens.len());
+            begun.elapsed()
+        };
+        (0..3).map(|_| once()).min().unwrap()
+    };
+    let (some, all) = (time(100_000), time(800_000));
+    // 8 times the text; a time that grows with its square would be 64 times as long
+    assert!(all < some * 24, "{some:?} for 100 KB, {all:?} for 800 KB");
 }
 
 #[test]

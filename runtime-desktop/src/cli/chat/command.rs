@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use flashlm_host::Seed;
+
 use crate::settings::{self, Settings};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +29,7 @@ pub enum Change {
     TopK(u32),
     MinP(f32),
     Repeat(f32),
-    Seed(u64),
+    Seed(Seed),
     Depth(flashlm_core::config::Depth),
     Length(usize),
     Trace(bool),
@@ -41,7 +43,7 @@ impl Change {
             Self::TopK(n) => settings.top_k = n,
             Self::MinP(x) => settings.min_p = x,
             Self::Repeat(x) => settings.repeat = x,
-            Self::Seed(n) => settings.seed = n,
+            Self::Seed(seed) => settings.seed = seed.value,
             Self::Depth(depth) => settings.depth = Some(depth),
             Self::Length(n) => settings.length = n,
             Self::Trace(on) => settings.trace = on,
@@ -68,7 +70,7 @@ impl<'a> Command<'a> {
             "top-k" => set(settings::top_k(trimmed).map(Change::TopK)),
             "min-p" => set(settings::min_p(trimmed).map(Change::MinP)),
             "repeat" => set(settings::repeat(trimmed).map(Change::Repeat)),
-            "seed" => set(settings::seed(trimmed).map(Change::Seed)),
+            "seed" => set(trimmed.parse().map(Change::Seed)),
             "depth" => set(settings::depth(trimmed).map(Change::Depth)),
             "length" | "tokens" => set(settings::length(trimmed).map(Change::Length)),
             "trace" => set(settings::switch(trimmed).map(Change::Trace)),
@@ -99,6 +101,8 @@ mod tests {
         assert_eq!(Command::parse("/continue  and then"), Ok(Command::Continue(" and then")));
         assert_eq!(Command::parse("/temp 0.5"), Ok(Command::Set(Change::Temperature(0.5))));
         assert_eq!(Command::parse("/depth auto"), Ok(Command::Set(Change::Depth(Depth::Adaptive))));
+        assert_eq!(Command::parse("/seed 7"), Ok(Command::Set(Change::Seed(7.into()))));
+        assert!(matches!(Command::parse("/seed random"), Ok(Command::Set(Change::Seed(seed))) if seed.drawn));
         assert_eq!(Command::parse("/trace on"), Ok(Command::Set(Change::Trace(true))));
         assert_eq!(Command::parse("/load  a b.flm "), Ok(Command::Load("a b.flm".into())));
         assert_eq!(Command::parse("/quit "), Ok(Command::Quit));

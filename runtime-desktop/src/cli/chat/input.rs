@@ -1,16 +1,18 @@
 //! Where lines come from: an editor with a history on a terminal, plain reading elsewhere.
 
-use std::env;
-use std::fs;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use rustyline::DefaultEditor;
+use flashlm_host::check_text;
 use rustyline::error::ReadlineError;
+use rustyline::{Config, DefaultEditor};
+
+use super::complain;
+use super::history::{self, History};
 
 pub enum Input {
-    Terminal { editor: Box<DefaultEditor>, history: Option<PathBuf> },
+    Terminal { editor: Box<DefaultEditor>, history: Option<History> },
     Pipe { number: usize },
 }
 
@@ -20,13 +22,29 @@ impl Input {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Ok(Self::Pipe { number: 0 });
         }
-        let mut editor = Box::new(DefaultEditor::new().context("the terminal cannot be used for editing")?);
-        let history = history.or_else(usual_history);
-        if let Some(path) = &history {
-            // none yet, the first time
-            let _ = editor.load_history(path);
+        let config = Config::builder().max_history_size(history::LINES)?.build();
+        let editor = DefaultEditor::with_config(config).context("the terminal cannot be used for editing")?;
+        let mut input = Self::Terminal { editor: Box::new(editor), history: None };
+        if let Some(history) = history.or_else(history::usual_place).map(History::at) {
+            input.remember(history)?;
         }
-        Ok(Self::Terminal { editor, history })
+        Ok(input)
+    }
+
+    /// Takes over what `history` holds, and keeps it. A history that cannot be used (a read-only home) is no reason not
+    /// to talk: it is said once.
+    fn remember(&mut self, from: History) -> Result<()> {
+        let Self::Terminal { editor, history } = self else { return Ok(()) };
+        match from.lines() {
+            Ok(lines) => {
+                for line in lines {
+                    editor.add_history_entry(line).context("the history cannot grow")?;
+                }
+                *history = Some(from);
+            }
+            Err(error) => complain(&from.unusable(&error))?,
+        }
+        Ok(())
     }
 
     pub fn is_interactive(&self) -> bool {
@@ -39,14 +57,23 @@ impl Input {
             Self::Terminal { editor, history } => loop {
                 match editor.readline("> ") {
                     Ok(line) => {
-                        if !line.trim().is_empty() {
-                            editor.add_history_entry(&line).context("the history cannot grow")?;
-                            save(editor, history);
+                        // after every line, so that however the program ends, nothing typed is lost
+                        if !line.trim().is_empty()
+                            && editor.add_history_entry(&line).context("the history cannot grow")?
+                            && let Some(kept) = history
+                            && let Err(error) = kept.append(&line)
+                        {
+                            complain(&kept.unusable(&error))?;
+                            *history = None;
                         }
                         return Ok(Some(line));
                     }
                     Err(ReadlineError::Interrupted) => writeln!(io::stdout(), "(Ctrl-D or /quit leaves)")?,
                     Err(ReadlineError::Eof) => return Ok(None),
+                    // what the editor had read with it is gone
+                    Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                        complain("what was typed is not UTF-8: please type it again")?;
+                    }
                     Err(error) => return Err(error).context("the terminal cannot be read"),
                 }
             },
@@ -56,32 +83,11 @@ impl Input {
                     return Ok(None);
                 }
                 *number += 1;
-                match String::from_utf8(bytes) {
+                match check_text(&bytes) {
                     Ok(line) => return Ok(Some(line.trim_end_matches(['\n', '\r']).into())),
-                    Err(_) => writeln!(io::stderr(), "line {number} of standard input is skipped: it is not UTF-8")?,
+                    Err(error) => complain(&format!("line {number} of standard input is skipped: {error}"))?,
                 }
             },
         }
     }
-}
-
-/// Saves after every line, so that however the program ends, nothing typed is lost. A history that cannot be saved
-/// (a read-only home) is no reason to stop talking: it is tried once.
-fn save(editor: &mut DefaultEditor, history: &mut Option<PathBuf>) {
-    let Some(path) = history else { return };
-    if let Some(folder) = path.parent() {
-        let _ = fs::create_dir_all(folder);
-    }
-    if editor.save_history(path).is_err() {
-        *history = None;
-    }
-}
-
-/// `flashlm/history` in the user's state directory.
-fn usual_history() -> Option<PathBuf> {
-    let folder = |name| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let state = folder("XDG_STATE_HOME")
-        .or_else(|| folder("HOME").map(|home| home.join(".local").join("state")))
-        .or_else(|| folder("APPDATA"))?;
-    Some(state.join("flashlm").join("history"))
 }

@@ -1,18 +1,19 @@
 //! `flashlm` without a command: prompts in, stories out, `/commands` in between.
 
 mod command;
+mod history;
 mod input;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use flashlm_host::{Blob, check_depth, peak_memory};
+use flashlm_host::{Blob, FOLDED, Seed, check_depth, peak_memory};
 
-use self::command::Command;
+use self::command::{Change, Command};
 use self::input::Input;
 use super::args;
-use crate::engine::{Ended, Engine};
+use crate::engine::{Ended, Engine, Shown};
 use crate::interrupt::{self, Generating};
 use crate::model;
 use crate::settings::{Settings, check_trace};
@@ -26,7 +27,7 @@ An empty line, or /continue, goes on with the current story (after Ctrl-C, or wh
 /top-k N            keep the N likeliest tokens, 1 to 64; 0 is 64
 /min-p X            drop tokens less likely than this share of the likeliest, 0 to 1
 /repeat X           repetition penalty on recent tokens, 0.1 to 10; 1 is none
-/seed N             the same seed and settings give the same text; any new setting begins the random numbers anew
+/seed N|random      the same seed and settings give the same text; any new setting begins the random numbers anew
 /depth N|auto       passes of the reasoning loop per token: 1 to the model's most, or the model's choice
 /trace on|off       after every story, show for each of its tokens the passes, their operations and gates, and which
                     earlier tokens the memory gave; switched on within a story, it knows what comes from there on
@@ -52,6 +53,7 @@ pub fn run(path: Option<PathBuf>, args: args::Chat) -> Result<()> {
     let mut settings = args.sampling.settings(args.tokens);
     interrupt::install()?;
     let mut input = Input::open(args.history)?;
+    show_drawn(args.sampling.seed)?;
     loop {
         match talk(&blob, &mut settings, &mut input)? {
             Next::Quit => return Ok(()),
@@ -86,15 +88,15 @@ fn talk(blob: &Blob, settings: &mut Settings, input: &mut Input) -> Result<Next>
         };
         match command {
             Command::Story(text) => {
-                engine.start(text.as_bytes())?;
-                write(&mut engine, text)?;
+                let shown = engine.start(text)?;
+                write(&mut engine, &shown)?;
             }
             Command::Continue(_) if !engine.in_story() => {
                 complain("there is no story to go on with: type how one begins")?
             }
             Command::Continue(text) => {
-                engine.add(text.as_bytes())?;
-                write(&mut engine, text)?;
+                let shown = engine.add(text)?;
+                write(&mut engine, &shown)?;
             }
             Command::Set(change) => {
                 let mut changed = *settings;
@@ -105,6 +107,9 @@ fn talk(blob: &Blob, settings: &mut Settings, input: &mut Input) -> Result<Next>
                     Ok(()) => {
                         *settings = changed;
                         engine.set(changed)?;
+                        if let Change::Seed(seed) = change {
+                            show_drawn(seed)?;
+                        }
                     }
                     Err(error) => complain(&error)?,
                 }
@@ -120,11 +125,14 @@ fn talk(blob: &Blob, settings: &mut Settings, input: &mut Input) -> Result<Next>
     Ok(Next::Quit)
 }
 
-/// Shows `text`, then generates until the story, the length or the reader's patience ends.
-fn write(engine: &mut Engine, text: &str) -> Result<()> {
+/// Shows what was read, then generates until the story, the length or the reader's patience ends.
+fn write(engine: &mut Engine, shown: &Shown) -> Result<()> {
     let generating = Generating::begin();
+    if shown.folded {
+        complain(FOLDED)?;
+    }
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(shown.text.as_bytes())?;
     out.flush()?;
     let ended = engine.generate(&generating, |piece| {
         out.write_all(piece.as_bytes())?;
@@ -173,6 +181,11 @@ fn say(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+/// A seed that was drawn, so that its text can be had again.
+fn show_drawn(seed: Seed) -> io::Result<()> {
+    if seed.drawn { complain(&format!("seed {seed}")) } else { Ok(()) }
 }
 
 fn complain(text: &str) -> io::Result<()> {

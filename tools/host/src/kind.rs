@@ -1,0 +1,90 @@
+//! What a file is that was taken for a model.
+
+use std::path::Path;
+
+/// Bytes of a file's begin that [`kind`] looks at.
+pub const KIND_BYTES: usize = 512;
+
+/// Files that are known by their first bytes: what they are, and how to get on with one at a path `{}`.
+const BEGINS: [(&[u8], &str, &str); 9] = [
+    (
+        b"version https://git-lfs.github.com/spec/v1",
+        "a git-LFS pointer, which stands for the file itself",
+        "`git lfs pull` in its folder gets that",
+    ),
+    (b"\x1f\x8b", "a file packed by gzip", "`gunzip {}` unpacks it"),
+    (b"\x28\xb5\x2f\xfd", "a file packed by zstd", "`unzstd {}` unpacks it"),
+    (b"\xfd7zXZ\0", "a file packed by xz", "`unxz {}` unpacks it"),
+    (b"BZh", "a file packed by bzip2", "`bunzip2 {}` unpacks it"),
+    (
+        b"PK\x03\x04",
+        "a zip archive",
+        "`unzip {}` unpacks it, if a model is in it; PyTorch's files (.pt, .bin) are archives, too, and cannot be used",
+    ),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "`7z x {}` unpacks it"),
+    (b"GGUF", "a model for llama.cpp (GGUF)", "only models that `trainer` made can be used"),
+    (b"\x7fELF", "a program (ELF)", "expected is the model's own file"),
+];
+
+/// What the file at `path` is by its first bytes, as [`KIND_BYTES`] of them tell, and how to get on; `None` where they
+/// do not tell.
+pub fn kind(begin: &[u8], path: &Path) -> Option<String> {
+    let path = path.display().to_string();
+    if is_safetensors(begin) {
+        return Some(format!("a checkpoint (safetensors): `pack {path} -o model.flm` makes a model of it"));
+    }
+    if is_page(begin) {
+        return Some("a web page (HTML), not the file it should lead to: download that one instead".into());
+    }
+    if begin.get(257..262) == Some(b"ustar") {
+        return Some(format!("a tar archive: `tar -xf {path}` unpacks it"));
+    }
+    let (_, what, then) = BEGINS.iter().find(|(bytes, ..)| begin.starts_with(bytes))?;
+    let unpacked = path.rsplit_once('.').map(|(stem, _)| stem).filter(|stem| stem.ends_with(".safetensors"));
+    let more = unpacked.map_or(String::new(), |stem| format!(", then `pack {stem} -o model.flm` makes a model of it"));
+    Some(format!("{what}: {}{more}", then.replace("{}", &path)))
+}
+
+/// Whether a header's length and the header's first byte stand there.
+fn is_safetensors(begin: &[u8]) -> bool {
+    let Some((length, [b'{', ..])) = begin.split_first_chunk() else { return false };
+    // the format's own limit
+    (2..=100_000_000).contains(&u64::from_le_bytes(*length))
+}
+
+fn is_page(begin: &[u8]) -> bool {
+    let begin = begin.strip_prefix("\u{feff}".as_bytes()).unwrap_or(begin).trim_ascii_start();
+    let is = |tag: &[u8]| begin.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag));
+    is(b"<!doctype html") || is(b"<html")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_taken_for_models_are_known_and_the_way_on_is_shown() {
+        let of = |begin: &[u8], name: &str| kind(begin, Path::new(name)).expect("known");
+        let checkpoint = [&1234u64.to_le_bytes()[..], b"{\"__metadata__\":"].concat();
+        assert!(of(&checkpoint, "a b.safetensors").contains("`pack a b.safetensors -o model.flm`"));
+        assert!(of(b"\x1f\x8b\x08\x08", "model.flm.gz").ends_with("gzip: `gunzip model.flm.gz` unpacks it"));
+        let gzip = of(b"\x1f\x8b\x08", "out/model.safetensors.gz");
+        assert!(gzip.contains("then `pack out/model.safetensors -o model.flm`"), "{gzip}");
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+        assert!(of(pointer, "model.safetensors").contains("git lfs pull"));
+        for page in ["<!DOCTYPE html>\n<html>", "\n <HTML lang=en>", "\u{feff}<html>"] {
+            assert!(of(page.as_bytes(), "model.flm").contains("web page"), "{page}");
+        }
+        assert!(of(b"PK\x03\x04\x00\x00", "model.pt").contains("zip archive: `unzip model.pt`"));
+        let mut tar = vec![0; KIND_BYTES];
+        tar[257..262].copy_from_slice(b"ustar");
+        assert!(of(&tar, "model.tar").contains("tar -xf model.tar"));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        for begin in [&b""[..], b"FLM1\x04\0\0\0", b"Once upon a time", &[0; 512], b"\x1f", &[0xFF; 9], b"<htm"] {
+            assert_eq!(kind(begin, Path::new("model.flm")), None, "{begin:?}");
+        }
+    }
+}
