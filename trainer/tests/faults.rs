@@ -2,7 +2,8 @@
 //! message says what happened, and a run that goes on ends in the same losses, to the last digit, as one that nothing
 //! happened to. Prints a table: fault, tries, losses.
 //!
-//! `FAULT_TRIES` is how often each random fault is tried (4, unless given; 40 takes some minutes).
+//! `FAULT_TRIES` is how often each random fault is tried (4, unless given): `FAULT_TRIES=40 cargo test -p trainer --test
+//! faults -- --ignored --nocapture`.
 #![cfg(unix)]
 
 mod common;
@@ -155,6 +156,7 @@ fn refused(bench: &Bench, out: &str, more: &str, want: &[&str]) -> Result<(), St
 }
 
 #[test]
+#[ignore = "takes minutes: bash .ci/run faults runs it"]
 fn no_fault_costs_anything() {
     let mut bench = Bench::new();
     let few = tries().div_ceil(4);

@@ -1,4 +1,4 @@
-//! What a file is that was taken for a model.
+//! What a file is that was taken for a model or a text.
 
 use std::path::Path;
 
@@ -6,24 +6,42 @@ use std::path::Path;
 pub const KIND_BYTES: usize = 512;
 
 /// Files that are known by their first bytes: what they are, and how to get on with one at a path `{}`.
-const BEGINS: [(&[u8], &str, &str); 9] = [
+const BEGINS: [(&[u8], &str, &str); 26] = [
     (
         b"version https://git-lfs.github.com/spec/v1",
         "a git-LFS pointer, which stands for the file itself",
         "`git lfs pull` in its folder gets that",
     ),
+    (b"FLM1", "a packed model (.flm)", "`flashlm -m {}` talks to it"),
     (b"\x1f\x8b", "a file packed by gzip", "`gunzip {}` unpacks it"),
+    (b"\x1f\x9d", "a file packed by compress", "`uncompress {}` unpacks it"),
     (b"\x28\xb5\x2f\xfd", "a file packed by zstd", "`unzstd {}` unpacks it"),
     (b"\xfd7zXZ\0", "a file packed by xz", "`unxz {}` unpacks it"),
-    (b"BZh", "a file packed by bzip2", "`bunzip2 {}` unpacks it"),
+    (b"\x04\x22\x4d\x18", "a file packed by lz4", "`unlz4 {}` unpacks it"),
     (
         b"PK\x03\x04",
         "a zip archive",
-        "`unzip {}` unpacks it, if a model is in it; PyTorch's files (.pt, .bin) are archives, too, and cannot be used",
+        "`unzip {}` unpacks it; PyTorch's files (.pt, .bin), documents (.docx, .odt) and e-books are archives, too, and \
+         cannot be used",
     ),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "`7z x {}` unpacks it"),
+    (b"Rar!\x1a\x07", "a rar archive", "`unrar x {}` unpacks it"),
     (b"GGUF", "a model for llama.cpp (GGUF)", "only models that `trainer` made can be used"),
-    (b"\x7fELF", "a program (ELF)", "expected is the model's own file"),
+    (b"%PDF-", "a PDF document", "`pdftotext {}` makes plain text of it"),
+    (b"{\\rtf", "a rich text document", "saved as plain text it can be read"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an office document", "saved as plain text it can be read"),
+    (b"PAR1", "a Parquet file", "its column of text, saved as plain text, can be read"),
+    (b"ARROW1\0", "an Arrow file", "its column of text, saved as plain text, can be read"),
+    (b"SQLite format 3\0", "an SQLite database", "its text, saved as plain text, can be read"),
+    (b"\xff\xfe\0\0", "text in UTF-32", "saved as UTF-8 it can be read"),
+    (b"\0\0\xfe\xff", "text in UTF-32", "saved as UTF-8 it can be read"),
+    (b"\x7fELF", "a program (ELF)", "expected is another file"),
+    (b"MZ\x90\0", "a program", "expected is another file"),
+    (b"\x89PNG\r\n", "a picture", "expected is another file"),
+    (b"\xff\xd8\xff", "a picture", "expected is another file"),
+    (b"GIF8", "a picture", "expected is another file"),
+    (b"OggS", "a sound", "expected is another file"),
+    (b"ID3\x03", "a sound", "expected is another file"),
 ];
 
 /// What the file at `path` is by its first bytes, as [`KIND_BYTES`] of them tell, and how to get on; `None` where they
@@ -38,6 +56,9 @@ pub fn kind(begin: &[u8], path: &Path) -> Option<String> {
     }
     if begin.get(257..262) == Some(b"ustar") {
         return Some(format!("a tar archive: `tar -xf {path}` unpacks it"));
+    }
+    if begin.starts_with(b"BZh") && begin.get(4..10) == Some(b"1AY&SY") {
+        return Some(format!("a file packed by bzip2: `bunzip2 {path}` unpacks it"));
     }
     let (_, what, then) = BEGINS.iter().find(|(bytes, ..)| begin.starts_with(bytes))?;
     let unpacked = path.rsplit_once('.').map(|(stem, _)| stem).filter(|stem| stem.ends_with(".safetensors"));

@@ -32,7 +32,7 @@ pub enum TextError {
     #[error("{}: {source}", path.display())]
     Missing { path: PathBuf, source: io::Error },
     #[error("{}: expected a text, found {found}", path.display())]
-    Foreign { path: PathBuf, found: &'static str },
+    Foreign { path: PathBuf, found: String },
     #[error("{}: story {story} is not UTF-8: invalid byte at offset {offset} of the file", path.display())]
     NotUtf8 { path: PathBuf, story: usize, offset: u64 },
     #[error("{}: story {story} is not UTF-16, as its byte order mark says: half a character at offset {offset} of the \
@@ -84,7 +84,7 @@ impl Reader {
         };
         let file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {
-            return Err(TextError::Foreign { path: path.into(), found: "a directory" });
+            return Err(TextError::Foreign { path: path.into(), found: "a directory".into() });
         }
         Self::new(path, Box::new(file))
     }
@@ -98,7 +98,7 @@ impl Reader {
             raw = Box::new(MultiGzDecoder::new(io::Cursor::new(head).chain(raw)));
             head = first_bytes(&mut raw).map_err(|source| TextError::Gz { path: path.into(), source })?;
         }
-        if let Some(found) = kinds::foreign(&head) {
+        if let Some(found) = kinds::foreign(&head, path) {
             return Err(TextError::Foreign { path: path.into(), found });
         }
         let (encoding, mark) = Encoding::of(&head);

@@ -98,7 +98,8 @@ fn what_is_no_text_is_named_with_its_place() {
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "git lfs pull"),
         (b"{\"text\": \"Once\"}\n{\"text\": \"Two\"}\n", "JSON"),
         (b" [ { \"text\" : 1}]", "JSON"),
-        (b"BZh91AY&SY", "bzip2"),
+        (b"BZh91AY&SY", "bunzip2"),
+        (b"<!DOCTYPE html>", "web page"),
     ] {
         assert!(message(bytes).contains(want), "{}", message(bytes));
         assert!(message(&gz(bytes)).contains(want), "in gz: {}", message(&gz(bytes)));
