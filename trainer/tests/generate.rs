@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// Runs `trainer generate` on the golden model with `input` on standard input; (standard output, standard error), or the
-/// error of what failed.
+/// Runs `trainer generate` on the golden model with `input` on standard input; (standard output, standard error), or
+/// the error of what failed.
 fn generate(args: &[&str], input: &[u8]) -> Result<(String, String), String> {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/version-4.flm");
     let mut child = Command::new(env!("CARGO_BIN_EXE_trainer"))

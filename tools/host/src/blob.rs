@@ -37,7 +37,7 @@ impl Blob {
         let mut begin = Vec::with_capacity(KIND_BYTES);
         (&mut file).take(KIND_BYTES as u64).read_to_end(&mut begin).with_context(unreadable)?;
         if let Some(found) = kind(&begin, path) {
-            bail!("{name}: expected a packed model (.flm), found {found}");
+            bail!("{name}: expected a packed model (.flm, which begins with FLM1), found {found}");
         }
         file.rewind().with_context(unreadable)?;
         // a blob states its length in 32 bits
@@ -175,7 +175,7 @@ mod tests {
         refused(&text, "the first four bytes are not FLM1");
         let page = dir.path().join("page.flm");
         std::fs::write(&page, "<!DOCTYPE html><title>404</title>").unwrap();
-        refused(&page, "expected a packed model (.flm), found a web page");
+        refused(&page, "which begins with FLM1), found a web page");
     }
 
     #[test]
