@@ -5,7 +5,6 @@ mod common;
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use flashlm_host::Blob;
 

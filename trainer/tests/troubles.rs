@@ -237,7 +237,7 @@ fn ctrl_c_ends_preparation_within_a_second_and_exports_nothing() {
     }
     big.into_inner().unwrap();
     for wait in [300, 1500] {
-        let mut child = work.command("o", "--data big.txt --steps 2 --vocab 4096").spawn().unwrap();
+        let mut child = work.command("o", "--data big.txt --steps 2").spawn().unwrap();
         wait_for(|| work.path("o/run.lock").exists());
         std::thread::sleep(Duration::from_millis(wait));
         assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

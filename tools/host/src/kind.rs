@@ -6,13 +6,12 @@ use std::path::Path;
 pub const KIND_BYTES: usize = 512;
 
 /// Files that are known by their first bytes: what they are, and how to get on with one at a path `{}`.
-const BEGINS: [(&[u8], &str, &str); 26] = [
+const BEGINS: [(&[u8], &str, &str); 25] = [
     (
         b"version https://git-lfs.github.com/spec/v1",
         "a git-LFS pointer, which stands for the file itself",
         "`git lfs pull` in its folder gets that",
     ),
-    (b"FLM1", "a packed model (.flm)", "`flashlm -m {}` talks to it"),
     (b"\x1f\x8b", "a file packed by gzip", "`gunzip {}` unpacks it"),
     (b"\x1f\x9d", "a file packed by compress", "`uncompress {}` unpacks it"),
     (b"\x28\xb5\x2f\xfd", "a file packed by zstd", "`unzstd {}` unpacks it"),

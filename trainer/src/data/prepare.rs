@@ -27,7 +27,7 @@ use crate::interrupt;
 /// Time between two looks at Ctrl-C while the tokenizer is trained.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Goes into every cache key: raise it when the same inputs come to mean other files.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// What to prepare.
 #[derive(Clone, Debug)]

@@ -78,10 +78,11 @@ mod tests {
     fn stories(corpus: &Corpus) -> Stories {
         let all: Vec<u32> = (0..corpus.len() as u32).collect();
         let mut found = Vec::new();
-        let mut add = |batch: &[super::super::corpus::StoryText<'_>]| {
+        let read = corpus.read(&all, |batch, _| {
             found.extend(batch.iter().map(|s| (String::from_utf8(s.text.to_vec()).unwrap(), s.answers.to_vec())));
-        };
-        corpus.read(&all, |batch, _| Ok(add(batch))).unwrap();
+            Ok(())
+        });
+        read.unwrap();
         found
     }
 

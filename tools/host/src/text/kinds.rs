@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use flashlm_core::blob::MAGIC;
+
 use crate::kind;
 
 pub fn is_gz(head: &[u8]) -> bool {
@@ -15,7 +17,9 @@ pub fn foreign(head: &[u8], path: &Path) -> Option<String> {
                     <|endoftext|>)";
         is_json(head).then(|| what.to_owned())
     };
-    kind(head, path).or_else(json)
+    let model =
+        || head.starts_with(&MAGIC).then(|| format!("a packed model: `flashlm -m {}` talks to it", path.display()));
+    kind(head, path).or_else(model).or_else(json)
 }
 
 /// Whether a file begins as a JSON object, or a list of them: a brace and a quoted name.
