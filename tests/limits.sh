@@ -12,7 +12,8 @@ trap 'rm -rf "$work"' EXIT
 cargo build --release -q -p trainer -p runtime-desktop
 T=$PWD/target/release/trainer
 F=$PWD/target/release/flashlm
-small="--d-model 32 --layers 1 --d-ffn 48 --rcsm-width 16 --rcsm-ops 4 --rcsm-slots 4 --threads 2 --sequences 2 --tokens 32"
+small="--d-model 32 --layers 1 --d-ffn 48 --rcsm-width 16 --rcsm-ops 4 --rcsm-slots 4 --threads 2 --sequences 2
+  --tokens 32 --steps 3"
 cd "$work"
 
 limit() { # name, most address space [KB], command...
@@ -30,7 +31,8 @@ failed=
 
 stories() { # how many bytes of stories of some 700 bytes, all different
   awk -v bytes="$1" 'BEGIN {
-    split("Tom Sue Max Lily Ben Mia Sam Anna Leo Zoe", who); split("ball kite cat hat boat drum cake book lamp cup", what)
+    split("Tom Sue Max Lily Ben Mia Sam Anna Leo Zoe", who)
+    split("ball kite cat hat boat drum cake book lamp cup", what)
     split("found lost saw took hid gave made broke wanted liked", did)
     while (n < bytes) {
       line = "Story number " i++ ". "
@@ -44,24 +46,25 @@ stories() { # how many bytes of stories of some 700 bytes, all different
 
 stories 300000 >valid.txt
 stories $((gigabytes * 1000000000)) >big.txt
-limit "a text of $gigabytes GB, trained on" 2097152 "$T" $small --vocab 4096 --data big.txt --valid valid.txt --steps 3 --out big
+limit "a text of $gigabytes GB, trained on" 2097152 "$T" $small --vocab 4096 --data big.txt --valid valid.txt --out big
 rm -rf big.txt .flashlm-cache
 
 stories 50000000 | grep -v endoftext >long.txt
-limit "one story of 50 MB, trained on" 2097152 "$T" $small --vocab 4096 --data long.txt --valid valid.txt --steps 3 --out long
+limit "one story of 50 MB, trained on" 2097152 "$T" $small --vocab 4096 --data long.txt --valid valid.txt --out long
 limit "one story of 50 MB, scored (bits per byte)" 2097152 "$F" eval --depth 1 --data long.txt
 
 mkdir many
 stories 70000000 | awk '/endoftext/ { n++; next } { print > ("many/" n ".txt"); close("many/" n ".txt") }'
-limit "$(find many -name '*.txt' | wc -l) files, trained on" 2097152 "$T" $small --vocab 4096 --data many --valid valid.txt --steps 3 --out many.out
+limit "$(find many -name '*.txt' | wc -l) files, trained on" 2097152 \
+  "$T" $small --vocab 4096 --data many --valid valid.txt --out many.out
 
-limit "a vocabulary of 257" 2097152 "$T" $small --vocab 257 --data valid.txt --steps 3 --out least
+limit "a vocabulary of 257" 2097152 "$T" $small --vocab 257 --data valid.txt --out least
 awk 'BEGIN { for (i = 0; i < 3000000; i++) { printf "%s", " " substr("bcdfghjklmnpqrst", rand() * 16 + 1, 1) \
   substr("aeiou", rand() * 5 + 1, 1) substr("bcdfghjklmnpqrst", rand() * 16 + 1, 1) substr("aeiou", rand() * 5 + 1, 1) \
   substr("bcdfghjklmnpqrst", rand() * 16 + 1, 1); if (i % 100 == 99) print "\n<|endoftext|>" } }' >words.txt
-limit "a vocabulary of 65,535" 4194304 "$T" $small --vocab 65535 --data words.txt --steps 3 --out most
-limit "a width of 2,048" 8388608 "$T" --d-model 2048 --d-ffn 2048 --layers 1 --vocab 512 --rcsm-width 64 --threads 2 --sequences 1 \
-  --tokens 32 --data valid.txt --steps 3 --out wide
+limit "a vocabulary of 65,535" 4194304 "$T" $small --vocab 65535 --data words.txt --out most
+limit "a width of 2,048" 8388608 "$T" --d-model 2048 --d-ffn 2048 --layers 1 --vocab 512 --rcsm-width 64 --threads 2 \
+  --sequences 1 --tokens 32 --data valid.txt --steps 3 --out wide
 for out in least most wide; do
   limit "  its packed model, told from" 8388608 "$F" generate -m $out/model.flm -p "Tom found a" -n 50
 done

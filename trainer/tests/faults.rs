@@ -1,9 +1,9 @@
-//! What can go wrong under a run, done to the real program on purpose: after each fault the last checkpoint is whole, the
-//! message says what happened, and a run that goes on ends in the same losses, to the last digit, as one that nothing
-//! happened to. Prints a table: fault, tries, losses.
+//! What can go wrong under a run, done to the real program on purpose: after each fault the last checkpoint is whole,
+//! the message says what happened, and a run that goes on ends in the same losses, to the last digit, as one that
+//! nothing happened to. Prints a table: fault, tries, losses.
 //!
-//! `FAULT_TRIES` is how often each random fault is tried (4, unless given): `FAULT_TRIES=40 cargo test -p trainer --test
-//! faults -- --ignored --nocapture`.
+//! `FAULT_TRIES` is how often each random fault is tried (4, unless given): `FAULT_TRIES=40 cargo test -p trainer
+//! --test faults -- --ignored --nocapture`.
 #![cfg(unix)]
 
 mod common;

@@ -20,8 +20,8 @@ const BEGINS: [(&[u8], &str, &str); 25] = [
     (
         b"PK\x03\x04",
         "a zip archive",
-        "`unzip {}` unpacks it; PyTorch's files (.pt, .bin), documents (.docx, .odt) and e-books are archives, too, and \
-         cannot be used",
+        "`unzip {}` unpacks it; PyTorch's files (.pt, .bin), documents (.docx, .odt) and e-books are archives, too, \
+         and cannot be used",
     ),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "`7z x {}` unpacks it"),
     (b"Rar!\x1a\x07", "a rar archive", "`unrar x {}` unpacks it"),

@@ -98,8 +98,8 @@ fn listen() -> io::Result<()> {
 #[cfg(unix)]
 fn is_ignored(signal: libc::c_int) -> bool {
     let mut now = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: without a new action the call only writes the present one to `now`, which is large enough, and zeros are a
-    // valid value of it where the call fails.
+    // SAFETY: without a new action the call only writes the present one to `now`, which is large enough, and zeros are
+    // a valid value of it where the call fails.
     #[expect(unsafe_code, reason = "no safe function asks what is done with a signal")]
     let now = unsafe {
         libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr());

@@ -134,7 +134,14 @@ fn what_cannot_be_packed_or_read_is_named() {
     assert!(failure(&["inspect", "/nowhere.flm"]).contains("/nowhere.flm: expected"));
     assert!(failure(&["inspect", &own]).contains("FLM1"));
     assert!(failure(&[&blob]).contains("small.flm"));
-    assert!(failure(&[&own, "-o", &own]).contains("would replace the checkpoint"));
+    let link = text(folder.path().join("link.flm"));
+    std::os::unix::fs::symlink(&own, &link).unwrap();
+    let before = std::fs::read(&own).unwrap();
+    let beside = own.replace("small.safetensors", "./small.safetensors");
+    for same in [&own, &beside, &link] {
+        assert!(failure(&[&own, "-o", same]).contains("which is read here"), "{same}");
+    }
+    assert_eq!(std::fs::read(&own).unwrap(), before);
     assert!(failure(&["verify", &own, &blob, "--data", "/nowhere.txt"]).contains("/nowhere.txt: expected"));
     let cut = text(folder.path().join("cut.safetensors"));
     let whole = std::fs::read(&own).unwrap();

@@ -1,6 +1,6 @@
 //! All training tokens in one file, so that a second run starts at once. What stays in memory is where each story
-//! begins; the tokens are read when their turn comes, and a file that another program damages meanwhile is an error, not
-//! the end of the process.
+//! begins; the tokens are read when their turn comes, and a file that another program damages meanwhile is an error,
+//! not the end of the process.
 //!
 //! Native byte order (the file never leaves the machine that made it):
 //!

@@ -2,6 +2,7 @@
 //! for each story, so that a text may be larger than the machine's memory.
 
 use std::fs::{self, File};
+use std::hash::Hasher;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -11,7 +12,7 @@ use flashlm_host::text::{Reader, is_lasting};
 use rayon::prelude::*;
 
 use super::DataError;
-use super::hash::{hash, mix};
+use super::hash::{Hash64, hash, mix};
 use super::marks::{self, AnswerBytes};
 use super::split;
 use crate::interrupt;
@@ -128,6 +129,13 @@ impl Corpus {
     /// What is remembered of each story.
     pub fn stories(&self) -> &[About] {
         &self.stories
+    }
+
+    /// A number that changes when any of these stories does, their marked answers, or their order.
+    pub fn content_key(&self, stories: &[u32]) -> u64 {
+        let mut key = Hash64::default();
+        stories.iter().for_each(|&index| key.write_u64(self.stories[index as usize].content));
+        key.finish()
     }
 
     /// Shows `f` those stories that `wanted` lists, in rising order: some at a time, each with its place in `wanted`,

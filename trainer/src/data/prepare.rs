@@ -98,7 +98,7 @@ impl Options {
         if given.is_none() && split.held_out.is_empty() {
             return no_stories("only one, and one must be held out; name a validation file");
         }
-        let key = split::content_key(corpus.stories(), &split.train);
+        let key = corpus.content_key(&split.train);
         let (valid_path, held_out) = match given {
             Some(given) => given,
             None => {
@@ -142,7 +142,7 @@ impl Options {
 
     /// Held-out stories as a file of the usual form, so that any program can measure on it.
     fn write_held_out(&self, corpus: &Corpus, stories: &[u32]) -> Result<PathBuf, DataError> {
-        let key = combine(&[VERSION, split::content_key(corpus.stories(), stories)]);
+        let key = combine(&[VERSION, corpus.content_key(stories)]);
         let path = self.cache_dir.join(format!("held-out-{key:016x}.txt"));
         write(&path, |file| {
             corpus.read(stories, |batch, _| {

@@ -34,8 +34,8 @@ impl Source {
     }
 
     /// Goes through all stories that are not blank. A hub's files are downloaded into the hub's own cache first; what
-    /// comes through a pipe is kept in a file without a name in `spool`. `seed` is the story generator's; `note` is told
-    /// what a folder's files are, and how far it is.
+    /// comes through a pipe is kept in a file without a name in `spool`. `seed` is the story generator's; `note` is
+    /// told what a folder's files are, and how far it is.
     pub fn open(&self, part: Part, seed: u64, spool: &Path, mut note: impl FnMut(String)) -> Result<Corpus, DataError> {
         if *self == Self::Builtin {
             return Corpus::of_stories("builtin", builtin::stories(seed).take(BUILTIN_STORIES));

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::hash::Hasher;
 
-use super::corpus::About;
 use super::hash::{Hash64, mix};
 
 /// Share of the stories that is held out when no validation file is named.
@@ -64,13 +63,6 @@ pub fn without_copies(fingerprints: &[u64], validation: &HashSet<u64>) -> Split 
         }
     }
     split
-}
-
-/// A number that changes when any of these stories does, their marked answers, or their order.
-pub fn content_key(about: &[About], stories: &[u32]) -> u64 {
-    let mut key = Hash64::default();
-    stories.iter().for_each(|&index| key.write_u64(about[index as usize].content));
-    key.finish()
 }
 
 #[cfg(test)]

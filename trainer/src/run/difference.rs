@@ -95,8 +95,8 @@ pub fn difference(before: &State, now: &Settings, data: &Fingerprints, extends: 
         }
         if was.held_out != data.held_out {
             changes.push(format!(
-                "the held-out text is another, so figures before and after do not compare, and some of it may have been \
-                 trained on: {}",
+                "the held-out text is another, so figures before and after do not compare, and some of it may have \
+                 been trained on: {}",
                 prints(was.held_out, data.held_out)
             ));
         }

@@ -123,8 +123,8 @@ impl Drop for Directory {
     }
 }
 
-/// Removes a directory that was made for a run of which nothing came, and those above it that were made too, but for what
-/// others put there.
+/// Removes a directory that was made for a run of which nothing came, and those above it that were made too, but for
+/// what others put there.
 fn remove_made(path: &Path, made: Option<&Path>) {
     let Some(made) = made else { return };
     let _ = fs::remove_file(path.join(LOCK));

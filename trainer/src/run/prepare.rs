@@ -364,8 +364,8 @@ fn say_what_is_short(streams: &Streams, settings: &Settings, progress: &Progress
     let beginnings = streams.beginnings(pool);
     if beginnings < rows {
         progress.line(&format!(
-            "little text: its first phase reads {beginnings} stories or pieces of them in the {rows} rows of a batch, so \
-             that some rows read the same; fewer --sequences or --threads give every row its own"
+            "little text: its first phase reads {beginnings} stories or pieces of them in the {rows} rows of a batch, \
+             so that some rows read the same; fewer --sequences or --threads give every row its own"
         ));
     }
 }

@@ -193,3 +193,61 @@ impl Library {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fs;
+
+    use super::*;
+    use crate::data::{Options, Source};
+
+    const SEQUENCES: usize = 16;
+    const TOKENS: usize = 64;
+
+    /// Batches read from `text`, each as its rows.
+    fn batches(text: &str, pool: f32, count: usize) -> Vec<Vec<Vec<u16>>> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("text.txt"), text).unwrap();
+        fs::write(dir.path().join("valid.txt"), "Held out.").unwrap();
+        let options = Options {
+            data: Source::Path(dir.path().join("text.txt")),
+            valid: Some(Source::Path(dir.path().join("valid.txt"))),
+            vocab: 300,
+            tokenizer: None,
+            mix: Mix::NONE,
+            sample: u64::MAX,
+            cache_dir: dir.path().join("cache"),
+            seed: 1,
+        };
+        let prepared = options.prepare(|_| {}).unwrap();
+        let lanes = Lanes { replicas: 1, sequences: SEQUENCES, seed: 1 };
+        let mut streams = Streams::new(prepared.train, prepared.tokenizer, &Mix::NONE, lanes).unwrap();
+        assert!(streams.beginnings(pool) >= SEQUENCES);
+        streams.choose(Choice { pool, ..streams.library.choice });
+        let mut batch = || {
+            let (mut ids, mut targets) = (vec![0; SEQUENCES * TOKENS], vec![0; SEQUENCES * TOKENS]);
+            let (mut facts, mut depths) = (vec![0; SEQUENCES * TOKENS], vec![0; SEQUENCES * TOKENS]);
+            let rows = Rows { ids: &mut ids, targets: &mut targets, facts: &mut facts, depths: &mut depths };
+            streams.fill(0, rows);
+            assert!(streams.failure().is_none());
+            (0..SEQUENCES).map(|row| ids.iter().skip(row).step_by(SEQUENCES).copied().collect()).collect()
+        };
+        (0..count).map(|_| batch()).collect()
+    }
+
+    #[test]
+    fn all_rows_of_a_batch_are_different_text_however_few_and_long_the_stories() {
+        let play: String = (0..20_000).map(|i| format!("{i} went {}. ", i * 7919 % 10_007)).collect();
+        let third = play.len() / 3;
+        let three = [&play[..third], &play[third..2 * third], &play[2 * third..]].join("\n<|endoftext|>\n");
+        for text in [&play, &three] {
+            for pool in [0.3, 1.0] {
+                for batch in batches(text, pool, 20) {
+                    let distinct: HashSet<&Vec<u16>> = batch.iter().collect();
+                    assert_eq!(distinct.len(), SEQUENCES);
+                }
+            }
+        }
+    }
+}

@@ -4,8 +4,8 @@
 //! `muon.m.<name>`, the recurrent state of every lane as `lanes`, the stories that phase 4 kept
 //! as `generated` (tokens, an end-of-story token after each story), the tokenizer's tables as the bytes `tokenizer`,
 //! and as metadata the model's `config` and the run's `state`, both JSON. It is written under a temporary name, synced
-//! and renamed, so a name ending in `.safetensors` is always a whole file; a run keeps its last two, so that even a file
-//! damaged later costs one interval only.
+//! and renamed, so a name ending in `.safetensors` is always a whole file; a run keeps its last two, so that even a
+//! file damaged later costs one interval only.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -305,8 +305,8 @@ pub fn read_to_resume(path: &Path) -> Result<Checkpoint, CheckpointError> {
     Ok(found)
 }
 
-/// Saves a snapshot as `dir/step-XXXXXXXX.safetensors` and removes all but the last two of the same run. When this fails
-/// nothing has changed: the temporary file is gone and the earlier checkpoints are still there.
+/// Saves a snapshot as `dir/step-XXXXXXXX.safetensors` and removes all but the last two of the same run. When this
+/// fails nothing has changed: the temporary file is gone and the earlier checkpoints are still there.
 pub fn save(dir: &Path, snapshot: &Snapshot) -> Result<PathBuf, CheckpointError> {
     let path = dir.join(file_name(snapshot.state.step));
     output::write(&path, &[], |file| write_to(snapshot, file))?;
