@@ -56,7 +56,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, TextError> {
 
 /// Reads all of standard input as a text.
 pub fn read_stdin() -> Result<Vec<u8>, TextError> {
-    let (mut reader, mut text) = (Reader::new(Path::new("standard input"), Box::new(io::stdin()))?, Vec::new());
+    let (mut reader, mut text) = (Reader::from_read(Path::new("standard input"), Box::new(io::stdin()))?, Vec::new());
     while reader.fill(&mut text)? {}
     Ok(text)
 }
@@ -86,11 +86,14 @@ impl Reader {
         if file.metadata().map_err(failed)?.is_dir() {
             return Err(TextError::Foreign { path: path.into(), found: "a directory".into() });
         }
-        Self::new(path, Box::new(file))
+        Self::from_read(path, Box::new(file))
     }
 
     /// Reads what `raw` gives; `path` is what messages call it.
-    fn new(path: &Path, mut raw: Box<dyn Read + Send>) -> Result<Self, TextError> {
+    ///
+    /// # Errors
+    /// It cannot be read, or is no text.
+    pub fn from_read(path: &Path, mut raw: Box<dyn Read + Send>) -> Result<Self, TextError> {
         let failed = |source| TextError::Io { path: path.into(), source };
         let mut head = first_bytes(&mut raw).map_err(failed)?;
         let is_gz = kinds::is_gz(&head);

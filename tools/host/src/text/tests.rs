@@ -10,7 +10,7 @@ use super::*;
 
 fn of(bytes: &[u8]) -> Result<Vec<u8>, TextError> {
     let (mut reader, mut text) =
-        (Reader::new(Path::new("a.txt"), Box::new(io::Cursor::new(bytes.to_vec())))?, Vec::new());
+        (Reader::from_read(Path::new("a.txt"), Box::new(io::Cursor::new(bytes.to_vec())))?, Vec::new());
     while reader.fill(&mut text)? {}
     Ok(text)
 }
