@@ -130,7 +130,7 @@ fn draw(session: &HeapSession<'_>) {
 }
 
 /// The logits' bits, as [`canonical`] gives them.
-fn last_logits(session: &HeapSession<'_>) -> Vec<u32> {
+pub(super) fn last_logits(session: &HeapSession<'_>) -> Vec<u32> {
     let mut all = Vec::new();
     session
         .logits(|_, rows| all.extend(rows.iter().map(|&v| canonical(v))))
@@ -257,7 +257,7 @@ fn at_every_level(n: usize, product: impl Fn(Kernels, &mut [f32])) {
 }
 
 /// A float's bits, with one value for all that is not a number: its sign and payload are the processor's affair.
-fn canonical(v: f32) -> u32 {
+pub(super) fn canonical(v: f32) -> u32 {
     if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() }
 }
 

@@ -1,5 +1,6 @@
 //! Small random models for tests: valid blobs whose weights mean nothing, and what hostile ones are tried with.
 
+pub mod engine;
 pub mod exercise;
 pub mod hostile;
 

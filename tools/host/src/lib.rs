@@ -3,7 +3,9 @@
 
 mod blob;
 mod exit;
+mod file;
 mod kind;
+mod lfs;
 mod memory;
 pub mod output;
 mod prompt;
@@ -15,8 +17,13 @@ mod words;
 
 pub use blob::{Blob, check_depth};
 pub use exit::run;
+pub use file::read_file;
 pub use kind::{KIND_BYTES, kind};
-pub use memory::peak_memory;
+pub use lfs::{LFS_POINTER, LONGEST_LFS_POINTER, is_lfs_pointer};
+pub use memory::{
+    Allocator, Available, Bound, Shortage, available, check_memory, fallibly, peak_memory, room_for_threads,
+    shown_bytes,
+};
 pub use prompt::{FOLDED, check_text, piped_prompt, read_prompt};
 pub use score::{file, stories};
 pub use seed::Seed;

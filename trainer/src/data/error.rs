@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use flashlm_host::output::OutputError;
 use flashlm_host::text::TextError;
 
+use super::hub::HubError;
+
 /// Why stories could not be read, prepared or cached.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,10 +35,10 @@ pub enum DataError {
     BadMix { argument: String, reason: String },
     #[error("--families {name}: no such kind of reasoning stories; expected some of {expected}")]
     BadFamily { name: String, expected: String },
-    #[error("{0}: expected hf:OWNER/NAME or hf:OWNER/NAME/FILE.txt")]
+    #[error("{0}: expected hf:OWNER/NAME or hf:OWNER/NAME/FILE.txt, of letters, digits, and . - _ between them")]
     BadHubName(String),
-    #[error("hf:{dataset}: {message} (endpoint {endpoint}; HF_ENDPOINT changes it)")]
-    Hub { dataset: String, endpoint: String, message: String },
+    #[error("hf:{dataset}: {error}")]
+    Hub { dataset: String, error: Box<HubError> },
     #[error("training the tokenizer: {0}")]
     Bpe(String),
     #[error("tokenizer: {0}")]
