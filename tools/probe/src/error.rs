@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flashlm_core::SessionError;
+use flashlm_host::output::OutputError;
+use flashlm_host::text::TextError;
 
 /// Why items could not be had, or a model could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +13,10 @@ use flashlm_core::SessionError;
 pub enum ProbeError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Text(#[from] TextError),
+    #[error("{0}")]
+    Output(#[from] OutputError),
     #[error("{}:{line}: {message}", path.display())]
     Line { path: PathBuf, line: usize, message: String },
     #[error("{}: {message}", path.display())]

@@ -1,4 +1,4 @@
-//! Files of questions and of text, read as far as they make sense.
+//! Files of questions, read as far as they make sense.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -6,9 +6,8 @@ use std::path::Path;
 
 use crate::error::ProbeError;
 
-/// The longest file of questions, and the longest text that word statistics are made of, bytes.
+/// The longest file of questions, bytes.
 pub const QUESTIONS: u64 = 256 << 20;
-pub const TEXT: u64 = 4 << 30;
 
 /// Reads the file at `path`, of at most `most` bytes; a longer one, or a device without an end, is an error.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ProbeError> {

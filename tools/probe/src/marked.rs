@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use flashlm_core::text::SEPARATOR;
+use flashlm_host::output;
 
 use crate::error::ProbeError;
 
@@ -66,11 +67,8 @@ pub fn write(path: &Path, stories: impl IntoIterator<Item = Told>) -> Result<(),
         fs::create_dir_all(folder).map_err(ProbeError::io(folder))?;
     }
     let separator = String::from_utf8_lossy(SEPARATOR);
-    let mut file = BufWriter::new(File::create(path).map_err(ProbeError::io(path))?);
-    for story in stories {
-        writeln!(file, "{}\n{separator}", story.marked()).map_err(ProbeError::io(path))?;
-    }
-    file.flush().map_err(ProbeError::io(path))
+    let write = |story: Told, file: &mut BufWriter<File>| writeln!(file, "{}\n{separator}", story.marked());
+    Ok(output::write(path, &[], |file| stories.into_iter().try_for_each(|story| write(story, file)))?)
 }
 
 #[cfg(test)]

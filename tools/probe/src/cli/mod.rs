@@ -2,16 +2,15 @@
 
 mod options;
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use flashlm_core::text;
+use flashlm_host::output;
 
 use crate::ask::{Subject, depth_name};
 use crate::baselines::Guesses;
 use crate::error::ProbeError;
-use crate::file;
 use crate::item::{self, Item};
 use crate::marked::{self, Told};
 use crate::ngram::Ngram;
@@ -42,7 +41,7 @@ impl Options {
                     "expected a model to ask, or --tsv or --write to write without one".into(),
                 ));
             };
-            return write_items(path, &items, None);
+            return self.write_items(path, &items, None);
         };
         self.ask(&subject, &items, folder)
     }
@@ -68,12 +67,14 @@ impl Options {
             Report { task: &task, model, state_bytes, items, guesses: &guesses, ngram_stories, depths: &depths };
 
         if let Some(path) = &self.tsv {
-            write_items(path, items, Some(&report))?;
+            self.write_items(path, items, Some(&report))?;
         }
         let stdout = Path::new("standard output");
         let mut out = io::stdout().lock();
         if let Some(path) = self.json.as_deref().filter(|path| *path != Path::new("-")) {
-            fs::write(path, format!("{:#}\n", report.json())).map_err(ProbeError::io(path))?;
+            let model = Path::new(subject.name);
+            let inputs: Vec<&Path> = self.inputs().chain([model]).collect();
+            output::write(path, &inputs, |file| writeln!(file, "{:#}", report.json()))?;
         } else if self.json.is_some() {
             return writeln!(out, "{:#}", report.json()).map_err(ProbeError::io(stdout));
         }
@@ -154,7 +155,7 @@ impl Options {
     /// An n-gram model of the task's training text, or of the file given, and how many stories it has read.
     fn ngram(&self, subject: &Subject, folder: Option<&Path>) -> Result<(usize, Option<Ngram>), ProbeError> {
         let texts: Vec<String> = if let Some(path) = &self.ngram_data {
-            let bytes = file::read(path, file::TEXT)?;
+            let bytes = flashlm_host::text::read(path)?;
             let stories = text::stories(&bytes).filter(|story| !story.is_blank());
             stories.map(|story| marked::plain(&String::from_utf8_lossy(story.text))).collect()
         } else {
@@ -198,6 +199,18 @@ impl Options {
         })
     }
 
+    /// Files that are read here.
+    fn inputs(&self) -> impl Iterator<Item = &Path> {
+        [&self.file, &self.ngram_data].into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    fn write_items(&self, path: &Path, items: &[Item], report: Option<&Report>) -> Result<(), ProbeError> {
+        let columns = report.map(Report::columns).unwrap_or_default();
+        let fields = |index| report.map(|r| r.fields(index)).unwrap_or_default();
+        let inputs: Vec<&Path> = self.inputs().chain(report.map(|report| Path::new(report.model))).collect();
+        Ok(output::write(path, &inputs, |file| item::write(file, items, &columns, fields))?)
+    }
+
     fn write_training(&self, to: &Path, subject: Option<&Subject>, folder: Option<&Path>) -> Result<(), ProbeError> {
         let (train, test) = (to.join("train.txt"), to.join("test.txt"));
         if self.task == Task::Babi {
@@ -217,13 +230,6 @@ fn needed(folder: Option<&Path>) -> Result<&Path, ProbeError> {
     folder.ok_or_else(|| {
         ProbeError::Usage("--task babi: expected the folder of its text files, qaN_name_test.txt".into())
     })
-}
-
-fn write_items(path: &Path, items: &[Item], report: Option<&Report>) -> Result<(), ProbeError> {
-    let mut file = BufWriter::new(File::create(path).map_err(ProbeError::io(path))?);
-    let columns = report.map(Report::columns).unwrap_or_default();
-    let fields = |index| report.map(|r| r.fields(index)).unwrap_or_default();
-    item::write(&mut file, items, &columns, fields).and_then(|()| file.flush()).map_err(ProbeError::io(path))
 }
 
 impl From<reasoning::Item> for Item {

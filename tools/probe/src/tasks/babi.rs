@@ -14,12 +14,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use flashlm_host::{output, text};
 
 use crate::error::ProbeError;
-use crate::file;
 use crate::item::Item;
 use crate::marked::Told;
 use crate::rng::Rng;
@@ -86,7 +87,7 @@ pub fn read(folder: &Path, part: Option<Part>) -> Result<(Part, Vec<Task>), Prob
     }
     let mut tasks = Vec::new();
     for (number, _, name, path) in found.into_iter().filter(|f| f.1 == part) {
-        let bytes = file::read(&path, file::QUESTIONS)?;
+        let bytes = text::read(&path)?;
         let text = String::from_utf8(bytes).map_err(|_| ProbeError::file(&path, "expected UTF-8 text"))?;
         let stories = parse(&text).map_err(|(line, message)| ProbeError::line(&path, line, message))?;
         tasks.push(Task { number, name, stories });
@@ -277,7 +278,7 @@ pub fn write(folder: &Path, tasks: &[Task], part: Part) -> Result<(), ProbeError
             }
         }
         let path = folder.join(format!("{}_{}.txt", task.name, part.name()));
-        fs::write(&path, text).map_err(ProbeError::io(&path))?;
+        output::write(&path, &[], |file| file.write_all(text.as_bytes()))?;
     }
     Ok(())
 }
