@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-200}
 targets=("${@:2}")
-((${#targets[@]})) || targets=(blob checkpoint commands engine products state text tokenizer training)
+((${#targets[@]})) || targets=(blob checkpoint commands engine products state text texts tokenizer training)
 command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
 
 # cargo-fuzz passes flags of the nightly compiler; the stable one takes them so
@@ -19,7 +19,8 @@ for target in "${targets[@]}"; do
     # the smallest inputs that between them reach all that was reached
     kept=$(mktemp -d)
     cargo fuzz run --sanitizer address "$target" "$kept" "fuzz/grown/$target" "fuzz/corpus/$target" -- \
-      -set_cover_merge=1 -max_len=20000 -timeout=60 -rss_limit_mb=2048 2>&1 | grep -E '^MERGE-OUTER.*(new|set cover)' || true
+      -set_cover_merge=1 -max_len=20000 -timeout=60 -rss_limit_mb=2048 2>&1 |
+      grep -E '^MERGE-OUTER.*(new|set cover)' || true
     rm -f "fuzz/corpus/$target"/*
     # few and short ones: a start, not an archive
     find "$kept" -type f -size -2k -printf '%s %p\n' | sort -n | head -n 24 | cut -d' ' -f2- |

@@ -150,6 +150,6 @@ fn a_pointer_in_place_of_stories_is_named() {
     fs::write(folder.path().join("train.txt"), pointer).unwrap();
     for data in ["train.txt", "."] {
         let (code, text) = ended(&mut trainer(folder.path(), "http://127.0.0.1:1", data));
-        assert!(code == Some(1) && text.contains("train.txt: expected stories, found a git-LFS pointer"), "{text}");
+        assert!(code == Some(1) && text.contains("train.txt: expected a text, found a git-LFS pointer"), "{text}");
     }
 }

@@ -37,10 +37,10 @@ type Handler = Box<dyn FnMut(Signal) + Send>;
 static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
 
 /// Takes signals over, once however often it is called: from now on one ends the program without leaving temporary
-/// files, unless [`on_signal`] says otherwise.
+/// files, unless [`on_signal`] says otherwise. Where the system has no thread left for that, signals stay as they are.
 ///
 /// # Errors
-/// The system has no more threads, or does not let them be taken over.
+/// The system does not let them be taken over.
 pub fn install() -> io::Result<()> {
     static INSTALLED: OnceLock<io::Result<()>> = OnceLock::new();
     match INSTALLED.get_or_init(listen) {
@@ -73,16 +73,17 @@ fn handle(signal: Signal) {
 
 #[cfg(unix)]
 fn listen() -> io::Result<()> {
-    use std::sync::Arc;
+    use std::sync::{Arc, mpsc};
     use std::thread;
 
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    use signal_hook::iterator::Signals;
 
-    let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
-    let mut signals = signal_hook::iterator::Signals::new(heeded)?;
     // with any handler in place the write itself fails
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+    let (sender, receiver) = mpsc::channel::<Signals>();
     let wait = move || {
+        let Ok(mut signals) = receiver.recv() else { return };
         signals.forever().for_each(|signal| {
             handle(match signal {
                 SIGINT => Signal::Interrupt,
@@ -91,7 +92,14 @@ fn listen() -> io::Result<()> {
             });
         });
     };
-    thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
+    // before anything is taken over: without a thread to answer them, signals had better do what they always do
+    if thread::Builder::new().name("signals".into()).spawn(wait).is_err() {
+        return Ok(());
+    }
+    let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
+    // the thread waits for it
+    let _ = sender.send(Signals::new(heeded)?);
+    Ok(())
 }
 
 /// Whether whoever started this program had it ignore `signal`.

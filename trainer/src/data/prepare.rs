@@ -25,7 +25,7 @@ use super::{DataError, bpe, split};
 use crate::interrupt;
 
 /// Time between two looks at Ctrl-C while the tokenizer is trained.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Goes into every cache key: raise it when the same inputs come to mean other files.
 const VERSION: u64 = 3;
 
@@ -195,6 +195,8 @@ impl Options {
             .spawn(train)
             .map_err(|error| failed(format!("no thread for it: {error}")))?;
         loop {
+            // where there are no threads but this one, it is the one that does that thread's parallel work
+            while rayon::yield_now() == Some(rayon::Yield::Executed) {}
             match receiver.recv_timeout(LOOK_EVERY) {
                 Ok(table) => return table,
                 Err(RecvTimeoutError::Timeout) if interrupt::requested() => return Err(DataError::Interrupted),

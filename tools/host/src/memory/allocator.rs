@@ -14,8 +14,8 @@ thread_local! {
 /// 1. What was saved is safe, as every file is written aside; what was not could not be saved without memory either.
 pub struct Allocator;
 
-// SAFETY: every call goes to the system's allocator as it came, and what that gives is given on; where it gives nothing,
-// the program ends, or the caller is told by a null pointer, as the trait says.
+// SAFETY: every call goes to the system's allocator as it came, and what that gives is given on; where it gives
+// nothing, the program ends, or the caller is told by a null pointer, as the trait says.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.

@@ -1,8 +1,8 @@
 //! What this process can still have: the least of what the machine, a container and limits of the shell leave.
 
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::{fmt, fs, io, thread};
 
 /// Memory that can still be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +43,29 @@ pub fn available() -> Option<Available> {
     System { root: PathBuf::from("/") }.available()
 }
 
-/// Whether the limits of this process leave addresses for `count` more threads with stacks of so many bytes. A thread
-/// that finds none when it starts takes the program down with it.
+/// Whether the limits of this process leave room for `count` more threads with stacks of so many bytes. A thread that
+/// finds no addresses when it starts takes the program down with it.
 pub fn room_for_threads(count: usize, stack: usize) -> bool {
     // beside its stack, what a thread's allocator and signal handler map
     const BESIDE: u64 = 1 << 20;
     let need = (stack as u64 + BESIDE).saturating_mul(count as u64);
     let room = System { root: PathBuf::from("/") }.own_limits().map(|limit| limit.bytes).min();
-    room.is_none_or(|room| room >= need)
+    room.is_none_or(|room| room >= need) && can_start(count, stack)
+}
+
+/// Whether so many threads start, all at once: a limit on processes shows in no other way, and a pool of threads of
+/// which some did not start is of no use.
+fn can_start(count: usize, stack: usize) -> bool {
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        let closed = gate.lock();
+        let wait = || drop(gate.lock());
+        let start = || thread::Builder::new().stack_size(stack).spawn_scoped(scope, wait);
+        // all of them are kept, so that they are there together
+        let started = (0..count).map(|_| start()).collect::<io::Result<Vec<_>>>();
+        drop(closed);
+        started.is_ok()
+    })
 }
 
 /// Bytes that a line of `/proc/self/status` or `/proc/meminfo` tells in kB.

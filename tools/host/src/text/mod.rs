@@ -27,9 +27,9 @@ const HEAD: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: expected a readable text file: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: {source}", path.display())]
+    #[error("{}: expected a readable text file: {source}", path.display())]
     Missing { path: PathBuf, source: io::Error },
     #[error("{}: expected a text, found {found}", path.display())]
     Foreign { path: PathBuf, found: String },
