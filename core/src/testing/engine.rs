@@ -13,7 +13,7 @@ use crate::session::{Session, SessionError};
 /// Bytes that make the model; those behind them are the session's course.
 const MODEL: usize = 8;
 /// Steps of a course that are taken: what goes wrong later goes wrong in a shorter one, too.
-const LONGEST: usize = 64;
+const LONGEST: usize = 16;
 
 /// Makes a model with an engine of the first bytes and runs a session through what the others say: tokens one by one
 /// and several at a time, depths, saved states and new beginnings. Whatever the course, all levels have the same logits
