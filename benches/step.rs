@@ -23,7 +23,7 @@ fn step(c: &mut Criterion, kernels: Kernels, depth: TrainDepth, name: &str) {
     let params = Params::init(&CONFIG, 1);
     let settings = Settings { kind: Kind::Muon, ..Settings::default() };
     let mut optimizer = Optimizer::new(kernels, &params.layout, settings);
-    let mut engine = Engine::new(CONFIG, kernels, params, SHAPE, EmbeddingMode::Int8);
+    let mut engine = Engine::new(CONFIG, kernels, params, SHAPE, EmbeddingMode::Int8).expect("memory and threads");
     let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0, answer_smoothing: 0.0 };
     let mut rng = Rng::new(7);
     let mut group = c.benchmark_group(format!("{} {}", kernels.isa(), kernels.precision()));

@@ -72,7 +72,7 @@ fn a_model_of_known_probabilities_scores_what_they_say_on_the_raw_bytes() {
     let model = blob.model().expect("model");
     let set = EvaluationSet::from_bytes(FILE, *model.tokenizer().expect("tokenizer")).expect("stories");
     let stories: Vec<Story> = set.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
-    let mut engine = Engine::new(CONFIG, kernels, params, shape, EmbeddingMode::Int8);
+    let mut engine = Engine::new(CONFIG, kernels, params, shape, EmbeddingMode::Int8).unwrap();
     let evaluation = engine.evaluate(&stories, model.default_depth());
     assert_eq!(evaluation.tokens, score.tokens);
     assert!((evaluation.bits - want).abs() < 1e-3 * want, "trainer: {} bits, {want} expected", evaluation.bits);

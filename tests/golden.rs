@@ -94,7 +94,7 @@ fn engine(golden: &Golden, kernels: Kernels) -> Engine {
     let named = golden.file.names().into_iter().filter(|n| n.starts_with("param.")).count();
     assert_eq!(named, params.layout.tensors.len(), "{}", golden.name);
     let shape = BatchShape { threads: 1, sequences: B, tokens: T, accumulate: 1 };
-    Engine::new(golden.config, kernels, params, shape, EmbeddingMode::Float)
+    Engine::new(golden.config, kernels, params, shape, EmbeddingMode::Float).unwrap()
 }
 
 /// Time-major logits as the reference's (B, T, V).

@@ -11,6 +11,10 @@ mod trace;
 use std::process::ExitCode;
 
 use clap::Parser;
+use flashlm_host::Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     flashlm_host::exit(cli::run(cli::Cli::parse()))

@@ -84,7 +84,7 @@ pub fn params(config: &ModelConfig, seed: u64) -> Params {
 pub fn engine(config: ModelConfig, isa: Isa, sequences: usize, tokens: usize) -> Engine {
     let kernels = Kernels::new(isa, Precision::F32).expect("available");
     let shape = BatchShape { threads: 1, sequences, tokens, accumulate: 1 };
-    Engine::new(config, kernels, params(&config, 7), shape, EmbeddingMode::Int8)
+    Engine::new(config, kernels, params(&config, 7), shape, EmbeddingMode::Int8).unwrap()
 }
 
 /// Random tokens, none of them the end of a story.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
 
 use flashlm_core::config::{Heads, Mixer, ModelConfig, RcsmConfig};
 use trainer::kernels::{Isa, Kernels, Precision};
-use trainer::nn::{BatchShape, EmbeddingMode, Engine, Params, Rng, StepOptions, TrainDepth};
+use trainer::nn::{self, BatchShape, EmbeddingMode, Engine, Footprint, Params, Rng, StepOptions, TrainDepth};
 use trainer::optim::{self, Kind, Optimizer};
 
 /// The system's allocator, counting while told to.
@@ -76,11 +76,14 @@ struct Training {
 
 impl Training {
     fn new(config: ModelConfig, kernels: Kernels, kind: Kind, threads: usize, accumulate: usize) -> Self {
+        Self::shaped(config, kernels, kind, BatchShape { threads, sequences: 3, tokens: 40, accumulate })
+    }
+
+    fn shaped(config: ModelConfig, kernels: Kernels, kind: Kind, shape: BatchShape) -> Self {
         let params = Params::init(&config, 1);
         let settings = optim::Settings { kind, ..optim::Settings::default() };
         let optimizer = Optimizer::new(kernels, &params.layout, settings);
-        let shape = BatchShape { threads, sequences: 3, tokens: 40, accumulate };
-        let engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
+        let engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8).expect("there is room");
         Self { engine, optimizer, rng: Rng::new(5) }
     }
 
@@ -102,6 +105,31 @@ impl Training {
         assert!(stats.loss.is_finite());
         let outcome = engine.update(|params, grads, _| optimizer.update(params, grads, 1e-2));
         assert!(matches!(outcome, optim::Outcome::Applied { .. }));
+    }
+}
+
+/// What was said to be needed is most of what is taken, and no more than that: nothing is refused that would fit.
+fn what_training_needs_is_known_before_it_begins() {
+    let larger = |config| ModelConfig { vocab: 2048, d_model: 128, layers: 2, d_ffn: 320, ..config };
+    let engine = ModelConfig { rcsm: SMALL.rcsm, ..larger(ModelConfig::SUPERNOVA) };
+    let every = Isa::available().into_iter().flat_map(|isa| [(isa, Precision::Bf16), (isa, Precision::F32)]);
+    for kernels in every.filter_map(|(isa, precision)| Kernels::new(isa, precision).ok()) {
+        for config in mixers().map(larger).chain([engine]) {
+            for kind in [Kind::Muon, Kind::Adamw] {
+                let shape = BatchShape { threads: 2, sequences: 8, tokens: 128, accumulate: 1 };
+                let settings = optim::Settings { kind, ..optim::Settings::default() };
+                let optimizer = Optimizer::memory(kernels, &nn::Layout::new(&config), settings);
+                let need = Footprint::of(&config, kernels, shape, EmbeddingMode::Int8).total() + optimizer;
+                let mut kept = None;
+                let (_, taken) = count(|| {
+                    let mut training = Training::shaped(config, kernels, kind, shape);
+                    training.step(TrainDepth::Rows);
+                    kept = Some(training);
+                });
+                let share = need as f64 / taken as f64;
+                assert!((0.8..=1.0).contains(&share), "{config:?}, {kernels:?}, {kind:?}: {need} of {taken}, {share}");
+            }
+        }
     }
 }
 
@@ -158,6 +186,8 @@ fn a_training_step_allocates_nothing_after_the_first() {
         assert!(gemm || calls == 0, "{config:?}: {calls} allocations in four steps");
         kept.push(training);
     }
+
+    what_training_needs_is_known_before_it_begins();
 
     let mut training = Training::new(SMALL, Kernels::detect(), Kind::Muon, 1, 1);
     if training.engine.kernels().precision() == Precision::Bf16 {

@@ -49,7 +49,7 @@ pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
     if let Some(Err(why)) = args.depth.map(|depth| check_depth(depth, model.config().rcsm.as_ref())) {
         bail!("--depth: {why}");
     }
-    let mut arena = blob.arena();
+    let mut arena = blob.arena()?;
     let tokens = tokens(&model, args.tokens as usize);
     let levels: Vec<Kernels> = args.isa.map_or_else(|| Kernels::available().collect(), |level| vec![level]);
     let depths = args.depth.map_or_else(|| depths(&model), |depth| vec![depth]);

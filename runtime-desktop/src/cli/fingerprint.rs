@@ -15,7 +15,7 @@ pub fn run(path: Option<PathBuf>, args: Fingerprint) -> Result<()> {
     let prompt = blob.tokenizer()?.encoded(args.prompt.as_bytes());
     let levels = args.isa.map_or(Kernels::available().collect(), |kernels| vec![kernels]);
     let config = SamplerConfig { temperature: 0.8, top_k: 40, seed: args.seed, ..SamplerConfig::default() };
-    let mut arena = blob.arena();
+    let mut arena = blob.arena()?;
     let mut found = Vec::new();
     let mut out = io::stdout().lock();
     for kernels in levels {

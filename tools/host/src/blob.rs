@@ -5,9 +5,13 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use flashlm_core::blob::MAGIC;
 use flashlm_core::config::{Depth, RcsmConfig};
 use flashlm_core::{Kernels, Line, MAX_CHUNK, Model, Session, Tokenizer, arena_lines};
 use memmap2::MmapMut;
+
+use crate::lfs::{LFS_POINTER, LONGEST_LFS_POINTER, is_lfs_pointer};
+use crate::memory::{check_memory, fallibly, shown_bytes};
 
 /// The bytes of a packed model, and what to call them in messages.
 pub struct Blob {
@@ -35,8 +39,18 @@ impl Blob {
         if about.len() > u32::MAX.into() {
             bail!("{name}: expected a model file (.flm) of less than 4 GiB, found {} bytes", about.len());
         }
-        let mut pages = Pages::new(about.len() as usize).with_context(|| format!("{name}: no memory for it"))?;
-        file.read_exact(pages.bytes_mut()).with_context(unreadable)?;
+        let mut start = Vec::new();
+        (&mut file).take(LONGEST_LFS_POINTER as u64).read_to_end(&mut start).with_context(unreadable)?;
+        if is_lfs_pointer(&start) && about.len() <= LONGEST_LFS_POINTER as u64 {
+            bail!("{name}: expected a model file (.flm), {LFS_POINTER}");
+        }
+        // what is no blob is refused for its beginning, however long it is
+        let length = if start.starts_with(&MAGIC) { about.len() } else { start.len() as u64 };
+        check_memory("reading it", length, "").with_context(|| name.clone())?;
+        let mut pages = Pages::new(length as usize).with_context(|| format!("{name}: no memory for it"))?;
+        let (begun, rest) = pages.bytes_mut().split_at_mut(start.len());
+        begun.copy_from_slice(&start);
+        file.read_exact(rest).with_context(unreadable)?;
         Ok(Self { name, pages })
     }
 
@@ -87,14 +101,36 @@ impl Blob {
         // checked once: that reads every byte
         let model = self.model()?;
         let depth = self.depth_of(&model, asked)?;
-        let mut session = Session::on_heap(model, Kernels::detect());
+        let mut session = Session::new(model, Kernels::detect(), self.arena()?)?;
         session.set_depth(depth).with_context(|| self.name.clone())?;
         Ok(session)
     }
 
     /// A session's memory for this model, for prefilling [`MAX_CHUNK`] tokens together.
-    pub fn arena(&self) -> Vec<Line> {
-        vec![Line::ZERO; arena_lines(self.bytes(), MAX_CHUNK)]
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn arena(&self) -> Result<Vec<Line>> {
+        self.check_sessions(1)?;
+        let lines = arena_lines(self.bytes(), MAX_CHUNK);
+        let mut arena = Vec::new();
+        fallibly(|| arena.try_reserve_exact(lines))
+            .with_context(|| format!("{}: no memory for a session", self.name))?;
+        arena.resize(lines, Line::ZERO);
+        Ok(arena)
+    }
+
+    /// Refuses more sessions at a time than there is memory for.
+    pub fn check_sessions(&self, count: usize) -> Result<()> {
+        /// What sessions of usual models take is not worth asking the system about.
+        const LITTLE: u64 = 16 << 20;
+        let need = (self.arena_bytes() as u64).saturating_mul(count as u64);
+        if need > LITTLE {
+            let one = shown_bytes(self.arena_bytes() as u64);
+            let advice = if count > 1 { "fewer threads take less" } else { "" };
+            check_memory(&format!("{count} x {one} for a session"), need, advice).with_context(|| self.name.clone())?;
+        }
+        Ok(())
     }
 
     /// Bytes of [`Self::arena`].

@@ -2,12 +2,19 @@
 
 mod blob;
 mod exit;
+mod file;
+mod lfs;
 mod memory;
 mod score;
 mod words;
 
 pub use blob::{Blob, check_depth};
 pub use exit::exit;
-pub use memory::peak_memory;
+pub use file::read_file;
+pub use lfs::{LFS_POINTER, LONGEST_LFS_POINTER, is_lfs_pointer};
+pub use memory::{
+    Allocator, Available, Bound, Shortage, available, check_memory, fallibly, peak_memory, room_for_threads,
+    shown_bytes,
+};
 pub use score::{file, stories};
 pub use words::{WordPasses, passes_by_word};

@@ -9,6 +9,10 @@ use flashlm_core::score::{self, Score};
 use flashlm_core::{Line, Session, text};
 
 use crate::Blob;
+use crate::memory::room_for_threads;
+
+/// Stack of a thread that scores.
+const STACK: usize = 2 << 20;
 
 /// Scores every byte of `text`, a file of stories, separators included, each story from the reset state
 /// ([DESIGN section 5](flashlm_core::design::measures)).
@@ -87,9 +91,14 @@ pub(crate) fn each<'b, T: Send>(
             done.push((index, work(&mut session, index)?));
         }
     };
+    let threads = threads.clamp(1, count.max(1));
+    blob.check_sessions(threads)?;
     let mut done = thread::scope(|scope| -> Result<_> {
-        let workers: Vec<_> = (0..threads.clamp(1, count.max(1))).map(|_| scope.spawn(some)).collect();
-        let mut done = Vec::with_capacity(count);
+        // this thread works, too, so that the work is done where no other can be started
+        let helpers = if room_for_threads(threads, STACK) { threads - 1 } else { 0 };
+        let start = || thread::Builder::new().stack_size(STACK).spawn_scoped(scope, some).ok();
+        let workers: Vec<_> = (0..helpers).map_while(|_| start()).collect();
+        let mut done = some()?;
         for worker in workers {
             match worker.join() {
                 Ok(part) => done.extend(part?),

@@ -5,10 +5,13 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use flashlm_core::blob::MAGIC;
 use flashlm_core::{Line, MAX_CHUNK, arena_lines};
-use flashlm_host::Blob;
+use flashlm_host::{Blob, read_file};
 use object::elf::{FileHeader32, FileHeader64, SHF_ALLOC, SHF_WRITE};
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, Object, ObjectKind, ObjectSection, ObjectSymbol, SectionFlags};
+
+/// No firmware is longer, symbols and all.
+const LONGEST: u64 = 1 << 30;
 
 /// A linked program's share of flash and RAM, bytes.
 #[derive(Debug, PartialEq)]
@@ -96,7 +99,7 @@ impl Firmware {
     /// Reads a linked firmware.
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.display();
-        let data = std::fs::read(path).with_context(|| format!("{name}: expected a readable ELF file"))?;
+        let data = read_file(path, LONGEST).with_context(|| format!("{name}: expected a readable ELF file"))?;
         Self::parse(&data).with_context(|| name.to_string())
     }
 

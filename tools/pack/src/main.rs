@@ -9,6 +9,10 @@ mod table;
 use std::process::ExitCode;
 
 use clap::Parser;
+use flashlm_host::Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     flashlm_host::exit(cli::run(cli::Cli::parse()))

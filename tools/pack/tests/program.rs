@@ -1,13 +1,18 @@
 //! The program from checkpoint to verified blob.
 
+#[cfg(target_os = "linux")]
+#[path = "../../../tests/common/limits.rs"]
+mod limits;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use flashlm_core::config::{Depth, ModelConfig, RcsmConfig, Writes};
 use flashlm_core::tokenizer;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use trainer::nn::Params;
 
@@ -29,6 +34,11 @@ fn small() -> ModelConfig {
 
 /// Writes an untrained model of byte tokens as a checkpoint.
 fn checkpoint(folder: &Path, name: &str, seed: u64) -> String {
+    checkpoint_that_says(folder, name, seed, &serde_json::to_value(small()).unwrap())
+}
+
+/// The same with another configuration in its metadata.
+fn checkpoint_that_says(folder: &Path, name: &str, seed: u64, said: &Value) -> String {
     let config = small();
     let params = Params::init(&config, seed);
     // magic, version 1, no merges
@@ -42,7 +52,7 @@ fn checkpoint(folder: &Path, name: &str, seed: u64) -> String {
         .map(|t| (t.name.clone(), view(Dtype::F32, &t.shape, &bytes[t.offset * 4..(t.offset + t.len()) * 4])))
         .collect();
     tensors.push(("tokenizer".into(), view(Dtype::U8, &[table.len()], &table)));
-    let metadata = HashMap::from([("config".into(), serde_json::to_string(&config).unwrap())]);
+    let metadata = HashMap::from([("config".into(), said.to_string())]);
     let path = folder.join(name);
     serialize_to_file(tensors, Some(metadata), &path).unwrap();
     text(path)
@@ -146,4 +156,69 @@ fn what_cannot_be_packed_or_read_is_named() {
     let path = text(folder.path().join("damaged.flm"));
     std::fs::write(&path, damaged).unwrap();
     assert!(failure(&["inspect", &path]).contains("damaged.flm: damaged model"));
+}
+
+#[test]
+fn a_checkpoint_that_asks_for_more_than_it_has_is_refused_before_memory_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let says = |edit: &dyn Fn(&mut Value), words: &str| {
+        let mut config = serde_json::to_value(small()).unwrap();
+        edit(&mut config);
+        let path = checkpoint_that_says(folder.path(), "large.safetensors", 1, &config);
+        let begun = Instant::now();
+        let error = failure(&[&path]);
+        assert!(error.contains("large.safetensors: not a checkpoint") && error.contains(words), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{error}");
+    };
+    for vocab in [4_000_000_000u64, 65_537, 1, 0] {
+        says(&|config| config["vocab"] = vocab.into(), "vocab must be within 2..=65536");
+    }
+    says(&|config| config["vocab"] = (1u64 << 40).into(), "not understood");
+    says(&|config| config["vocab"] = 65_536.into(), "its config expects F32 [65536, 64]");
+    says(&|config| config["d_model"] = 65_520.into(), "d_model must be");
+    says(&|config| config["layers"] = 65_535.into(), "layers must be within");
+    says(&|config| config["layers"] = 64.into(), "it has no tensor");
+    says(&|config| config["d_ffn"] = 8192.into(), "its config expects");
+    says(&|config| config["rcsm"]["ops"] = 255.into(), "rcsm.ops must be");
+    says(&|config| config["rcsm"]["depths"] = json!([1, 3, 200]), "rcsm.depths must");
+    says(&|config| config["mixer"] = json!({ "parallel": { "count": 65535, "width": 65520 } }), "heads must be");
+}
+
+#[test]
+fn git_lfs_pointers_and_endless_devices_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 12345\n";
+    for (name, args) in [("p.safetensors", &[][..]), ("p.flm", &["inspect"])] {
+        let path = text(folder.path().join(name));
+        std::fs::write(&path, pointer).unwrap();
+        let error = failure(&[args, &[&path]].concat());
+        assert!(error.contains(&format!("{name}: ")) && error.contains("a git-LFS pointer"), "{error}");
+        assert!(error.contains("git lfs pull"), "{error}");
+    }
+    #[cfg(target_os = "linux")]
+    {
+        assert!(failure(&["/dev/zero"]).contains("/dev/zero: "));
+        assert!(failure(&["size", "/dev/zero"]).contains("expected at most"));
+        // of 4 TB, of which none is on the disk
+        let sparse = text(folder.path().join("sparse.safetensors"));
+        std::fs::File::create(&sparse).unwrap().set_len(1 << 42).unwrap();
+        let error = failure(&[&sparse]);
+        assert!(error.contains("needs 4.40 TB of memory, and there are"), "{error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_on_addresses_is_met_with_a_message() {
+    let (folder, own, blob, _) = packed();
+    let data = text(folder.path().join("data.txt"));
+    std::fs::write(&data, TEXT).unwrap();
+    let verify = ["verify", &own, &blob, "--data", &data];
+    for args in [&[own.as_str(), "-o", "again.flm"][..], &["inspect", &blob], &verify] {
+        limits::with_little_memory(env!("CARGO_BIN_EXE_pack"), args, folder.path());
+    }
+    for processes in 1..3 {
+        let ended = limits::run(&format!("-u {processes}"), env!("CARGO_BIN_EXE_pack"), &verify, folder.path());
+        ended.assert_orderly(&format!("ulimit -u {processes}"));
+    }
 }

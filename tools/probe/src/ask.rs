@@ -68,8 +68,10 @@ impl<'m> Subject<'m> {
         };
         let mut parts = thread::scope(|scope| -> Result<_, ProbeError> {
             let threads = threads.clamp(1, items.len().div_ceil(TAKEN).max(1));
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let mut parts = Vec::new();
+            // this thread works, too, so that the work is done where no other can be started
+            let start = || thread::Builder::new().spawn_scoped(scope, work).ok();
+            let workers: Vec<_> = (1..threads).map_while(|_| start()).collect();
+            let mut parts = work()?;
             for worker in workers {
                 match worker.join() {
                     Ok(part) => parts.extend(part?),

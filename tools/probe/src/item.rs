@@ -5,11 +5,11 @@
 //! answer, wrong. In a field `\n`, `\t`, `\r`, `\|` and `\\` stand for a newline, a tab, a carriage return, a bar and a
 //! backslash.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::ProbeError;
+use crate::file;
 
 /// The columns an items file may have.
 pub const COLUMNS: [&str; 7] = ["family", "facts", "distance", "prompt", "answer", "wrong", "end"];
@@ -53,7 +53,7 @@ impl Item {
 
 /// Reads an items file.
 pub fn read(path: &Path) -> Result<Vec<Item>, ProbeError> {
-    let bytes = fs::read(path).map_err(ProbeError::io(path))?;
+    let bytes = file::read(path, file::QUESTIONS)?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|&&b| b == b'\n').count();
@@ -203,6 +203,8 @@ pub fn write(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn example() -> Item {

@@ -12,6 +12,7 @@ pub mod ask;
 pub mod baselines;
 mod cli;
 mod error;
+mod file;
 pub mod item;
 pub mod marked;
 pub mod ngram;

@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use super::args::{BatchArgs, MachineArgs, ModelArgs};
 use crate::kernels::{Kernels, Macs, Multiply, Precision};
-use crate::nn::{BatchShape, EmbeddingMode, Engine, Params, Part, Rng, StepOptions, StepProfile, TrainDepth};
+use crate::nn::{
+    BatchShape, EmbeddingMode, Engine, Footprint, Layout, Params, Part, Rng, StepOptions, StepProfile, TrainDepth,
+};
 use crate::optim::{self, Optimizer};
 
 /// How long the peak of one kind of multiplication is looked for.
@@ -175,11 +177,13 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
         Depth::Fixed(n) => (TrainDepth::Fixed(n), format!("{n} passes")),
         _ => (TrainDepth::Rows, format!("{depths:?} passes at 70, 20 and 10 % of the sequences")),
     };
+    let settings = optim::Settings { kind: args.optimizer, ..optim::Settings::default() };
+    let more = Optimizer::memory(kernels, &Layout::new(&config), settings);
+    Footprint::of(&config, kernels, shape, EmbeddingMode::Int8).check(more)?;
     let params = Params::init(&config, 1);
     let parameters = params.layout.len;
-    let settings = optim::Settings { kind: args.optimizer, ..optim::Settings::default() };
     let mut optimizer = Optimizer::new(kernels, &params.layout, settings);
-    let mut engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
+    let mut engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8)?;
     let options = StepOptions { depth, balance: 0.01, z_loss: 1e-4, answer_weight: 5.0, answer_smoothing: 0.0 };
     let mut rng = Rng::new(7);
     let mut one = |engine: &mut Engine| {

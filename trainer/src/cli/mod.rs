@@ -43,11 +43,25 @@ pub enum Command {
     Smoke(smoke::SmokeArgs),
 }
 
+/// Starts the threads that prepare data, all at once: where they cannot be had, this one does the work alone. (Training
+/// has threads of its own, and refuses to start with fewer than it was asked for.)
+fn start_threads() {
+    const STACK: usize = 2 << 20;
+    let count = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let pool = || rayon::ThreadPoolBuilder::new().stack_size(STACK);
+    let started = flashlm_host::room_for_threads(count, STACK) && pool().num_threads(count).build_global().is_ok();
+    if !started {
+        // an error here says that there is a pool already, which will do as well
+        let _ = pool().num_threads(1).use_current_thread().build_global();
+    }
+}
+
 /// Does what the command line asks for.
 ///
 /// # Errors
 /// What was asked for cannot be done, or failed; the message says what and where.
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    start_threads();
     match &cli.command {
         None => run::train::train(&cli.train.request()?),
         Some(Command::Eval(args)) => eval::run(args),

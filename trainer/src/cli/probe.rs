@@ -30,6 +30,7 @@ pub fn run(args: &ProbeArgs) -> anyhow::Result<()> {
     let folder = folders.first().map(|path| path.as_path());
     let Some(path) = models.first() else { return Ok(args.options.run(None, folder)?) };
     let (blob, name) = (packed::load(path)?, path.display().to_string());
+    blob.check_sessions(args.options.threads())?;
     Ok(args.options.run(Some(Subject { name: &name, model: blob.model()? }), folder)?)
 }
 

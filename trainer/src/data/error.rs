@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use flashlm_host::LFS_POINTER;
+
 use super::hub::HubError;
 
 /// Why stories could not be read, prepared or cached.
@@ -20,6 +22,8 @@ pub enum DataError {
     NoStories { path: String, reason: &'static str },
     #[error("{}: story {story} is not UTF-8: invalid byte at offset {offset} of the file", path.display())]
     NotUtf8 { path: PathBuf, story: usize, offset: usize },
+    #[error("{}: expected stories, {LFS_POINTER}", path.display())]
+    Pointer { path: PathBuf },
     #[error("{}: story {story}, byte {offset} of the file: {error}", path.display())]
     Marks { path: PathBuf, story: usize, offset: usize, error: MarkError },
     #[error("--mix {argument}: {reason}")]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flashlm_core::text;
+use flashlm_host::is_lfs_pointer;
 use memmap2::Mmap;
 
 pub use super::hub::Part;
@@ -94,6 +95,9 @@ fn text_files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
 /// Maps a file and checks that every story in it is UTF-8.
 pub fn open_text(path: &Path) -> Result<Mmap, DataError> {
     let map = map_file(path).map_err(DataError::io(path))?;
+    if is_lfs_pointer(&map) {
+        return Err(DataError::Pointer { path: path.to_owned() });
+    }
     for (index, story) in text::stories(&map).enumerate() {
         if let Err(error) = std::str::from_utf8(story.text) {
             let offset = story.start + error.valid_up_to();

@@ -32,8 +32,9 @@ impl<T: Pod> Buffer<T> {
             let lines = (len * size_of::<T>()).div_ceil(64);
             let mut grown = zeros(lines);
             grown[..self.lines.len()].copy_from_slice(&self.lines);
+            // in a rehearsal there are none
+            self.len = if grown.len() == lines { len } else { 0 };
             self.lines = grown;
-            self.len = len;
         }
         self.as_mut()
     }

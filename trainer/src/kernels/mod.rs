@@ -30,7 +30,7 @@ mod tests;
 mod x86;
 
 pub use isa::{Isa, Precision, Unavailable, UnknownName};
-pub use memory::zeros;
+pub use memory::{counted, filled, room, zeros};
 pub use operands::{FloatMatrix, QuantizedRows, TernaryMatrix, Workspace};
 pub use peak::{Macs, Multiply};
 pub use small::{Rounding, rows_times_matrix};

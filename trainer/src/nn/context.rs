@@ -72,7 +72,7 @@ impl Scratch {
             all: zeros(m * need.all),
             block: zeros(BLOCK_ROWS * need.block),
             wide: zeros(BLOCK_ROWS * need.wide),
-            carry: vec![0.0; shape.sequences * need.carry],
+            carry: zeros(shape.sequences * need.carry),
             narrow: vec![0.0; need.narrow],
             kept: zeros(m * kept),
             attention,

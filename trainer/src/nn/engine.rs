@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flashlm_core::config::{Depth, ModelConfig};
+use flashlm_host::{Shortage, room_for_threads};
 use rayon::prelude::*;
 
 use super::attention::KeyValues;
+use super::footprint::Footprint;
 use super::head::{EmbeddingMode, IGNORE, LossScale};
 use super::params::{Layout, Params};
 use super::profile::{Part, PartProfile, Profile, StepProfile};
 use super::rcsm::{Losses, Passes};
 use super::replica::{Answers, ForwardOptions, PackedModel, Replica, Rows};
 use super::routing::Routing;
-use super::shape::{Shape, add};
+use super::shape::{BatchShape, Shape, add};
 use crate::kernels::{Kernels, zeros};
 
 /// Depth of the reasoning loop in training.
@@ -40,26 +42,6 @@ pub struct StepOptions {
     pub answer_smoothing: f32,
 }
 
-/// How a batch is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchShape {
-    /// Replicas, one per thread.
-    pub threads: usize,
-    /// Sequences of a replica's micro-batch.
-    pub sequences: usize,
-    /// Tokens of a sequence's chunk.
-    pub tokens: usize,
-    /// Micro-batches per replica and optimiser step.
-    pub accumulate: usize,
-}
-
-impl BatchShape {
-    /// Tokens of one optimiser step.
-    pub fn step_tokens(self) -> usize {
-        self.threads * self.sequences * self.tokens * self.accumulate
-    }
-}
-
 /// What one optimiser step measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepStats {
@@ -83,6 +65,19 @@ pub struct Evaluation {
     pub mean_passes: f64,
 }
 
+/// Why a model cannot be trained here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    #[error(transparent)]
+    Memory(#[from] Shortage),
+    #[error("cannot start {threads} threads: {reason}; --threads asks for fewer, ulimit -u and -v show the limits")]
+    Threads { threads: usize, reason: String },
+}
+
+/// Stack of a replica's thread: a main thread's, as whole runs are driven from one of them.
+const STACK: usize = 8 << 20;
+
 /// A story to score: its tokens, and whether the end-of-story token that follows is scored too.
 pub type Story<'a> = (&'a [u16], bool);
 
@@ -102,22 +97,37 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Takes the parameters and allocates everything training needs. Panics if the threads cannot be started.
-    pub fn new(config: ModelConfig, kernels: Kernels, params: Params, shape: BatchShape, mode: EmbeddingMode) -> Self {
+    /// Takes the parameters, starts the threads and allocates everything training needs.
+    ///
+    /// # Errors
+    /// There is not enough memory, or a limit on threads or addresses is in the way. Nothing large was allocated then.
+    pub fn new(
+        config: ModelConfig,
+        kernels: Kernels,
+        params: Params,
+        shape: BatchShape,
+        mode: EmbeddingMode,
+    ) -> Result<Self, EngineError> {
+        let all = Footprint::of(&config, kernels, shape, mode);
+        // the parameters are here already
+        Footprint { weights: all.weights - 4 * params.layout.len as u64, ..all }.check(0)?;
+        let failed = |reason: String| EngineError::Threads { threads: shape.threads, reason };
+        if !room_for_threads(shape.threads, STACK) {
+            return Err(failed("no addresses left for their stacks".to_owned()));
+        }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(shape.threads)
             .thread_name(|i| format!("replica-{i}"))
-            // a main thread's, as whole runs are driven from one of these
-            .stack_size(8 << 20)
+            .stack_size(STACK)
             .build()
-            .unwrap_or_else(|e| panic!("cannot start {} threads: {e}", shape.threads));
+            .map_err(|error| failed(error.to_string()))?;
         // every thread looks for work once, so that what rayon keeps for each is there before the first step
         pool.broadcast(|_| rayon::yield_now());
         let replica = Shape { sequences: shape.sequences, tokens: shape.tokens };
         let mut packed = PackedModel::new(config, kernels, &params.layout, mode);
         pool.install(|| packed.pack(&params.data));
         let ops = config.rcsm.map_or(0, |c| c.ops as usize);
-        Self {
+        Ok(Self {
             packed,
             replicas: (0..shape.threads)
                 .map(|_| Replica::new(&config, kernels, &params.layout, mode, replica))
@@ -129,7 +139,7 @@ impl Engine {
             shape,
             params,
             pool: Arc::new(pool),
-        }
+        })
     }
 
     pub fn config(&self) -> &ModelConfig {

@@ -48,7 +48,7 @@ impl GatedRecurrence {
         let m = shape.rows();
         let one = |name: &str| layout.one(layer, name);
         let (norm, shift, gates) = (one("mixer.norm.gain"), one("mixer.shift"), layout.stacked(layer, Role::MixerIn));
-        let state = || vec![0.0; shape.sequences * d];
+        let state = || zeros(shape.sequences * d);
         Self {
             spans: Spans { state_norm: one("mixer.state_norm.gain"), decay: one("mixer.decay") },
             input: Input::new(norm, Some(shift), gates, d, shape, Part::Recurrence),
@@ -58,7 +58,7 @@ impl GatedRecurrence {
             drive_scale: vec![0.0; d],
             gate_value_out: Activations::new(kernels, m, 3 * d),
             h: zeros(m * d),
-            state_r: vec![0.0; m],
+            state_r: zeros(m),
             output: Output::new(one("mixer.proj.weight"), (d, d), shape, Part::Recurrence),
             h_before: state(),
             h_carry: state(),

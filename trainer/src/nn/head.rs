@@ -182,8 +182,8 @@ impl Head {
             normed: block(),
             dnormed: block(),
             logits: zeros(BLOCK * vocab),
-            right: vec![false; rows],
-            row_nats: vec![0.0; rows],
+            right: zeros(rows),
+            row_nats: zeros(rows),
         }
     }
 

@@ -9,7 +9,7 @@ use super::context::{Context, Need, Worker};
 use super::norm::rms_norm_backward;
 use super::profile::Part;
 use super::shape::{Shape, blocks, row, row_mut};
-use crate::kernels::{QuantizedRows, TernaryMatrix};
+use crate::kernels::{QuantizedRows, TernaryMatrix, zeros};
 
 /// `u_t = rms_norm(x_t)`, or with a shift m: `u_t = sigmoid(m) n_t + (1 - sigmoid(m)) n_{t-1}`, n = rms_norm(x).
 pub struct Input {
@@ -49,10 +49,10 @@ impl Input {
             weight,
             norm,
             shift,
-            norm_r: vec![0.0; m],
+            norm_r: zeros(m),
             q: blocks(m).map(|rows| QuantizedRows::with_capacity(rows.len(), d)).collect(),
-            n_before: vec![0.0; carried],
-            n_carry: vec![0.0; carried],
+            n_before: zeros(carried),
+            n_carry: zeros(carried),
         }
     }
 

@@ -71,10 +71,10 @@ impl ParallelRecurrence {
             input: Input::new(norm, Some(shift), gates, d, shape, Part::Recurrence),
             gates: Activations::new(kernels, m, 3 * w),
             h: zeros(m * w),
-            group: vec![(0.0, 0.0); m * heads.count as usize],
+            group: zeros(m * heads.count as usize),
             output: Output::new(one("mixer.proj.weight"), (d, w), shape, Part::Recurrence),
-            h_before: vec![0.0; shape.sequences * w],
-            h_carry: vec![0.0; shape.sequences * w],
+            h_before: zeros(shape.sequences * w),
+            h_carry: zeros(shape.sequences * w),
         }
     }
 

@@ -14,7 +14,7 @@ use super::profile::{Part, Profile};
 use super::rcsm::{self, Losses, Passes, Rcsm};
 use super::routing::Routing;
 use super::shape::Shape;
-use crate::kernels::{Kernels, Workspace, zeros};
+use crate::kernels::{Kernels, Workspace, filled, zeros};
 
 /// The weights as the products read them, packed once per optimiser step and shared by all replicas.
 pub struct PackedModel {
@@ -143,12 +143,12 @@ impl Replica {
                 workspace: Workspace::new(),
                 profile: Profile::new(config.rcsm.map_or(0, |c| c.depths[c.depths.len() - 1] as usize)),
             },
-            reset: vec![false; m],
+            reset: zeros(m),
             fresh: true,
-            ids: vec![0; m],
-            targets: vec![IGNORE; m],
-            facts: vec![0; m],
-            depths: vec![1; m],
+            ids: zeros(m),
+            targets: filled(IGNORE, m),
+            facts: zeros(m),
+            depths: filled(1, m),
             grads: zeros(layout.len),
             nats: 0.0,
             passes: 0,

@@ -9,7 +9,7 @@ use flashlm_core::math::{dot, sigmoid};
 use super::context::Context;
 use super::params::Layout;
 use super::shape::{Shape, add_scaled, row, row_mut};
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, zeros};
 
 /// Weight of the routers' loss, as in the reference.
 pub const ROUTING_LOSS: f32 = 0.01;
@@ -45,8 +45,8 @@ impl Router {
             mixture,
             d,
             shape,
-            logits: vec![0.0; shape.rows()],
-            gates: vec![0.0; shape.rows()],
+            logits: zeros(shape.rows()),
+            gates: zeros(shape.rows()),
             order: (0..shape.tokens as u32).collect(),
             loss: 0.0,
         }

@@ -20,6 +20,26 @@ impl Shape {
     }
 }
 
+/// How a batch is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchShape {
+    /// Replicas, one per thread.
+    pub threads: usize,
+    /// Sequences of a replica's micro-batch.
+    pub sequences: usize,
+    /// Tokens of a sequence's chunk.
+    pub tokens: usize,
+    /// Micro-batches per replica and optimiser step.
+    pub accumulate: usize,
+}
+
+impl BatchShape {
+    /// Tokens of one optimiser step.
+    pub fn step_tokens(self) -> usize {
+        self.threads * self.sequences * self.tokens * self.accumulate
+    }
+}
+
 /// Row `i` of a row-major matrix of width `w`.
 #[inline(always)]
 pub fn row(x: &[f32], i: usize, w: usize) -> &[f32] {

@@ -14,7 +14,7 @@ pub use moments::Precision;
 use muon::Muon;
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::{Kernels, Macs};
+use crate::kernels::{Kernels, Macs, counted};
 use crate::nn::{Layout, ParamKind};
 
 /// Elements one task works on: large enough to hide the fork, small enough to share out a matrix.
@@ -158,6 +158,11 @@ impl Optimizer {
             norm: norm::GlobalNorm::new(layout.len),
             updates: 0,
         }
+    }
+
+    /// Bytes that one of these settings takes.
+    pub fn memory(kernels: Kernels, layout: &Layout, settings: Settings) -> u64 {
+        counted(|| Self::new(kernels, layout, settings))
     }
 
     /// Updates applied so far.

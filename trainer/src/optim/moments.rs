@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernels;
+
 /// How moments are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -71,8 +73,8 @@ impl Moments {
     /// `len` zeros.
     pub fn zeros(len: usize, precision: Precision) -> Self {
         match precision {
-            Precision::F32 => Self::F32(vec![0.0; len]),
-            Precision::Bf16 => Self::Bf16(vec![0; len]),
+            Precision::F32 => Self::F32(kernels::zeros(len)),
+            Precision::Bf16 => Self::Bf16(kernels::zeros(len)),
         }
     }
 

@@ -6,7 +6,7 @@
 //! training") its size is that of an AdamW update, so both share one learning rate and weight decay.
 
 use super::moments::{Moment, Moments, noise};
-use crate::kernels::{FloatMatrix, Kernels, Workspace, Write};
+use crate::kernels::{FloatMatrix, Kernels, Workspace, Write, zeros};
 
 /// Coefficients of the quintic, tuned to grow small singular values fastest.
 const QUINTIC: (f32, f32, f32) = (3.4445, -4.7750, 2.0315);
@@ -67,7 +67,6 @@ impl Muon {
         let shares = shares.into_iter().map(|of| {
             let largest = of.iter().map(|&i| matrices[i].rows * matrices[i].cols).max().unwrap_or(0);
             let small = of.iter().map(|&i| matrices[i].rows.min(matrices[i].cols)).max().unwrap_or(0);
-            let zeros = |n| vec![0.0f32; n];
             let scratch = Scratch {
                 x: zeros(largest),
                 next: zeros(largest),

@@ -4,6 +4,7 @@ use flashlm_core::math::sum_by;
 use rayon::prelude::*;
 
 use super::PIECE;
+use crate::kernels::zeros;
 
 /// The norm's partial sums, kept so that a step allocates nothing.
 pub struct GlobalNorm {
@@ -13,7 +14,7 @@ pub struct GlobalNorm {
 impl GlobalNorm {
     /// For vectors of `len` elements.
     pub fn new(len: usize) -> Self {
-        Self { partial: vec![0.0; len.div_ceil(PIECE)] }
+        Self { partial: zeros(len.div_ceil(PIECE)) }
     }
 
     /// `sqrt(sum x^2)`. Not finite when an element is not, or when a piece's squares overflow f32.

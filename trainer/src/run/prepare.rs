@@ -7,11 +7,12 @@ use anyhow::{Context, bail};
 use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
+use flashlm_core::tokenizer::FIRST_MERGE;
 use flashlm_host::Blob;
 
 use crate::data::{self, EvaluationSet, Prepared};
 use crate::export;
-use crate::nn::{BatchShape, Calibration, EmbeddingMode, Engine, Params};
+use crate::nn::{BatchShape, Calibration, EmbeddingMode, Engine, Footprint, Layout, Params};
 use crate::optim::Optimizer;
 use crate::run::answers::AnswerRates;
 use crate::run::checkpoint::{self, Checkpoint};
@@ -80,6 +81,8 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     let Request { preset, mut config, kernels, .. } = *request;
     let (settings, out) = (request.settings.clone(), request.out.clone());
     let batch = settings.batch;
+    // before anything is read, with the smallest vocabulary that the stories can give
+    check_memory(request, ModelConfig { vocab: config.vocab.min(FIRST_MERGE.into()), ..config })?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create the directory {}", out.display()))?;
 
     checkpoint::remove_temporaries(&out);
@@ -92,6 +95,7 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     }
     config.vocab = words.vocab();
 
+    check_memory(request, config)?;
     let params = match &checkpoint {
         Some(c) => c.params.clone(),
         None => Params::init(&config, settings.seed),
@@ -105,17 +109,11 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
         &settings.source.mix,
         Lanes { replicas: batch.threads, sequences: batch.sequences, seed: settings.seed },
     )?;
-    let shape = BatchShape {
-        threads: batch.threads,
-        sequences: batch.sequences,
-        tokens: batch.tokens,
-        accumulate: batch.accumulate,
-    };
     let depth = inference_depth(&config, &settings, checkpoint.as_ref());
     if let Some(rcsm) = &mut config.rcsm {
         rcsm.default_depth = depth;
     }
-    let mut engine = Engine::new(config, kernels, params, shape, EmbeddingMode::Int8);
+    let mut engine = Engine::new(config, kernels, params, shape(&settings), EmbeddingMode::Int8)?;
     progress.line(&format!(
         "{preset}: {:.2} M parameters, {:.0} % ternary; {} threads x {} sequences x {} tokens x {}; {} kernels",
         all as f64 / 1e6,
@@ -264,6 +262,24 @@ fn inference_depth(config: &ModelConfig, settings: &Settings, checkpoint: Option
         (Some(_), DepthTraining::Blend) => Depth::Adaptive,
         (Some(_), DepthTraining::Forced) if fitted && settings.calibrate => Depth::Adaptive,
         (Some(rcsm), DepthTraining::Forced) => Depth::Fixed(rcsm.depths[2]),
+    }
+}
+
+/// Refuses a model of this configuration that there is no memory to train.
+fn check_memory(request: &Request, config: ModelConfig) -> anyhow::Result<()> {
+    let Request { kernels, settings, .. } = request;
+    let optimizer = Optimizer::memory(*kernels, &Layout::new(&config), settings.optimizer);
+    Ok(Footprint::of(&config, *kernels, shape(settings), EmbeddingMode::Int8).check(optimizer)?)
+}
+
+/// How a run's batches are cut.
+fn shape(settings: &Settings) -> BatchShape {
+    let batch = settings.batch;
+    BatchShape {
+        threads: batch.threads,
+        sequences: batch.sequences,
+        tokens: batch.tokens,
+        accumulate: batch.accumulate,
     }
 }
 

@@ -1,10 +1,10 @@
 //! `results.json`: what a run came to, for programs to read.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
+use flashlm_host::read_file;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -74,6 +74,8 @@ impl From<Calibration> for Depths {
 impl Results {
     /// Its name in a run's directory.
     pub const FILE: &str = "results.json";
+    /// A year of evaluations is shorter.
+    const LONGEST: u64 = 64 << 20;
 
     /// Reads the file at `path`.
     ///
@@ -81,7 +83,7 @@ impl Results {
     /// It cannot be read, or is of something else.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
-        serde_json::from_slice(&fs::read(path).with_context(name)?).with_context(name)
+        serde_json::from_slice(&read_file(path, Self::LONGEST).with_context(name)?).with_context(name)
     }
 
     /// Writes the file at `path`, whole or not at all.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use flashlm_core::{ChannelMixer, Depth, Kernels, Line, MAX_CHUNK, Mixer, ModelConfig, Session, Writes, arena_lines};
+use flashlm_core::{ChannelMixer, Depth, Line, MAX_CHUNK, Mixer, ModelConfig, Writes, arena_lines};
 use flashlm_host::Blob;
 use serde_json::json;
 
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (config, facts) = (model.config(), model.facts());
     let arena = |chunk| arena_lines(blob.bytes(), chunk) * size_of::<Line>();
     let merges = model.tokenizer().map(|t| t.vocab() - 257);
-    let state = size_of_val(Session::on_heap(model, Kernels::scalar()).state());
+    let state = size_of_val(blob.session(None)?.state());
     let mut out = io::stdout().lock();
     if args.json {
         let sections: Vec<_> = model

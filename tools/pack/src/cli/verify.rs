@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
     // one sequence on one thread, so that the trainer's logits come in the order core computes them
     let shape = BatchShape { threads: 1, sequences: 1, tokens: 64, accumulate: 1 };
     let kernels = trainer::kernels::Kernels::detect();
-    let mut engine = Engine::new(checkpoint.config, kernels, checkpoint.params, shape, EmbeddingMode::Int8);
+    let mut engine = Engine::new(checkpoint.config, kernels, checkpoint.params, shape, EmbeddingMode::Int8)?;
     if let Some(key_values) = args.key_values {
         engine.set_key_values(key_values);
     }

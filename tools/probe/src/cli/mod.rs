@@ -11,6 +11,7 @@ use flashlm_core::text;
 use crate::ask::{Subject, depth_name};
 use crate::baselines::Guesses;
 use crate::error::ProbeError;
+use crate::file;
 use crate::item::{self, Item};
 use crate::marked::{self, Told};
 use crate::ngram::Ngram;
@@ -153,7 +154,7 @@ impl Options {
     /// An n-gram model of the task's training text, or of the file given, and how many stories it has read.
     fn ngram(&self, subject: &Subject, folder: Option<&Path>) -> Result<(usize, Option<Ngram>), ProbeError> {
         let texts: Vec<String> = if let Some(path) = &self.ngram_data {
-            let bytes = fs::read(path).map_err(ProbeError::io(path))?;
+            let bytes = file::read(path, file::TEXT)?;
             let stories = text::stories(&bytes).filter(|story| !story.is_blank());
             stories.map(|story| marked::plain(&String::from_utf8_lossy(story.text))).collect()
         } else {

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use crate::error::ProbeError;
+use crate::file;
 use crate::item::Item;
 use crate::marked::Told;
 use crate::rng::Rng;
@@ -85,7 +86,7 @@ pub fn read(folder: &Path, part: Option<Part>) -> Result<(Part, Vec<Task>), Prob
     }
     let mut tasks = Vec::new();
     for (number, _, name, path) in found.into_iter().filter(|f| f.1 == part) {
-        let bytes = fs::read(&path).map_err(ProbeError::io(&path))?;
+        let bytes = file::read(&path, file::QUESTIONS)?;
         let text = String::from_utf8(bytes).map_err(|_| ProbeError::file(&path, "expected UTF-8 text"))?;
         let stories = parse(&text).map_err(|(line, message)| ProbeError::line(&path, line, message))?;
         tasks.push(Task { number, name, stories });

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use flashlm_host::{LONGEST_LFS_POINTER, is_lfs_pointer};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::digest::{self, Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use ureq::http::Method;
@@ -16,9 +17,6 @@ use super::progress::Meter;
 
 /// What a path may have in an address as it is.
 const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// How every git-LFS pointer begins, and the longest that there is.
-const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
-const LONGEST_POINTER: u64 = 1024;
 /// What a text file should be, for messages.
 const TEXT: &str = "a text file";
 
@@ -92,8 +90,8 @@ impl Facts {
             return Err(HubError::Truncated { file: file.to_owned(), got: length, expected });
         }
         let mut first = Vec::new();
-        (&mut input).take(POINTER.len() as u64).read_to_end(&mut first).map_err(io)?;
-        if first == POINTER && length <= LONGEST_POINTER {
+        (&mut input).take(LONGEST_LFS_POINTER as u64).read_to_end(&mut first).map_err(io)?;
+        if length == first.len() as u64 && is_lfs_pointer(&first) {
             return Err(HubError::Pointer { file: file.to_owned() });
         }
         let Some((algorithm, name)) = self.digest() else { return Ok(()) };

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use flashlm_host::shown_bytes;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::client::Client;
@@ -35,7 +36,7 @@ impl<'c> Meter<'c> {
             bar
         });
         if bar.is_none() {
-            let of = size.map_or(String::new(), |size| format!(" ({})", bytes(size)));
+            let of = size.map_or(String::new(), |size| format!(" ({})", shown_bytes(size)));
             client.note(&format!("downloading {file}{of}"));
         }
         Self { client, file: file.to_owned(), size, bar, shown: RefCell::new(Instant::now()), last: Cell::new(0) }
@@ -48,8 +49,8 @@ impl<'c> Meter<'c> {
             bar.set_position(have);
         } else if self.shown.borrow().elapsed() >= LINE_EVERY {
             self.shown.replace(Instant::now());
-            let of = self.size.map_or(String::new(), |size| format!(" of {}", bytes(size)));
-            self.client.note(&format!("{}: {}{of}", self.file, bytes(have)));
+            let of = self.size.map_or(String::new(), |size| format!(" of {}", shown_bytes(size)));
+            self.client.note(&format!("{}: {}{of}", self.file, shown_bytes(have)));
         }
     }
 
@@ -57,17 +58,7 @@ impl<'c> Meter<'c> {
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
-            self.client.note(&format!("downloaded {} ({})", self.file, bytes(self.last.get())));
+            self.client.note(&format!("downloaded {} ({})", self.file, shown_bytes(self.last.get())));
         }
-    }
-}
-
-/// A number of bytes to read.
-fn bytes(n: u64) -> String {
-    match n {
-        ..1_000 => format!("{n} bytes"),
-        1_000..1_000_000 => format!("{:.1} kB", n as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
-        _ => format!("{:.2} GB", n as f64 / 1e9),
     }
 }

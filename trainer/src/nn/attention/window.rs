@@ -46,7 +46,7 @@ impl Workspace {
             key_values,
             position: vec![0; b],
             steps: (0..heads.width / 2).map(|i| rotary_step(i, heads.width)).collect(),
-            starts: vec![0; m],
+            starts: zeros(m),
             rotation: zeros(m * heads.width),
             weights: [block(), if heads.maps > 1 { block() } else { Vec::new() }],
             combined: block(),

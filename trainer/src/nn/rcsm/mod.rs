@@ -29,7 +29,7 @@ use super::context::{Context, Need};
 use super::params::Layout;
 use super::profile::Part;
 use super::shape::{Shape, add, row};
-use crate::kernels::{FloatMatrix, Kernels, Macs, QuantizedRows, TernaryMatrix, zeros};
+use crate::kernels::{FloatMatrix, Kernels, Macs, QuantizedRows, TernaryMatrix, filled, room, zeros};
 
 /// How many passes a forward takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,7 +78,7 @@ impl Weights {
             router: TernaryMatrix::new(kernels, o, r),
             ops: (0..o).map(|_| TernaryMatrix::new(kernels, r, r)).collect(),
             mix: FloatMatrix::new(kernels, r, r),
-            mix_t: vec![0.0; r * r],
+            mix_t: zeros(r * r),
         }
     }
 
@@ -160,15 +160,15 @@ impl PassRecord {
     fn new(m: usize, r: usize, o: usize, s: usize) -> Self {
         let floats = |n: usize| zeros::<f32>(n);
         Self {
-            rows: Vec::with_capacity(m),
-            parent: Vec::with_capacity(m),
-            place: vec![ABSENT; m],
+            rows: room(m),
+            parent: room(m),
+            place: filled(ABSENT, m),
             v: floats(m * r),
             v_r: floats(m),
             q: QuantizedRows::with_capacity(m, r),
             logits: floats(m * o),
-            chosen: vec![[0; TOP_K_OPS]; m],
-            blend: vec![[0.0; TOP_K_OPS]; m],
+            chosen: zeros(m),
+            blend: zeros(m),
             op_out: floats(m * TOP_K_OPS * r),
             mixed: floats(m * r),
             product: floats(m * r),
@@ -298,8 +298,8 @@ impl Rcsm {
             q: std::array::from_fn(|_| QuantizedRows::with_capacity(m, r)),
             address: std::array::from_fn(|_| floats(m * s)),
             length: std::array::from_fn(|_| floats(m)),
-            age: vec![0; m],
-            gates: vec![[0.0; 2]; m],
+            age: zeros(m),
+            gates: zeros(m),
             salience: floats(m),
             salient: floats(m * r),
             trace: floats(m * r),
@@ -310,9 +310,9 @@ impl Rcsm {
             surprise: std::array::from_fn(|_| floats(m * r)),
             passes: (0..passes).map(|_| PassRecord::new(m, r, o, s)).collect(),
             taken: 0,
-            row_passes: vec![0; m],
-            deeper: vec![[0.0; 2]; m],
-            depth_weights: vec![[0.0; 3]; m],
+            row_passes: zeros(m),
+            deeper: zeros(m),
+            depth_weights: zeros(m),
             state: floats(m * r),
             state_r: floats(m),
             q_state: QuantizedRows::with_capacity(m, r),
@@ -334,7 +334,7 @@ impl Rcsm {
                 dlogits: floats(m * o),
                 down: floats(m * s),
                 dheld_code: floats(m * s),
-                dgates: vec![[0.0; 2]; m],
+                dgates: zeros(m),
                 weights: floats(4 * r),
             },
         }

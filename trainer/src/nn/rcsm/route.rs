@@ -25,7 +25,7 @@ pub(super) struct Routes {
 impl Routes {
     pub(super) fn new(o: usize, r: usize, m: usize) -> Self {
         Self {
-            order: vec![0; m * TOP_K_OPS],
+            order: zeros(m * TOP_K_OPS),
             starts: vec![0; o + 1],
             q: QuantizedRows::with_capacity(GATHER, r),
             outputs: zeros(GATHER * r),

@@ -12,19 +12,22 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::ModelConfig;
+use flashlm_host::{LFS_POINTER, Shortage, check_memory, is_lfs_pointer, read_file};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::data::atomic;
 use crate::export;
+use crate::kernels::zeros;
 use crate::nn::{Layout, Params};
 use crate::optim::Optimizer;
 use crate::run::answers::AnswerRates;
 use crate::run::clock::Clock;
-use crate::run::levels::Levels;
+use crate::run::levels::{DIFFICULTIES, Levels};
 use crate::run::log;
 use crate::run::settings::Settings;
 
@@ -47,6 +50,8 @@ pub enum CheckpointError {
     Damaged { path: PathBuf, reason: String },
     #[error("{path}: not a checkpoint of this trainer: {reason}")]
     Foreign { path: PathBuf, reason: String },
+    #[error("{path}: {reason}")]
+    NoMemory { path: PathBuf, reason: String },
 }
 
 /// Where a run stands, beside its tensors.
@@ -78,6 +83,20 @@ impl State {
     pub fn new(step: u64, updates: u64, elapsed: f64, tokens: u64, cursor: Value, settings: Settings) -> Self {
         let (levels, answers, phases) = (Levels::new(), AnswerRates::default(), log::Log::default());
         Self { format: FORMAT, step, updates, elapsed, tokens, cursor, levels, answers, phases, settings }
+    }
+
+    /// What of a state from a file could not be of any run, and would end this one.
+    fn nonsense(&self) -> Option<String> {
+        /// Seconds, some three centuries.
+        const LONGEST: f64 = 1e10;
+        if !(0.0..LONGEST).contains(&self.elapsed) {
+            return Some(format!("{} seconds elapsed", self.elapsed));
+        }
+        if self.settings.schedule.phases.is_empty() {
+            return Some("a schedule without phases".to_owned());
+        }
+        let (open, levels) = (self.levels.open(), DIFFICULTIES.len());
+        (open > levels).then(|| format!("level {open} of {levels} is open"))
     }
 
     /// What a packed model called `name` says about this training.
@@ -141,11 +160,23 @@ impl Checkpoint {
 
 /// Reads a checkpoint file.
 pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
-    let bytes = fs::read(path).map_err(|source| CheckpointError::Read { path: path.into(), source })?;
+    let bytes = read_file(path, u64::MAX).map_err(|source| match source.kind() {
+        io::ErrorKind::OutOfMemory => CheckpointError::NoMemory { path: path.into(), reason: source.to_string() },
+        _ => CheckpointError::Read { path: path.into(), source },
+    })?;
+    from_bytes(path, &bytes)
+}
+
+/// Takes a checkpoint from the bytes of the file at `path`. What its metadata says is held against limits and against
+/// the tensors that are there before any memory is taken for it.
+pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
+    if is_lfs_pointer(bytes) {
+        return Err(foreign(path, LFS_POINTER));
+    }
     let damaged =
         |e: safetensors::SafeTensorError| CheckpointError::Damaged { path: path.into(), reason: e.to_string() };
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let facts = metadata.metadata().as_ref();
     let fact = |key: &str| facts.and_then(|m| m.get(key));
     // first of all, for another format's parts mean nothing here
@@ -158,22 +189,32 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let config = fact("config").ok_or_else(|| foreign(path, "its metadata has no `config`"))?;
     let config: ModelConfig =
         serde_json::from_str(config).map_err(|e| foreign(path, format!("its `config` is not understood: {e}")))?;
+    config.validate().map_err(|e| foreign(path, format!("its `config` is of no model: {e}")))?;
     let state: Option<State> = match fact("state") {
         Some(text) => {
             Some(serde_json::from_str(text).map_err(|e| foreign(path, format!("its `state` is not understood: {e}")))?)
         }
         None => None,
     };
+    if let Some(reason) = state.as_ref().and_then(State::nonsense) {
+        return Err(foreign(path, format!("its `state` makes no sense: {reason}")));
+    }
     let layout = Layout::new(&config);
-    let mut params = Params { data: vec![0.0; layout.len], layout };
-    for t in &params.layout.tensors {
+    for t in &layout.tensors {
         let view = tensors.tensor(&t.name).map_err(|_| foreign(path, format!("it has no tensor {}", t.name)))?;
         if view.dtype() != Dtype::F32 || view.shape() != t.shape {
             let (dtype, shape) = (view.dtype(), view.shape());
             let reason = format!("{} is {dtype:?} {shape:?}, its config expects F32 {:?}", t.name, t.shape);
             return Err(foreign(path, reason));
         }
-        floats(view.data(), &mut params.data[t.offset..t.offset + view.data().len() / 4]);
+    }
+    // what is taken from here on is no more than the file has
+    let no_memory = |shortage: Shortage| CheckpointError::NoMemory { path: path.into(), reason: shortage.to_string() };
+    check_memory("keeping its tensors", bytes.len() as u64, "").map_err(no_memory)?;
+    let mut params = Params { data: zeros(layout.len), layout };
+    for t in &params.layout.tensors {
+        let view = tensors.tensor(&t.name).map_err(|_| foreign(path, format!("it has no tensor {}", t.name)))?;
+        floats(view.data(), &mut params.data[t.range()]);
     }
     let bytes_of = |name: &str| tensors.tensor(name).map(|v| v.data().to_vec()).unwrap_or_default();
     let floats_of = |data: &[u8]| {
@@ -181,14 +222,24 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
         floats(data, &mut values);
         values
     };
+    let tokenizer = bytes_of("tokenizer");
+    // a table that is none is refused where a text is to be read
+    if let Some(words) = Tokenizer::from_bytes(&tokenizer).ok().filter(|words| words.vocab() != config.vocab) {
+        let reason = format!("its tokenizer has {} tokens, its config says {}", words.vocab(), config.vocab);
+        return Err(foreign(path, reason));
+    }
+    let generated: Vec<u16> = bytes_of("generated").chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+    if let Some(token) = generated.iter().find(|token| u32::from(**token) >= config.vocab) {
+        return Err(foreign(path, format!("its `generated` has token {token}, of {} that there are", config.vocab)));
+    }
     let moments = tensors.iter().filter(|(name, view)| is_moment(name) && view.dtype() == Dtype::F32);
     Ok(Checkpoint {
         path: path.into(),
         config,
         state,
-        tokenizer: bytes_of("tokenizer"),
+        tokenizer,
         lanes: floats_of(&bytes_of("lanes")),
-        generated: bytes_of("generated").chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect(),
+        generated,
         moments: moments.map(|(name, view)| (name.to_string(), floats_of(view.data()))).collect(),
         params,
     })

@@ -59,7 +59,7 @@ fn run(step: u64) -> Run {
     let cursor = json!({ "story": 123, "offset": [1, 2, 3] });
     let state = State::new(step, optimizer.updates(), 12.625, 4096, cursor, settings());
     let lanes = vec![1.5, -2.25, 3e-39, 0.1];
-    Run { config, params, optimizer, state, tokenizer: (0..=255).collect(), lanes, generated: vec![17, 300, 0, 4, 0] }
+    Run { config, params, optimizer, state, tokenizer: (0..=255).collect(), lanes, generated: vec![17, 299, 0, 4, 0] }
 }
 
 impl Run {

@@ -76,7 +76,7 @@ impl Trained {
             ..Default::default()
         };
         let mut optimizer = Optimizer::new(kernels, &params.layout, settings);
-        let mut engine = Engine::new(CONFIG, kernels, params, shape, EmbeddingMode::Int8);
+        let mut engine = Engine::new(CONFIG, kernels, params, shape, EmbeddingMode::Int8)?;
         let mut lanes = Lanes::new(threads, sequences, RCSM.depths, seed);
         let options = StepOptions {
             depth: TrainDepth::Rows,

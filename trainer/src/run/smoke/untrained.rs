@@ -24,8 +24,8 @@ const SEQUENCES: usize = 4;
 const TOKENS: usize = 64;
 
 /// A new model of `config`.
-fn engine(context: &Context, config: ModelConfig, shape: BatchShape) -> Engine {
-    Engine::new(config, context.kernels, Params::init(&config, context.seed), shape, EmbeddingMode::Int8)
+fn engine(context: &Context, config: ModelConfig, shape: BatchShape) -> anyhow::Result<Engine> {
+    Ok(Engine::new(config, context.kernels, Params::init(&config, context.seed), shape, EmbeddingMode::Int8)?)
 }
 
 /// The batch of most checks: a thread does all of it where others would only wait.
@@ -117,7 +117,7 @@ fn count_ternary(bytes: &[u8], contents: Contents, counts: &mut [f64; 3]) -> any
 
 /// Shares of -1, 0 and +1.
 pub(super) fn ternary_balance(context: &mut Context) -> anyhow::Result<Vec<f64>> {
-    let engine = engine(context, CONFIG, batch());
+    let engine = engine(context, CONFIG, batch())?;
     let mut counts = [0.0; 3];
     // of these no row is padding
     for role in [Role::MixerIn, Role::MixerOut, Role::FfnIn, Role::FfnOut, Role::RcsmOps] {
@@ -133,7 +133,7 @@ pub(super) fn recurrence(context: &mut Context) -> anyhow::Result<Vec<f64>> {
     const CHANGED: usize = 32;
     let config = ModelConfig { rcsm: None, ..CONFIG };
     let shape = BatchShape { sequences: 1, tokens: LENGTH, ..batch() };
-    let mut engine = engine(context, config, shape);
+    let mut engine = engine(context, config, shape)?;
     let ids = random_tokens(&mut Rng::new(context.seed), LENGTH);
     let mut other = ids.clone();
     other[CHANGED] = if ids[CHANGED] == 1 { 2 } else { 1 };
@@ -154,7 +154,7 @@ pub(super) fn recurrence(context: &mut Context) -> anyhow::Result<Vec<f64>> {
 
 /// Kilobytes packed, and how many operations get a gradient.
 pub(super) fn operations(context: &mut Context) -> anyhow::Result<Vec<f64>> {
-    let mut engine = engine(context, CONFIG, batch());
+    let mut engine = engine(context, CONFIG, batch())?;
     let bytes = section(&engine, Role::RcsmOps)?.len();
     step(context, &mut engine, TrainDepth::Fixed(RCSM.depths[2]));
     let ops = engine.params().layout.get("rcsm.ops").map(TensorSpec::range).unwrap_or_default();
@@ -165,7 +165,7 @@ pub(super) fn operations(context: &mut Context) -> anyhow::Result<Vec<f64>> {
 
 /// Entropy of the routes.
 pub(super) fn routing(context: &mut Context) -> anyhow::Result<Vec<f64>> {
-    let mut engine = engine(context, CONFIG, batch());
+    let mut engine = engine(context, CONFIG, batch())?;
     step(context, &mut engine, TrainDepth::Fixed(RCSM.depths[2]));
     let shares: Vec<f64> = engine.op_usage().iter().map(|&share| share.into()).collect();
     Ok(vec![entropy(&shares)])
@@ -184,9 +184,9 @@ pub(super) fn memory(context: &mut Context) -> anyhow::Result<Vec<f64>> {
         "rcsm.hold_gate.weight",
     ];
     let ids = random_tokens(&mut Rng::new(context.seed), SEQUENCES * TOKENS);
-    let mut with = engine(context, CONFIG, batch());
+    let mut with = engine(context, CONFIG, batch())?;
     let without = ModelConfig { rcsm: Some(RcsmConfig { writes: Writes::None, ..RCSM }), ..CONFIG };
-    let mut without = engine(context, without, batch());
+    let mut without = engine(context, without, batch())?;
     let passes = Passes::Fixed(RCSM.depths[2].into());
     let change = largest_change(&with.logits(&ids, passes, &[]), &without.logits(&ids, passes, &[]));
     step(context, &mut with, TrainDepth::Fixed(RCSM.depths[2]));
@@ -198,7 +198,7 @@ pub(super) fn memory(context: &mut Context) -> anyhow::Result<Vec<f64>> {
 
 /// The gradient of the choice where all depths are blended.
 pub(super) fn depth_choice(context: &mut Context) -> anyhow::Result<f64> {
-    let mut engine = engine(context, CONFIG, batch());
+    let mut engine = engine(context, CONFIG, batch())?;
     step(context, &mut engine, TrainDepth::Blend { tau: 1.0, noise_seed: Some(context.seed) });
     Ok(least(gradients(&engine, |name| name.starts_with(CHOICE))))
 }
@@ -206,7 +206,7 @@ pub(super) fn depth_choice(context: &mut Context) -> anyhow::Result<f64> {
 /// Changes of logits between the depths, and at each the tensors of the engine without a gradient.
 pub(super) fn engine_depths(context: &mut Context) -> anyhow::Result<Vec<f64>> {
     let ids = random_tokens(&mut Rng::new(context.seed), SEQUENCES * TOKENS);
-    let mut engine = engine(context, CONFIG, batch());
+    let mut engine = engine(context, CONFIG, batch())?;
     let [first, second, third] = RCSM.depths.map(|n| engine.logits(&ids, Passes::Fixed(n.into()), &[]));
     let mut figures = vec![largest_change(&first, &second), largest_change(&second, &third)];
     for depth in RCSM.depths {
@@ -226,7 +226,7 @@ fn without_gradient(norms: &[f64]) -> f64 {
 
 /// Tensors without gradient, the share of parameters with one, and how many are not finite.
 pub(super) fn every_parameter(context: &mut Context) -> anyhow::Result<Vec<f64>> {
-    let mut engine = engine(context, CONFIG, BatchShape { threads: context.threads, ..batch() });
+    let mut engine = engine(context, CONFIG, BatchShape { threads: context.threads, ..batch() })?;
     step(context, &mut engine, TrainDepth::Blend { tau: 1.0, noise_seed: Some(context.seed) });
     let grads = engine.grads();
     let some = grads.iter().filter(|&&g| g != 0.0).count() as f64 / grads.len() as f64;
@@ -239,7 +239,7 @@ pub(super) fn repeating_pattern(context: &mut Context) -> anyhow::Result<Vec<f64
     const STEPS: u32 = 30;
     const PERIOD: usize = 16;
     let pattern = random_tokens(&mut Rng::new(context.seed), PERIOD);
-    let mut engine = engine(context, CONFIG, batch());
+    let mut engine = engine(context, CONFIG, batch())?;
     let settings = optim::Settings { kind: optim::Kind::Adamw, ..optim::Settings::default() };
     let mut optimizer = Optimizer::new(context.kernels, &engine.params().layout, settings);
     let options = StepOptions {
