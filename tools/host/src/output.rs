@@ -71,7 +71,7 @@ pub fn write(
 /// Makes `alias` the same file as `target`: a hard link, or a copy where the file system has none.
 ///
 /// # Errors
-/// As [`write`]'s.
+/// As [`write()`]'s.
 pub fn link(target: &Path, alias: &Path) -> Result<(), OutputError> {
     let failed = |source| OutputError::Write { path: alias.into(), source };
     let mut temporary = Temporary::named(alias);
@@ -82,10 +82,10 @@ pub fn link(target: &Path, alias: &Path) -> Result<(), OutputError> {
     Ok(())
 }
 
-/// Whether [`write`] could write `path`, without writing it: to refuse before the work is done.
+/// Whether [`write()`] could write `path`, without writing it: to refuse before the work is done.
 ///
 /// # Errors
-/// As [`write`]'s; what only writing shows (a full disk) shows later.
+/// As [`write()`]'s; what only writing shows (a full disk) shows later.
 pub fn check(path: &Path, inputs: &[&Path]) -> Result<(), OutputError> {
     let (target, _) = checked(path, inputs)?;
     let dir = parent(&target);
