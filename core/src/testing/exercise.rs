@@ -121,6 +121,10 @@ fn draw(session: &HeapSession<'_>) {
         for _ in 0..5 {
             let token = session.sample(&mut sampler).expect("a session that has processed a token");
             assert!(u32::from(token) < session.model().config().vocab);
+            // whatever token a model says ends its stories: its bytes are none of a story's
+            if session.model().config().eot == Some(token.into()) {
+                break;
+            }
             session.model().tokenizer().iter().for_each(|t| t.for_each_byte(token, |byte| text.push(byte)));
         }
         // a sampler can make infinite what is not
