@@ -3,6 +3,7 @@
 mod common;
 
 use common::{SMALL, depths, engine, models, tokens};
+use flashlm_core::config::MAX_D_MODEL;
 use flashlm_core::{
     Depth, Facts, Kernels, Level, Line, MAX_CHUNK, Model, ModelConfig, RcsmConfig, Session, arena_lines, score,
 };
@@ -83,7 +84,9 @@ fn shapes() -> Vec<ModelConfig> {
     let odd = ModelConfig { vocab: 272, d_model: 48, d_ffn: 112, layers: 3, ..SMALL };
     let rcsm = ModelConfig::SUPERNOVA.rcsm.map(|rcsm| RcsmConfig { after: 1, ..rcsm });
     let wide = ModelConfig { layers: 1, vocab: 512, rcsm, ..ModelConfig::SUPERNOVA };
-    [odd, wide].into_iter().chain(models().into_iter().map(|(_, config)| config)).collect()
+    // the head's activations have less than 16 bits there
+    let widest = ModelConfig { layers: 1, vocab: 272, d_model: MAX_D_MODEL, d_ffn: 112, rcsm: None, ..SMALL };
+    [odd, wide, widest].into_iter().chain(models().into_iter().map(|(_, config)| config)).collect()
 }
 
 #[test]

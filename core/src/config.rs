@@ -351,8 +351,8 @@ impl ModelConfig {
 
 /// The most blocks a model may have.
 pub const MAX_LAYERS: u16 = 64;
-/// The widest model: the head's int16 x int8 products of one row still fit an i32.
-pub const MAX_D_MODEL: u16 = 512;
+/// The widest model.
+pub const MAX_D_MODEL: u16 = 2048;
 /// The widest feed-forward layer.
 pub const MAX_D_FFN: u16 = 8192;
 /// The largest vocabulary.

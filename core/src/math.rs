@@ -172,16 +172,28 @@ pub fn quantize_ternary(w: &[f32], codes: &mut [i8]) -> f32 {
     s
 }
 
-/// Quantises `x` to int16 by its absmax a: `q = round_half_even(x * 32767 / a)`. Returns the scale a / 32767.
+/// The largest magnitude L of the head's activations: products of `width` of them with int8 must sum up within an i32.
+/// All of int16 up to 512 of them, 8,191 of 2,048.
+pub const fn int16_range(width: usize) -> i16 {
+    match i16::MAX as usize * 512 / if width > 512 { width } else { 512 } {
+        // never more than what it is a part of
+        range if range < i16::MAX as usize => range as i16,
+        _ => i16::MAX,
+    }
+}
+
+/// Quantises `x` to int16 by its absmax a and L, the [`int16_range`]: `q = round_half_even(x * L / a)`. Returns the
+/// scale a / L.
 #[inline(always)]
 pub fn quantize_int16(x: &[f32], q: &mut [i16]) -> f32 {
+    let range = f32::from(int16_range(x.len()));
     let a = absmax(x);
     let a = if a > MIN_ABSMAX { a } else { MIN_ABSMAX };
-    let inverse = 32767.0 / a;
+    let inverse = range / a;
     for (q, &v) in q.iter_mut().zip(x) {
         *q = (v * inverse + ROUND).to_bits() as i16;
     }
-    a / 32767.0
+    a / range
 }
 
 /// Softmax in place.
@@ -445,6 +457,9 @@ mod tests {
             quantize_int16(&[a, -a], &mut wide);
             assert_eq!(wide, [32767, -32767], "absmax {a}");
         }
+        let mut wide = [0; 2048];
+        quantize_int16(&[1.0; 2048], &mut wide);
+        assert_eq!(wide, [8191; 2048]);
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn header_bytes(config: &ModelConfig) {
 
 #[test]
 fn a_model_out_of_limits_is_neither_written_nor_read() {
-    let too_wide = ModelConfig { d_model: 528, ..SMALL };
+    let too_wide = ModelConfig { d_model: 2064, ..SMALL };
     let facts = Facts::default();
     let sections = random_sections(&too_wide, 1);
     assert_eq!(write(&too_wide, &facts, &sections), Err(WriteError::Config(ConfigError::Width)));

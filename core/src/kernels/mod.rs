@@ -21,6 +21,7 @@ mod wasm;
 mod x86;
 
 use crate::config::MAX_D_MODEL;
+use crate::math;
 use crate::memory::MAX_CHUNK;
 use crate::parts::Parts;
 use crate::views::{Embedding, TernaryMatrix};
@@ -215,7 +216,8 @@ impl Kernels {
     }
 
     /// Rows of the output head: `y[n] = sum_k(w[n][k] * x[k]) as f32 * (row_scale[n] * scale)` for the `y.len()` rows
-    /// from `first` on, both multiples of 16, the sum exact for K <= [`MAX_D_MODEL`].
+    /// from `first` on, both multiples of 16, the sum exact for `|x| <=` [`int16_range(K)`](math::int16_range) and K <=
+    /// [`MAX_D_MODEL`].
     ///
     /// The lengths agree by construction, which debug builds check; see [`Self::try_head`].
     pub(crate) fn head(self, e: Embedding<'_>, first: usize, x: &[i16], scale: f32, y: &mut [f32]) {
@@ -235,7 +237,7 @@ impl Kernels {
         if !fit {
             return false;
         }
-        debug_assert!(x.iter().all(|&x| x != i16::MIN));
+        debug_assert!(x.iter().all(|&x| x.unsigned_abs() <= math::int16_range(columns).unsigned_abs()));
         // SAFETY: the level was available when `self` was made; the lengths were checked above.
         at_level!(self.0, B => unsafe { B::head(e, x, scale, y) });
         true

@@ -160,8 +160,11 @@ fn extreme_values_do_not_overflow_at_model_shapes() {
             }
         }
     }
-    for (w, x) in [(127, 32767), (127, -32767), (-128, 32767), (-128, -32767)] {
-        check_head(2, 512, &std::vec![w; 32 * 512], &std::vec![x; 512]);
+    for columns in [512, 528, 1040, 2048] {
+        let most = math::int16_range(columns);
+        for (w, x) in [(127, most), (127, -most), (-128, most), (-128, -most)] {
+            check_head(2, columns, &std::vec![w; 32 * columns], &std::vec![x; columns]);
+        }
     }
 }
 

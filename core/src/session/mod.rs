@@ -173,10 +173,11 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         let head: &[i16] = bytemuck::must_cast_slice(head);
         let d: usize = self.model.config().d_model.into();
         let scale = f32::from_bits(header.head_scale);
-        // The kernels' sums are proven for |q| <= 32767, and quantising relies on arithmetic's own NaN, whose low bits
-        // are zero.
+        // The kernels' sums are proven for what quantising gives, and quantising relies on arithmetic's own NaN, whose
+        // low bits are zero.
+        let range = math::int16_range(d).unsigned_abs();
         let written = |v: f32| !v.is_nan() || v.to_bits() << 16 == 0;
-        if !floats.all(|&v| written(v)) || !written(scale) || head.front(d).contains(&i16::MIN) {
+        if !floats.all(|&v| written(v)) || !written(scale) || head.front(d).iter().any(|q| q.unsigned_abs() > range) {
             return Err(SessionError::Damaged);
         }
         own.set(state);

@@ -202,7 +202,7 @@ fn a_damaged_state_is_refused_and_changes_nothing() {
     let last = saved.len() * 64 - session.layout.head_lines() * 64;
     let signalling = 0x7F80_0080_u32.to_le_bytes();
     for state in [
-        // the head's sums are proven for -32767..=32767
+        // the head's sums are proven for -32767..=32767 at this width
         damaged(&|b| b[last..last + 2].copy_from_slice(&i16::MIN.to_le_bytes())),
         // a NaN whose low bits would be taken for a quantised value
         damaged(&|b| b[64..68].copy_from_slice(&signalling)),

@@ -9,6 +9,7 @@ use crate::blob::{BlobError, arena_lines};
 use crate::config::Depth;
 use crate::config::MAX_D_MODEL;
 use crate::kernels::Kernels;
+use crate::math::int16_range;
 use crate::memory::{Line, MAX_CHUNK};
 use crate::model::Model;
 use crate::sampler::{Sampler, SamplerConfig};
@@ -240,7 +241,8 @@ pub fn products(bytes: &[u8]) {
 
     let columns = columns.min(MAX_D_MODEL.into());
     let values: Vec<u32> = (0..rows * columns / 4).map(|_| word()).collect();
-    let x: Vec<i16> = (0..columns).map(|_| (word() as i16).max(-32767)).collect();
+    let most = int16_range(columns);
+    let x: Vec<i16> = (0..columns).map(|_| (word() as i16).clamp(-most, most)).collect();
     let first = 16 * (usize::from(*groups / 5) % (rows / 16));
     let embedding = Embedding { values: &values, scales: &scales, columns };
     at_every_level(rows - first, |kernels, y| kernels.head(embedding, first, &x, scale[0], y));

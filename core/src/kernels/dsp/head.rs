@@ -5,10 +5,11 @@ use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 
 use super::scale::scale_sums;
-use crate::config::MAX_D_MODEL;
 use crate::parts::Parts;
 use crate::views::Embedding;
 
+/// Columns whose activations are unpacked at once: memory for more would be every narrower model's, too.
+const COLUMNS: usize = 512;
 /// Blocks of 16 columns the inner loop is unrolled for.
 const BLOCKS: usize = 4;
 /// Bytes of code for one block.
@@ -26,24 +27,31 @@ struct Pass {
 }
 
 pub(super) fn product(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
-    let columns = e.columns;
-    // columns 0 and 2, then 1 and 3, of every four
-    let mut pairs = [MaybeUninit::uninit(); MAX_D_MODEL as usize / 2];
-    for (pairs, &x) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(x.as_chunks::<4>().0) {
-        let [low, high]: [u32; 2] = bytemuck::must_cast(x);
-        *pairs = [low & 0xFFFF | high << 16, low >> 16 | high & 0xFFFF_0000].map(MaybeUninit::new);
-    }
-    let blocks = columns / 16;
-    let rounds = blocks.div_ceil(BLOCKS);
-    let pass =
-        Pass { sums: [0; 4], jump: (rounds * BLOCKS - blocks) * BLOCK_CODE, rounds, pairs: pairs.as_ptr().cast() };
-    if rounds == 0 {
+    if x.is_empty() {
         return y.fill(0.0);
     }
-    for (values, y) in e.values.rows(columns * 4).zip(y.chunks_exact_mut(16)) {
-        // SAFETY: a group of 16 rows has columns / 4 tiles of 16 words, `y` room for 16 sums, and `pairs` holds a pair
-        // for every two of at most 512 columns.
-        unsafe { group(values.as_ptr(), &raw const pass, y.as_mut_ptr().cast()) };
+    let mut pairs = [MaybeUninit::uninit(); COLUMNS / 2];
+    for (part, x) in x.chunks(COLUMNS).enumerate() {
+        // columns 0 and 2, then 1 and 3, of every four
+        for (pairs, &x) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(x.as_chunks::<4>().0) {
+            let [low, high]: [u32; 2] = bytemuck::must_cast(x);
+            *pairs = [low & 0xFFFF | high << 16, low >> 16 | high & 0xFFFF_0000].map(MaybeUninit::new);
+        }
+        let blocks = x.len() / 16;
+        let rounds = blocks.div_ceil(BLOCKS);
+        let pass =
+            Pass { sums: [0; 4], jump: (rounds * BLOCKS - blocks) * BLOCK_CODE, rounds, pairs: pairs.as_ptr().cast() };
+        for (values, y) in e.values.rows(e.columns * 4).zip(y.as_chunks_mut::<16>().0) {
+            let values = values.part(part * COLUMNS * 4, x.len() * 4);
+            let y: &mut [i32; 16] = bytemuck::must_cast_mut(y);
+            let before = *y;
+            // SAFETY: of a group of 16 rows, `values` are x.len() / 4 tiles of 16 words, `y` is room for 16 sums, and
+            // `pairs` holds a pair for every two of at most COLUMNS columns.
+            unsafe { group(values.as_ptr(), &raw const pass, y.as_mut_ptr()) };
+            if part > 0 {
+                y.iter_mut().zip(before).for_each(|(sum, before)| *sum += before);
+            }
+        }
     }
     scale_sums(e.scales, scale, y);
 }

@@ -221,19 +221,21 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
 /// The instruction set is available, and the lengths are as [`Backend::head`] asks.
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
-    let (mut high, mut low) = ([0i8; MAX_D_MODEL as usize], [0u8; MAX_D_MODEL as usize]);
+    let mut high = [MaybeUninit::<i8>::uninit(); MAX_D_MODEL as usize];
+    let mut low = [MaybeUninit::<u8>::uninit(); MAX_D_MODEL as usize];
     let mut total = 0;
     for ((h, l), &x) in high.iter_mut().zip(&mut low).zip(x) {
-        *h = (x >> 8) as i8;
-        *l = x as u8;
-        total += i32::from(*h);
+        let byte = (x >> 8) as i8;
+        h.write(byte);
+        l.write(x as u8);
+        total += i32::from(byte);
     }
     let surplus = _mm512_set1_epi32(128 * total);
     let sign = _mm512_set1_epi8(-128);
     let tiles = e.columns / 4;
     for group in 0..y.len() / 16 {
         // SAFETY: group g's tile k is the 16 words at (g tiles + k) 16, it meets x[4 k..][..4], and group g's rows
-        // are y[16 g..][..16]: all within the caller's lengths.
+        // are y[16 g..][..16]: all within the caller's lengths. The first 4 tiles bytes were written.
         unsafe {
             let first = e.values.as_ptr().add(group * tiles * 16);
             let mut acc_high = [_mm512_setzero_si512(); 2];

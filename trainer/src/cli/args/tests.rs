@@ -74,8 +74,8 @@ fn any_mix_of_layers_can_be_asked_for() {
 #[test]
 fn values_out_of_range_are_refused_with_the_range() {
     for (line, want) in [
-        ("trainer --d-model 100", "multiple of 16 in 16 ..= 512"),
-        ("trainer --d-model 1024", "multiple of 16 in 16 ..= 512"),
+        ("trainer --d-model 100", "multiple of 16 in 16 ..= 2048"),
+        ("trainer --d-model 4096", "multiple of 16 in 16 ..= 2048"),
         ("trainer --layers 0", "1..=64"),
         ("trainer --vocab 100", "257..=65535"),
         ("trainer --hours=-1", "0.0001 ..= 10000 (hours)"),
