@@ -109,7 +109,7 @@ impl Difficulty {
 }
 
 /// What [`Difficulty::open`] usually is.
-pub const OPEN: u8 = 50;
+pub const OPEN: u8 = 75;
 
 /// No limit to [`Difficulty::wordings`].
 pub const ALL_WORDINGS: u8 = u8::MAX;
