@@ -306,6 +306,16 @@ fn a_storys_bits_are_its_score_and_its_end() {
 }
 
 #[test]
+fn marks_of_answers_are_no_text() {
+    let (_folder, plain) = file("plain.txt", "Tom was in the barn.\n<|endoftext|>\n");
+    let (_folder2, marked) = file("marked.txt", "Tom was in the <|answer:2|>barn<|/answer|>.\n<|endoftext|>\n");
+    let (_folder3, open) = file("open.txt", "Tom.\n<|endoftext|>\nIn the <|answer|>barn.");
+    let [plain, marked] = [plain, marked].map(|path| json(&["eval", "--data", &path, "--json"]));
+    assert_eq!([&plain["bits"], &plain["bytes"]], [&marked["bits"], &marked["bytes"]]);
+    assert!(failure(&["eval", "--data", &open]).contains("story 2, byte 26 of the file: <|answer|>"));
+}
+
+#[test]
 fn score_prints_one_number_for_every_line() {
     let (_folder, path) = file("lines.txt", "The cat sat.\n\nThe dog ran.\r\nThe cat sat.");
     let lines: Vec<f64> = stdout(&["score", &path]).lines().map(|l| l.parse().expect("a number")).collect();

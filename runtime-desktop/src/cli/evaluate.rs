@@ -20,7 +20,7 @@ pub fn run(path: Option<PathBuf>, args: Eval) -> Result<()> {
     let blob = model::open(path.as_deref())?;
     let depth = blob.depth(args.depth)?;
     let name = args.data.display();
-    let text = text::read(&args.data)?;
+    let text = text::read_unmarked(&args.data)?;
     if text.is_empty() {
         bail!("{name}: expected stories separated by <|endoftext|>, found an empty file");
     }

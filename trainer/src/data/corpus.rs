@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use flashlm_core::text::{self, SEPARATOR};
+use flashlm_host::text::marks::{self, AnswerBytes};
 use flashlm_host::text::{Reader, is_lasting};
 use rayon::prelude::*;
 
 use super::DataError;
 use super::hash::{Hash64, hash, mix};
-use super::marks::{self, AnswerBytes};
 use super::split;
 use crate::interrupt;
 
@@ -358,7 +358,7 @@ impl Clean {
         for (index, story) in stories.iter().enumerate().filter(|(_, story)| marks::has_marks(story.text)) {
             let (bytes, answers) = (self.bytes.len(), self.answers.len());
             marks::strip(story.text, &mut self.bytes, &mut self.answers)
-                .map_err(|error| error.in_story(path, number + index, start as usize + story.start))?;
+                .map_err(|error| error.in_story(path, number + index, start + story.start as u64))?;
             self.marked.push((index, bytes..self.bytes.len(), answers..self.answers.len()));
         }
         Ok(())

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use flashlm_core::tokenizer::{PreTokens, Tokenizer, TokenizerError};
+use flashlm_host::text::marks::AnswerBytes;
 use serde::{Deserialize, Serialize};
 
 use super::hash::BuildHash64;
-use super::marks::AnswerBytes;
 
 /// Distinct words remembered; the vocabulary of simple stories is far smaller.
 const REMEMBERED: usize = 1 << 16;
@@ -106,7 +106,8 @@ fn answer_tokens(
 
 #[cfg(test)]
 mod tests {
-    use super::super::marks;
+    use flashlm_host::text::marks;
+
     use super::*;
 
     /// The tokens of each answer, spelled.

@@ -29,8 +29,6 @@ pub enum DataError {
     Interrupted,
     #[error("{path}: no stories: {reason}")]
     NoStories { path: String, reason: &'static str },
-    #[error("{}: story {story}, byte {offset} of the file: {error}", path.display())]
-    Marks { path: PathBuf, story: usize, offset: usize, error: MarkError },
     #[error("--mix {argument}: {reason}")]
     BadMix { argument: String, reason: String },
     #[error("--families {name}: no such kind of reasoning stories; expected some of {expected}")]
@@ -62,34 +60,5 @@ impl From<TextError> for DataError {
             TextError::Missing { path, .. } => Self::Missing { path },
             error => Self::Text(error),
         }
-    }
-}
-
-/// Marks that do not make sense, and where: bytes from the start of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MarkError {
-    #[error("an opening mark at byte {offset} is no <|answer|> or <|answer:N|> with N in 1 ..= 99")]
-    Malformed { offset: usize },
-    #[error("<|answer|> at byte {offset} has no <|/answer|> before the story's end")]
-    Unclosed { offset: usize },
-    #[error("<|/answer|> at byte {offset} has no <|answer|> before it")]
-    Unopened { offset: usize },
-    #[error("<|answer|> at byte {offset} stands inside another answer")]
-    Nested { offset: usize },
-    #[error("nothing stands between <|answer|> and <|/answer|> at byte {offset}")]
-    Empty { offset: usize },
-}
-
-impl MarkError {
-    /// The error as one of story number `story` (from 1), which begins at byte `start` of the file.
-    pub fn in_story(self, path: &Path, story: usize, start: usize) -> DataError {
-        let offset = match self {
-            Self::Malformed { offset }
-            | Self::Unclosed { offset }
-            | Self::Unopened { offset }
-            | Self::Nested { offset }
-            | Self::Empty { offset } => start + offset,
-        };
-        DataError::Marks { path: path.to_owned(), story, offset, error: self }
     }
 }

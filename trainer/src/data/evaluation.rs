@@ -9,7 +9,6 @@ use flashlm_host::text;
 
 use super::DataError;
 use super::encoder::Encoder;
-use super::marks;
 
 /// One story to score: from the reset state, EOT and all tokens but the last are fed and the tokens predicted,
 /// and after the last one an EOT if the file has it.
@@ -72,11 +71,11 @@ impl EvaluationSet {
 
 /// A text to evaluate on, without marks.
 pub fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    let file = text::read(path)?;
+    let file = text::read_unmarked(path)?;
     if file.is_empty() {
         return Err(DataError::NoStories { path: path.display().to_string(), reason: "it is empty" });
     }
-    Ok(marks::clean_file(&file, path)?.into_owned())
+    Ok(file)
 }
 
 /// The fingerprints of a text's stories.

@@ -1,13 +1,13 @@
 //! Reasoning stories among those of the data: which, how many, told into tokens, and their words for the tokenizer.
 
 use flashlm_core::tokenizer::Tokenizer;
+use flashlm_host::text::marks::AnswerBytes;
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
 use super::encoder::Encoder;
 use super::hash::{hash, mix};
 use super::lanes::{Tell, Told};
-use super::marks::AnswerBytes;
 use super::reasoning::{self, ALL_WORDINGS, Difficulty, Family, OPEN, Split};
 
 /// The share of reasoning stories among the built-in ones, where no other was asked for.

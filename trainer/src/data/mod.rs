@@ -1,6 +1,6 @@
 //! Stories: where they come from, how they become tokens, and in what order training reads them.
 //!
-//! [`source`] opens files, a hub's data set ([`hub`]) or the [`builtin`] generator as a [`corpus`]; [`marks`] finds
+//! [`source`] opens files, a hub's data set ([`hub`]) or the [`builtin`] generator as a [`corpus`]; [`marks`](flashlm_host::text::marks) finds
 //! answers marked in files; [`split`] holds stories out and drops copies; [`bpe`] trains the tokenizer; [`cache`] keeps
 //! the tokens in a file; [`pieces`] cuts long stories; [`curriculum`] ranks stories from easy to hard; [`mix`] adds
 //! [`reasoning`] stories, told by the crate of the probes; [`mod@lanes`] turns all of them into the streams of a batch;
@@ -17,7 +17,6 @@ pub mod evaluation;
 pub mod hash;
 pub mod hub;
 pub mod lanes;
-pub mod marks;
 pub mod mix;
 pub mod pieces;
 pub mod prepare;

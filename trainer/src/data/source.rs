@@ -70,7 +70,8 @@ impl fmt::Display for Source {
 mod tests {
     use std::fs;
 
-    use super::super::marks::AnswerBytes;
+    use flashlm_host::text::marks::AnswerBytes;
+
     use super::*;
 
     type Stories = Vec<(String, Vec<AnswerBytes>)>;

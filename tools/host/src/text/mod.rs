@@ -7,7 +7,9 @@
 mod decode;
 mod files;
 mod kinds;
+pub mod marks;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use flate2::read::MultiGzDecoder;
 
 use self::decode::{Decoder, Encoding, Wrong};
 pub use self::files::{Listing, files};
+use self::marks::MarkError;
 use crate::output::not_a_file;
 
 /// Bytes read at a time.
@@ -43,6 +46,8 @@ pub enum TextError {
     Nul { path: PathBuf, story: usize, offset: u64 },
     #[error("{}: damaged gz data: {source}", path.display())]
     Gz { path: PathBuf, source: io::Error },
+    #[error("{}: story {story}, byte {offset} of the file: {error}", path.display())]
+    Marks { path: PathBuf, story: usize, offset: u64, error: MarkError },
     #[error("{}: no .txt files in this directory{}", dir.display(), left_out)]
     NoTextFiles { dir: PathBuf, left_out: String },
 }
@@ -52,6 +57,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>, TextError> {
     let (mut reader, mut text) = (Reader::open(path)?, Vec::new());
     while reader.fill(&mut text)? {}
     Ok(text)
+}
+
+/// Reads a whole text without the marks of answers, for all that is not about them.
+pub fn read_unmarked(path: &Path) -> Result<Vec<u8>, TextError> {
+    let text = read(path)?;
+    Ok(match marks::clean_file(&text, path)? {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(clean) => clean,
+    })
 }
 
 /// Reads all of standard input as a text.

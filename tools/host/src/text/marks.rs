@@ -10,11 +10,40 @@ use std::path::Path;
 
 use flashlm_core::text;
 
-use super::error::{DataError, MarkError};
+use super::TextError;
 
 const OPENING: &[u8] = b"<|answer";
 const CLOSING: &[u8] = b"<|/answer|>";
 const END: &[u8] = b"|>";
+
+/// Marks that do not make sense, and where: bytes from the start of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MarkError {
+    #[error("an opening mark at byte {offset} is no <|answer|> or <|answer:N|> with N in 1 ..= 99")]
+    Malformed { offset: usize },
+    #[error("<|answer|> at byte {offset} has no <|/answer|> before the story's end")]
+    Unclosed { offset: usize },
+    #[error("<|/answer|> at byte {offset} has no <|answer|> before it")]
+    Unopened { offset: usize },
+    #[error("<|answer|> at byte {offset} stands inside another answer")]
+    Nested { offset: usize },
+    #[error("nothing stands between <|answer|> and <|/answer|> at byte {offset}")]
+    Empty { offset: usize },
+}
+
+impl MarkError {
+    /// The error as one of story number `story` (from 1), which begins at byte `start` of the file.
+    pub fn in_story(self, path: &Path, story: usize, start: u64) -> TextError {
+        let offset = match self {
+            Self::Malformed { offset }
+            | Self::Unclosed { offset }
+            | Self::Unopened { offset }
+            | Self::Nested { offset }
+            | Self::Empty { offset } => start + offset as u64,
+        };
+        TextError::Marks { path: path.to_owned(), story, offset, error: self }
+    }
+}
 
 /// An answer in a text without marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +97,15 @@ pub fn strip(story: &[u8], clean: &mut Vec<u8>, answers: &mut Vec<AnswerBytes>) 
 }
 
 /// A whole file without marks, its separators and everything else as they are; `path` is for messages.
-pub fn clean_file<'a>(file: &'a [u8], path: &Path) -> Result<Cow<'a, [u8]>, DataError> {
+pub fn clean_file<'a>(file: &'a [u8], path: &Path) -> Result<Cow<'a, [u8]>, TextError> {
     if !has_marks(file) {
         return Ok(Cow::Borrowed(file));
     }
     let (mut clean, mut answers, mut copied) = (Vec::with_capacity(file.len()), Vec::new(), 0);
     for (index, story) in text::stories(file).enumerate() {
         clean.extend_from_slice(&file[copied..story.start]);
-        strip(story.text, &mut clean, &mut answers).map_err(|error| error.in_story(path, index + 1, story.start))?;
+        strip(story.text, &mut clean, &mut answers)
+            .map_err(|error| error.in_story(path, index + 1, story.start as u64))?;
         copied = story.start + story.text.len();
     }
     clean.extend_from_slice(&file[copied..]);
