@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use trainer::run::checkpoint;
+
 use self::common::{TINY, Work, stderr, wait_for};
 
 fn trainer(work: &Work, arguments: &[&str]) -> Output {
@@ -95,6 +97,12 @@ fn a_checkpoint_of_another_directory_is_gone_on_from_and_exported() {
         assert!(work.path("b").join(name).exists(), "{name}");
     }
     assert!(work.path("a/step-00000005.safetensors").exists());
+    // a run of its own from there on; going on in a run's directory is the same run
+    ok(&work.run("b", "--data stories.txt --steps 6 --extend"));
+    let number = |name: &str| checkpoint::read(&work.path(name)).unwrap().state.unwrap().run;
+    let [a, b, later] =
+        ["a/step-00000005", "b/step-00000005", "b/step-00000006"].map(|n| number(&format!("{n}.safetensors")));
+    assert!(a != b && b == later, "{a} {b} {later}");
 }
 
 #[test]

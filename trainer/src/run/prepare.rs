@@ -137,10 +137,13 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     let (metrics, curve) = Metrics::open(&out.join(metrics::FILE), state.step)
         .with_context(|| format!("cannot write {}", out.join(metrics::FILE).display()))?;
     directory.keep();
-    let own = |c: &Checkpoint| is_in(&c.path, &out) && out.join(checkpoint::file_name(state.step)).exists();
+    let goes_on = checkpoint.as_ref().is_some_and(|c| is_in(&c.path, &out));
+    // what begins from another directory's checkpoint is a run of its own
+    let number = state.run.filter(|_| goes_on).unwrap_or_else(new_run);
+    let saved = goes_on && out.join(checkpoint::file_name(state.step)).exists();
     Ok(Run {
-        saved: checkpoint.as_ref().filter(|c| own(c)).map(|_| state.step),
-        identity: Identity { run: state.run.unwrap_or_else(new_run), fingerprints },
+        saved: saved.then_some(state.step),
+        identity: Identity { run: number, fingerprints },
         directory,
         clock: Clock::start(settings.budget, Duration::from_secs_f64(state.elapsed)),
         preset,
