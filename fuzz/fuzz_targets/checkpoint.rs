@@ -109,13 +109,23 @@ fn edit_metadata(header: &mut Value, name: &str, at: u8, new: u8) {
     if let Some(value) = place(&mut told, &mut usize::from(at)) {
         *value = odd(new);
     }
-    header["__metadata__"][name] = Value::String(told.to_string());
+    set_metadata(header, name, Value::String(told.to_string()));
+}
+
+/// Sets an entry of the metadata, where earlier edits have left any.
+fn set_metadata(header: &mut Value, name: &str, value: Value) {
+    if let Some(metadata) = header.get_mut("__metadata__").and_then(Value::as_object_mut) {
+        metadata.insert(name.into(), value);
+    }
 }
 
 /// Changes something about one tensor's entry.
 fn edit_tensor(header: &mut Value, which: u8, how: u8, value: u8) {
     let Some(entries) = header.as_object_mut() else { return };
     let names: Vec<String> = entries.keys().cloned().collect();
+    if names.is_empty() {
+        return;
+    }
     let name = &names[usize::from(which) % names.len()];
     match how % 6 {
         0 => drop(entries.remove(name)),
@@ -123,7 +133,12 @@ fn edit_tensor(header: &mut Value, which: u8, how: u8, value: u8) {
             let entry = entries.remove(name);
             entries.insert(format!("{name}{value}"), entry.unwrap_or_default());
         }
-        2 => entries[name]["dtype"] = json!(["F32", "U8", "BF16", "F64", "I64", "F4", "no"][usize::from(value % 7)]),
+        2 => {
+            if let Some(entry) = entries[name].as_object_mut() {
+                let dtype = ["F32", "U8", "BF16", "F64", "I64", "F4", "no"][usize::from(value % 7)];
+                entry.insert("dtype".into(), json!(dtype));
+            }
+        }
         3 => {
             if let Some(entry) = place(&mut entries[name], &mut usize::from(value % 8)) {
                 *entry = odd(value / 8);
@@ -133,7 +148,12 @@ fn edit_tensor(header: &mut Value, which: u8, how: u8, value: u8) {
             let other = entries[&names[usize::from(value) % names.len()]].clone();
             entries.insert(name.clone(), other);
         }
-        _ => entries[name]["data_offsets"][usize::from(value % 2)] = json!(u64::from(value) << 24),
+        _ => {
+            let offsets = entries[name].get_mut("data_offsets");
+            if let Some(offset) = offsets.and_then(|offsets| offsets.get_mut(usize::from(value % 2))) {
+                *offset = json!(u64::from(value) << 24);
+            }
+        }
     }
 }
 
@@ -155,7 +175,7 @@ fuzz_target!(init: { LazyLock::force(&VALID); }, |data: &[u8]| {
             }
             6 => cut = Some(usize::from(u16::from_le_bytes([a, b]))),
             _ if a % 4 == 0 => length = Some(u64::from(b) << (c % 64)),
-            _ => header["__metadata__"][["config", "state", "x"][usize::from(b % 3)]] = odd(c),
+            _ => set_metadata(&mut header, ["config", "state", "x"][usize::from(b % 3)], odd(c)),
         }
     }
     let header = header.to_string();
