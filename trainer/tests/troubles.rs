@@ -162,7 +162,12 @@ fn one_text_scores_the_same_in_whatever_dress() {
     let utf16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gz.write_all(text.as_bytes()).unwrap();
-    let dresses: [(&str, Vec<u8>); 5] = [
+    let json: String = text
+        .split_terminator("\n<|endoftext|>\n")
+        .map(|story| serde_json::json!({ "id": 1, "text": story }).to_string() + "\n")
+        .collect();
+    let dresses: [(&str, Vec<u8>); 6] = [
+        ("lines.jsonl", json.into_bytes()),
         ("plain.txt", text.clone().into_bytes()),
         ("crlf.txt", text.replace('\n', "\r\n").into_bytes()),
         ("marked.txt", format!("\u{feff}{text}").into_bytes()),
@@ -182,7 +187,9 @@ fn one_text_scores_the_same_in_whatever_dress() {
     for (name, bytes, want) in [
         ("empty.txt", &b""[..], "it is empty"),
         ("nul.txt", b"o\0n\0c\0e\0", "NUL byte at offset 1"),
-        ("lines.txt", b"{\"text\": \"Once\"}\n", "JSON"),
+        ("list.json", b"[{\"text\": \"Once\"}]\n", "a JSON list: saved as JSON lines"),
+        ("lines.jsonl", b"{\"text\": \"Once\"}\n{\"story\": 1}", "line 2: expected a field \"text\""),
+        ("table.csv", b"text\nOnce\n", "a table (CSV)"),
         ("data.parquet", b"PAR1\x15\x04\x15", "Parquet"),
     ] {
         fs::write(work.path(name), bytes).unwrap();
@@ -201,14 +208,39 @@ fn a_folder_is_read_with_its_subfolders_and_says_what_it_left_out() {
     let text = fs::read_to_string(work.path("stories.txt")).unwrap();
     let parts: Vec<&str> = text.split_inclusive("<|endoftext|>\n").collect();
     fs::create_dir_all(work.path("set/sub")).unwrap();
-    for (name, part) in ["set/a.TXT", "set/sub/b.txt", "set/.hidden.txt", "set/notes.md"].iter().zip(parts.chunks(150))
+    for (name, part) in ["set/a.TXT", "set/sub/b.md", "set/.hidden.txt", "set/notes.rtf"].iter().zip(parts.chunks(150))
     {
         fs::write(work.path(name), part.concat()).unwrap();
     }
     let message = ok(&work.run("o", "--data set --steps 2"));
-    assert!(message.contains("set: 2 files: a.TXT, sub/b.txt"), "{message}");
-    assert!(message.contains("left out: .hidden.txt (hidden), notes.md (not .txt)"), "{message}");
+    assert!(message.contains("set: 2 files: a.TXT, sub/b.md"), "{message}");
+    assert!(message.contains("left out: .hidden.txt (hidden), notes.rtf (not .txt, .md or .jsonl)"), "{message}");
     assert!(message.contains("encoding 297 stories"), "{message}");
+    assert!(message.contains("read: 300 documents, ") && message.contains("to train on: 297 documents, "), "{message}");
+}
+
+#[test]
+fn json_lines_from_standard_input_and_text_without_separators_train_as_stories_do() {
+    let work = Work::new();
+    let text = fs::read_to_string(work.path("stories.txt")).unwrap();
+    let stories: Vec<&str> = text.split_terminator("\n<|endoftext|>\n").collect();
+    let json = stories.iter().map(|story| serde_json::json!({ "story": story }).to_string() + "\n");
+    fs::write(work.path("stories.jsonl"), json.collect::<String>()).unwrap();
+    ok(&work.run("plain", "--data stories.txt --steps 3"));
+    let piped = |from: &str, more: &str, out: &str| {
+        let program = env!("CARGO_BIN_EXE_trainer");
+        let command = format!("cat {from} | {program} {TINY} --data - --steps 3 --out {out} {more}");
+        ok(&Command::new("sh").current_dir(work.dir.path()).args(["-c", &command]).output().unwrap())
+    };
+    let message = piped("stories.jsonl", "--field story", "json");
+    assert!(message.contains("read: 600 documents, "), "{message}");
+    assert_eq!(work.losses("json"), work.losses("plain"));
+    // one long text has documents to hold out
+    fs::write(work.path("book.md"), stories.join("\n\n")).unwrap();
+    let message = piped("book.md", "", "book");
+    assert!(message.contains("to train on: ") && message.contains("held out: "), "{message}");
+    let lines = piped("book.md", "--split lines", "lines");
+    assert!(!lines.contains("read: 1 documents"), "{lines}");
 }
 
 #[test]
@@ -279,6 +311,7 @@ fn other_dimensions_are_named_and_not_dumped() {
 #[test]
 fn stories_of_a_pool_are_dealt_once_an_epoch_in_pieces_too() {
     // through the library: what lanes read of one long text
+    use trainer::data::cut::{Reading, Split};
     use trainer::data::{Mix, Options, Source, StoryTokens, Told};
     let work = Work::new();
     let play: String = (0..4000).map(|i| format!("w{i} ")).collect();
@@ -286,6 +319,7 @@ fn stories_of_a_pool_are_dealt_once_an_epoch_in_pieces_too() {
     let options = Options {
         data: Source::Path(work.path("play.txt")),
         valid: Some(Source::Path(work.path("stories.txt"))),
+        reading: Reading { split: Split::None, ..Reading::default() },
         vocab: 300,
         tokenizer: None,
         mix: Mix::NONE,

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use flashlm_core::text::stories;
+use flashlm_host::text::Form;
 use flashlm_host::{Blob, WordPasses, passes_by_word, peak_memory, text};
 use serde_json::json;
 
@@ -20,7 +21,7 @@ pub fn run(path: Option<PathBuf>, args: Eval) -> Result<()> {
     let blob = model::open(path.as_deref())?;
     let depth = blob.depth(args.depth)?;
     let name = args.data.display();
-    let text = text::read_unmarked(&args.data)?;
+    let text = text::read_unmarked(&args.data, &Form::default())?;
     if text.is_empty() {
         bail!("{name}: expected stories separated by <|endoftext|>, found an empty file");
     }

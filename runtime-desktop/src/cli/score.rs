@@ -1,7 +1,7 @@
 //! `flashlm score`: how surprised a model is by each line, for minimal pairs and multiple choice.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use flashlm_core::score;
@@ -14,7 +14,7 @@ use crate::model;
 pub fn run(path: Option<PathBuf>, args: Score) -> Result<()> {
     let blob = model::open(path.as_deref())?;
     let (mut session, tokenizer) = (blob.session(args.depth)?, blob.tokenizer()?);
-    let text = read(&args.file)?;
+    let text = text::read(&args.file)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut scores = Vec::new();
     for line in lines(&text) {
@@ -32,10 +32,6 @@ pub fn run(path: Option<PathBuf>, args: Score) -> Result<()> {
     }
     out.flush()?;
     Ok(())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    Ok(if path == Path::new("-") { text::read_stdin() } else { text::read(path) }?)
 }
 
 /// The lines of a file without their "\n" or "\r\n"; an empty line is a text of zero bits, so that the output has as

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{DepthArg, MachineArgs};
+use super::args::{DepthArg, FormArgs, MachineArgs};
 use crate::data::evaluation;
 use crate::run::packed;
 
@@ -15,7 +15,7 @@ pub struct EvalArgs {
     /// Checkpoint (.safetensors) or packed model (.flm)
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// Stories separated by <|endoftext|>
+    /// Stories separated by <|endoftext|>, or JSON lines; - for standard input
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// RCSM passes per token: a number, auto, or model for what the model was trained for last
@@ -26,6 +26,8 @@ pub struct EvalArgs {
     pub json: bool,
     #[command(flatten)]
     pub machine: MachineArgs,
+    #[command(flatten)]
+    pub form: FormArgs,
 }
 
 /// The `eval` subcommand's result.
@@ -43,7 +45,7 @@ struct Report<'a> {
 /// Runs `trainer eval`.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let blob = packed::load(&args.model)?;
-    let text = evaluation::read(&args.data)?;
+    let text = evaluation::read(&args.data, &args.form.form())?;
     let started = std::time::Instant::now();
     let score = flashlm_host::file(&blob, &text, args.depth.0, args.machine.threads())?;
     let report = Report {

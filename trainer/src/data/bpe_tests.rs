@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::corpus::Corpus;
+use super::super::cut::Reading;
 use super::super::encoder::Encoder;
 use super::super::source::{Part, Source};
 use super::*;
@@ -18,7 +19,7 @@ fn corpus(dir: &Path) -> Corpus {
         text += &format!("Lily{} saw {i} cats  and\n\nshe said \"Été, naïve café!\" {repeats}\n<|endoftext|>\n", i % 7);
     }
     fs::write(dir.join("a.txt"), text).unwrap();
-    Source::Path(dir.join("a.txt")).open(Part::Train, 0, dir, |_| {}).unwrap()
+    Source::Path(dir.join("a.txt")).open(Part::Train, &Reading::default(), 0, dir, |_| {}).unwrap()
 }
 
 fn all(corpus: &Corpus) -> Vec<u32> {
@@ -249,7 +250,7 @@ fn shared(name: &str) -> Option<PathBuf> {
 fn core_agrees_with_the_crate_on_all_of_the_validation_stories() {
     let (Some(train_path), Some(valid_path)) = (shared("train.txt"), shared("valid.txt")) else { return };
     let spool = tempfile::tempdir().unwrap();
-    let corpus = Source::Path(train_path).open(Part::Train, 0, spool.path(), |_| {}).unwrap();
+    let corpus = Source::Path(train_path).open(Part::Train, &Reading::default(), 0, spool.path(), |_| {}).unwrap();
     let both = Both::new(train(&corpus.sample(&all(&corpus), 4 << 20).unwrap(), 4096).unwrap());
     assert_eq!(both.ours().vocab(), 4096);
     let text = fs::read_to_string(valid_path).unwrap();

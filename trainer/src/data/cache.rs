@@ -367,6 +367,7 @@ mod tests {
     use std::fs;
 
     use super::super::bpe;
+    use super::super::cut::Reading;
     use super::super::source::{Part, Source};
     use super::*;
 
@@ -382,7 +383,9 @@ mod tests {
             .map(|i| format!("The cat {} saw {} mice.\n<|endoftext|>\n", i % 17, "big ".repeat(i % 5)))
             .collect();
         fs::write(dir.path().join("a.txt"), text).unwrap();
-        let corpus = Source::Path(dir.path().join("a.txt")).open(Part::Train, 0, dir.path(), |_| {}).unwrap();
+        let corpus = Source::Path(dir.path().join("a.txt"))
+            .open(Part::Train, &Reading::default(), 0, dir.path(), |_| {})
+            .unwrap();
         let all: Vec<u32> = (0..corpus.len() as u32).collect();
         let table = bpe::train(&corpus.sample(&all, u64::MAX).unwrap(), 300).unwrap();
         Setup { dir, corpus, table }
@@ -427,7 +430,9 @@ mod tests {
         let stories =
             ["<|answer|>Tom<|/answer|> or <|answer|>Sue<|/answer|>", "plain", "In a <|answer:2|>barn<|/answer|>."];
         fs::write(dir.path().join("a.txt"), stories.join("<|endoftext|>")).unwrap();
-        let corpus = Source::Path(dir.path().join("a.txt")).open(Part::Train, 0, dir.path(), |_| {}).unwrap();
+        let corpus = Source::Path(dir.path().join("a.txt"))
+            .open(Part::Train, &Reading::default(), 0, dir.path(), |_| {})
+            .unwrap();
         let setup = Setup { dir, corpus, table: bpe::table(&[]) };
         let (cache, _) = open(&setup, 1, &[0, 1, 2]);
         let answer = |start, length, facts| AnswerTokens { start, length, facts };

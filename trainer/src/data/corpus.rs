@@ -9,10 +9,11 @@ use std::time::SystemTime;
 
 use flashlm_core::text::{self, SEPARATOR};
 use flashlm_host::text::marks::{self, AnswerBytes};
-use flashlm_host::text::{Reader, is_lasting};
+use flashlm_host::text::{Form, Reader, is_lasting, is_stdin};
 use rayon::prelude::*;
 
 use super::DataError;
+use super::cut::{Reading, Split};
 use super::hash::{Hash64, hash, mix};
 use super::split;
 use crate::interrupt;
@@ -64,6 +65,7 @@ type Stamp = (u64, Option<SystemTime>);
 pub struct Corpus {
     name: String,
     texts: Vec<Text>,
+    reading: Reading,
     stories: Vec<About>,
 }
 
@@ -76,11 +78,12 @@ impl Corpus {
     pub fn of_files(
         name: String,
         files: &[PathBuf],
+        reading: &Reading,
         spool: &Path,
         note: impl FnMut(String),
     ) -> Result<Self, DataError> {
-        let texts: Result<_, DataError> = files.iter().map(|path| Text::of(path, spool)).collect();
-        Self::indexed(name, texts?, note)
+        let texts: Result<_, DataError> = files.iter().map(|path| Text::of(path, &reading.form, spool)).collect();
+        Self::indexed(name, texts?, reading.clone(), note)
     }
 
     /// Stories that were made here.
@@ -92,11 +95,12 @@ impl Corpus {
             made.extend_from_slice(SEPARATOR);
             made.push(b'\n');
         }
-        Self::indexed(name.into(), vec![Text::Made(made)], |_| {})
+        let reading = Reading { split: Split::None, ..Reading::default() };
+        Self::indexed(name.into(), vec![Text::Made(made)], reading, |_| {})
     }
 
-    fn indexed(name: String, texts: Vec<Text>, note: impl FnMut(String)) -> Result<Self, DataError> {
-        let mut corpus = Self { name, texts, stories: Vec::new() };
+    fn indexed(name: String, texts: Vec<Text>, reading: Reading, note: impl FnMut(String)) -> Result<Self, DataError> {
+        let mut corpus = Self { name, texts, reading, stories: Vec::new() };
         let (mut stories, mut ticker) = (Vec::new(), Ticker::new("reading", note));
         let bytes = corpus.pass(|_, batch, read| {
             stories.par_extend(batch.par_iter().with_min_len(64).map(About::of));
@@ -198,7 +202,7 @@ impl Corpus {
     fn pass(&self, mut f: impl FnMut(usize, &[StoryText<'_>], u64) -> Result<(), DataError>) -> Result<u64, DataError> {
         let (mut first, mut bytes) = (0, 0);
         for text in &self.texts {
-            text.pass(|batch, read| {
+            text.pass(&self.reading, |batch, read| {
                 if interrupt::requested() {
                     return Err(DataError::Interrupted);
                 }
@@ -233,11 +237,11 @@ impl About {
 }
 
 impl Text {
-    fn of(path: &Path, spool: &Path) -> Result<Self, DataError> {
+    fn of(path: &Path, form: &Form, spool: &Path) -> Result<Self, DataError> {
         if is_lasting(path) {
             return Ok(Self::File { path: path.into(), stamp: stamp(path) });
         }
-        let mut reader = Reader::open(path)?;
+        let mut reader = Reader::open(path, form)?;
         let (mut file, mut piece) = (tempfile::tempfile_in(spool).map_err(DataError::io(spool))?, Vec::new());
         while reader.fill(&mut piece)? {
             if interrupt::requested() {
@@ -246,7 +250,8 @@ impl Text {
             file.write_all(&piece).map_err(DataError::io(spool))?;
             piece.clear();
         }
-        Ok(Self::Spool { name: path.into(), file })
+        let name = if is_stdin(path) { Path::new("standard input") } else { path };
+        Ok(Self::Spool { name: name.into(), file })
     }
 
     fn name(&self) -> &Path {
@@ -263,11 +268,16 @@ impl Text {
 
     /// Shows `f` all stories that are not blank, some at a time, and how many bytes were read so far; returns how many
     /// there were.
-    fn pass(&self, f: impl FnMut(&[StoryText<'_>], u64) -> Result<(), DataError>) -> Result<u64, DataError> {
+    fn pass(
+        &self,
+        reading: &Reading,
+        f: impl FnMut(&[StoryText<'_>], u64) -> Result<(), DataError>,
+    ) -> Result<u64, DataError> {
+        let split = reading.split;
         match self {
             Self::File { path, stamp: before } => {
-                let mut reader = Reader::open(path)?;
-                let read = stories(path, |buffer| Ok(reader.fill(buffer)?), f)?;
+                let mut reader = Reader::open(path, &reading.form)?;
+                let read = stories(path, split, |buffer| Ok(reader.fill(buffer)?), f)?;
                 if stamp(path) == *before { Ok(read) } else { Err(self.changed()) }
             }
             Self::Spool { name, file } => {
@@ -277,13 +287,13 @@ impl Text {
                     let read = file.take(BATCH as u64).read_to_end(buffer).map_err(DataError::io(name))?;
                     Ok(read > 0)
                 };
-                stories(name, fill, f)
+                stories(name, split, fill, f)
             }
             Self::Made(text) => {
                 let mut pieces = text.chunks(BATCH);
                 let fill =
                     |buffer: &mut Vec<u8>| Ok(pieces.next().map(|piece| buffer.extend_from_slice(piece)).is_some());
-                stories(self.name(), fill, f)
+                stories(self.name(), split, fill, f)
             }
         }
     }
@@ -296,6 +306,7 @@ fn stamp(path: &Path) -> Stamp {
 /// Cuts what `fill` appends, until it says `false`, into stories.
 fn stories(
     path: &Path,
+    split: Split,
     mut fill: impl FnMut(&mut Vec<u8>) -> Result<bool, DataError>,
     mut f: impl FnMut(&[StoryText<'_>], u64) -> Result<(), DataError>,
 ) -> Result<u64, DataError> {
@@ -332,9 +343,11 @@ fn stories(
                 reason: "over 1 GB without a separator (<|endoftext|>)",
             });
         }
-        clean.fill(path, &whole, number, start)?;
+        let (documents, numbers): (Vec<_>, Vec<_>) =
+            whole.iter().zip(number..).flat_map(|(story, n)| split.documents(*story).map(move |d| (d, n))).unzip();
+        clean.fill(path, &documents, &numbers, start)?;
         number += whole.len();
-        f(&clean.stories(&whole), start + done as u64)?;
+        f(&clean.stories(&documents), start + done as u64)?;
         start += done as u64;
         buffer.drain(..done);
     }
@@ -351,14 +364,21 @@ struct Clean {
 }
 
 impl Clean {
-    fn fill(&mut self, path: &Path, stories: &[text::Story<'_>], number: usize, start: u64) -> Result<(), DataError> {
+    /// `numbers` are those of the stories in their file, from 1; `start` is where the text that they lie in begins.
+    fn fill(
+        &mut self,
+        path: &Path,
+        stories: &[text::Story<'_>],
+        numbers: &[usize],
+        start: u64,
+    ) -> Result<(), DataError> {
         self.bytes.clear();
         self.answers.clear();
         self.marked.clear();
         for (index, story) in stories.iter().enumerate().filter(|(_, story)| marks::has_marks(story.text)) {
             let (bytes, answers) = (self.bytes.len(), self.answers.len());
             marks::strip(story.text, &mut self.bytes, &mut self.answers)
-                .map_err(|error| error.in_story(path, number + index, start + story.start as u64))?;
+                .map_err(|error| error.in_story(path, numbers[index], start + story.start as u64))?;
             self.marked.push((index, bytes..self.bytes.len(), answers..self.answers.len()));
         }
         Ok(())

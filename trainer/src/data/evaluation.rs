@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flashlm_core::text::{SEPARATOR, stories};
 use flashlm_core::tokenizer::Tokenizer;
-use flashlm_host::text;
+use flashlm_host::text::{self, Form};
 
 use super::DataError;
 use super::encoder::Encoder;
@@ -32,7 +32,7 @@ pub struct EvaluationSet {
 impl EvaluationSet {
     /// Reads and encodes a file.
     pub fn load(path: &Path, tokenizer: Tokenizer) -> Result<Self, DataError> {
-        Self::from_bytes(&read(path)?, tokenizer)
+        Self::from_bytes(&read(path, &Form::default())?, tokenizer)
     }
 
     /// Encodes a file's bytes, which hold no marks.
@@ -70,8 +70,8 @@ impl EvaluationSet {
 }
 
 /// A text to evaluate on, without marks.
-pub fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    let file = text::read_unmarked(path)?;
+pub fn read(path: &Path, form: &Form) -> Result<Vec<u8>, DataError> {
+    let file = text::read_unmarked(path, form)?;
     if file.is_empty() {
         return Err(DataError::NoStories { path: path.display().to_string(), reason: "it is empty" });
     }
@@ -109,7 +109,7 @@ mod tests {
         let set = EvaluationSet::load(&marked, tokenizer).unwrap();
         assert_eq!(set, EvaluationSet::load(&plain, tokenizer).unwrap());
         assert_eq!(set.bytes, std::fs::metadata(&plain).unwrap().len());
-        assert_eq!(read(&marked).unwrap(), read(&plain).unwrap());
+        assert_eq!(read(&marked, &Form::default()).unwrap(), read(&plain, &Form::default()).unwrap());
     }
 
     #[test]

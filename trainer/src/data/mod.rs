@@ -11,6 +11,7 @@ pub mod builtin;
 pub mod cache;
 pub mod corpus;
 pub mod curriculum;
+pub mod cut;
 pub mod encoder;
 mod error;
 pub mod evaluation;

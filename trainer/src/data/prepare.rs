@@ -11,11 +11,12 @@ use std::time::Duration;
 use flashlm_core::text::SEPARATOR;
 use flashlm_core::tokenizer::Tokenizer;
 use flashlm_host::output;
-use flashlm_host::text::is_lasting;
+use flashlm_host::text::{Form, is_lasting};
 use serde::{Deserialize, Serialize};
 
 use super::cache::TokenCache;
 use super::corpus::Corpus;
+use super::cut::Reading;
 use super::evaluation::{self, EvaluationSet};
 use super::hash::{Hash64, hash};
 use super::mix::Mix;
@@ -33,6 +34,8 @@ const VERSION: u64 = 3;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub data: Source,
+    /// How both are read.
+    pub reading: Reading,
     /// A file to evaluate on; `None` holds stories out of `data`.
     pub valid: Option<Source>,
     /// The largest vocabulary wanted; see [`Prepared::tokenizer`] for what the data gave.
@@ -59,6 +62,9 @@ pub struct Prepared {
     pub fingerprints: Fingerprints,
     /// The file `valid` was read from: what `eval --data` takes for the same figure.
     pub valid_path: PathBuf,
+    /// Documents read, and their bytes without separators.
+    pub documents: usize,
+    pub bytes: u64,
     /// Copies of other stories that were left out.
     pub duplicates: usize,
     /// Stories left out because the validation file has them.
@@ -83,7 +89,7 @@ impl Options {
     pub fn prepare(&self, mut note: impl FnMut(String)) -> Result<Prepared, DataError> {
         fs::create_dir_all(&self.cache_dir).map_err(DataError::io(&self.cache_dir))?;
         output::remove_abandoned(&self.cache_dir);
-        let corpus = self.data.open(Part::Train, self.seed, &self.cache_dir, &mut note)?;
+        let corpus = self.data.open(Part::Train, &self.reading, self.seed, &self.cache_dir, &mut note)?;
         let given = self.valid.as_ref().map(|source| self.validation(source)).transpose()?;
         let fingerprints: Vec<u64> = corpus.stories().iter().map(|story| story.fingerprint).collect();
         let split = match &given {
@@ -103,7 +109,7 @@ impl Options {
             Some(given) => given,
             None => {
                 let path = self.write_held_out(&corpus, &split.held_out)?;
-                let text = evaluation::read(&path)?;
+                let text = evaluation::read(&path, &Form::default())?;
                 (path, text)
             }
         };
@@ -121,7 +127,18 @@ impl Options {
         let valid = EvaluationSet::from_bytes(&held_out, tokenizer)?;
         let fingerprints = Fingerprints { stories: key, held_out: hash(&held_out), tokenizer: hash(&table) };
         let (duplicates, in_validation) = (split.duplicates, split.in_validation);
-        Ok(Prepared { tokenizer: table, train, valid, fingerprints, valid_path, duplicates, in_validation })
+        let (documents, bytes) = (corpus.len(), corpus.stories().iter().map(|story| u64::from(story.length)).sum());
+        Ok(Prepared {
+            tokenizer: table,
+            train,
+            valid,
+            fingerprints,
+            valid_path,
+            documents,
+            bytes,
+            duplicates,
+            in_validation,
+        })
     }
 
     /// The one file that a validation source stands for, and its text without marks. What comes through a pipe is kept
@@ -131,7 +148,7 @@ impl Options {
         let (Some(file), true) = (files.pop(), files.is_empty()) else {
             return Err(DataError::NoStories { path: source.to_string(), reason: "name the one file to validate on" });
         };
-        let text = evaluation::read(&file)?;
+        let text = evaluation::read(&file, &self.reading.form)?;
         if is_lasting(&file) {
             return Ok((file, text));
         }
@@ -240,6 +257,7 @@ mod tests {
     fn options(dir: &Path, data: PathBuf, valid: Option<PathBuf>) -> Options {
         Options {
             data: Source::Path(data),
+            reading: Reading::default(),
             valid: valid.map(Source::Path),
             vocab: 320,
             tokenizer: None,

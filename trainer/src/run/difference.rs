@@ -13,7 +13,7 @@ use crate::run::schedule::Budget;
 use crate::run::settings::Settings;
 
 /// Settings by their flags, where those are not called as they are stored.
-const FLAGS: [(&str, &str); 20] = [
+const FLAGS: [(&str, &str); 23] = [
     ("answer_smoothing", "--answer-smoothing"),
     ("answer_weight", "--answer-weight"),
     ("batch.accumulate", "--accumulate"),
@@ -32,6 +32,9 @@ const FLAGS: [(&str, &str); 20] = [
     ("schedule.shape", "--schedule"),
     ("schedule.warmup", "--warmup"),
     ("source.mix.share", "--mix reasoning"),
+    ("source.reading.form.field", "--field"),
+    ("source.reading.form.separator", "--separator"),
+    ("source.reading.split", "--split"),
     ("source.train", "--data"),
     ("source.valid", "--valid"),
 ];

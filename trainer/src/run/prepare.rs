@@ -8,7 +8,7 @@ use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
 use flashlm_core::tokenizer::FIRST_MERGE;
-use flashlm_host::Blob;
+use flashlm_host::{Blob, shown_bytes};
 
 use crate::data::{self, EvaluationSet, Fingerprints, Prepared, hash};
 use crate::export;
@@ -404,6 +404,7 @@ fn load_data(request: &Request, checkpoint: Option<&Checkpoint>, progress: &Prog
     let options = data::Options {
         data: data::Source::parse(&settings.source.train)?,
         valid: request.valid.clone().map(data::Source::Path),
+        reading: settings.source.reading.clone(),
         vocab: config.vocab as usize,
         tokenizer: checkpoint.map(|c| c.tokenizer.clone()),
         mix: settings.source.mix.clone(),
@@ -412,10 +413,17 @@ fn load_data(request: &Request, checkpoint: Option<&Checkpoint>, progress: &Prog
         seed: settings.seed,
     };
     let data = options.prepare(|note| progress.line(&note))?;
+    let shown = |documents: usize, bytes| format!("{documents} documents, {}", shown_bytes(bytes));
+    progress.line(&format!("read: {}", shown(data.documents, data.bytes)));
     if data.duplicates + data.in_validation > 0 {
         let (copies, seen) = (data.duplicates, data.in_validation);
-        progress.line(&format!("left out {copies} copies of stories and {seen} stories of the held-out text"));
+        progress.line(&format!("left out: {copies} copies of others and {seen} that the held-out text has"));
     }
+    let (train, valid) = (&data.train, &data.valid);
+    let held_out = valid.stories.iter().filter(|story| !story.tokens.is_empty()).count();
+    let (documents, tokens) = (train.len(), train.tokens());
+    let held_out = shown(held_out, valid.bytes);
+    progress.line(&format!("to train on: {documents} documents, {tokens} tokens; held out: {held_out}"));
     Ok(data)
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::Mix;
+use crate::data::cut::Reading;
 use crate::optim;
 use crate::run::amplify::settings::Settings as Amplify;
 use crate::run::schedule::{Budget, Schedule};
@@ -27,6 +28,9 @@ pub struct Source {
     pub train: String,
     /// `--valid` as given; `None`: split off the training stories.
     pub valid: Option<String>,
+    /// How they are read.
+    #[serde(default)]
+    pub reading: Reading,
     /// Reasoning stories mixed in.
     pub mix: Mix,
 }

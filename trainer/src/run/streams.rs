@@ -200,6 +200,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::data::cut::{Reading, Split};
     use crate::data::{Options, Source};
 
     const SEQUENCES: usize = 16;
@@ -213,6 +214,7 @@ mod tests {
         let options = Options {
             data: Source::Path(dir.path().join("text.txt")),
             valid: Some(Source::Path(dir.path().join("valid.txt"))),
+            reading: Reading { split: Split::None, ..Reading::default() },
             vocab: 300,
             tokenizer: None,
             mix: Mix::NONE,

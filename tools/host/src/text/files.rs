@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::TextError;
+use super::kinds::is_table;
+use super::{TextError, is_stdin};
 use crate::output::not_a_file;
 
+/// What names of text files in a folder end in.
+const ENDINGS: [&str; 5] = [".txt", ".md", ".markdown", ".jsonl", ".ndjson"];
 /// Names shown before "and N more".
 const SHOWN: usize = 8;
 
@@ -25,7 +28,7 @@ pub struct Listing {
 }
 
 /// The files that `path` stands for: itself, or all text files in a folder and the folders in it. Text files end in
-/// `.txt` or `.txt.gz`, in letters of either case; hidden ones (those that begin with a dot, as what macOS leaves
+/// `.txt`, `.md` or `.jsonl`, or `.gz` after that, in letters of either case; hidden ones (those that begin with a dot, as what macOS leaves
 /// beside files) are left out.
 ///
 /// # Errors
@@ -35,7 +38,7 @@ pub fn files(path: &Path) -> Result<Listing, TextError> {
         ErrorKind::NotFound => TextError::Missing { path: path.into(), source },
         _ => TextError::Io { path: path.into(), source },
     };
-    if !fs::metadata(path).map_err(|e| failed(path, e))?.is_dir() {
+    if is_stdin(path) || !fs::metadata(path).map_err(|e| failed(path, e))?.is_dir() {
         return Ok(Listing { taken: vec![path.to_owned()], ..Listing::default() });
     }
     let mut listing = Listing { folder: Some(path.to_owned()), ..Listing::default() };
@@ -90,7 +93,11 @@ fn unfit(entry: &DirEntry) -> Option<&'static str> {
     if let Some(found) = entry.metadata().ok().and_then(|about| not_a_file(&about)) {
         return Some(found);
     }
-    (!name.ends_with(".txt") && !name.ends_with(".txt.gz")).then_some("not .txt")
+    if is_table(entry.path()) {
+        return Some("a table: save its column of text as JSON lines");
+    }
+    let plain = name.strip_suffix(".gz").unwrap_or(&name);
+    (!ENDINGS.iter().any(|ending| plain.ends_with(ending))).then_some("not .txt, .md or .jsonl")
 }
 
 impl fmt::Display for Listing {

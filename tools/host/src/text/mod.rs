@@ -1,13 +1,16 @@
 //! Text that programs read, from files of any size or from pipes: one reader for all of them.
 //!
 //! Whatever a text comes as, what is read is UTF-8 with "\n" at the ends of lines: a byte order mark is removed, "\r\n"
-//! and "\r" become "\n", UTF-16 is recognised by its mark and gz by its content. What is no text is refused and named.
+//! and "\r" become "\n", UTF-16 is recognised by its mark and gz by its content; of JSON lines a field is the text, with
+//! separators between. What is no text is refused and named.
 //! Files are read and not mapped, as a mapped file that another program shortens ends the process.
 
 mod decode;
 mod files;
+mod json_lines;
 mod kinds;
 pub mod marks;
+mod separator;
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,10 +18,13 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
 
 use self::decode::{Decoder, Encoding, Wrong};
 pub use self::files::{Listing, files};
+use self::json_lines::JsonLines;
 use self::marks::MarkError;
+use self::separator::Separator;
 use crate::output::not_a_file;
 
 /// Bytes read at a time.
@@ -46,33 +52,49 @@ pub enum TextError {
     Nul { path: PathBuf, story: usize, offset: u64 },
     #[error("{}: damaged gz data: {source}", path.display())]
     Gz { path: PathBuf, source: io::Error },
+    #[error("{}: line {line}: {reason}", path.display())]
+    Json { path: PathBuf, line: u64, reason: String },
     #[error("{}: story {story}, byte {offset} of the file: {error}", path.display())]
     Marks { path: PathBuf, story: usize, offset: u64, error: MarkError },
-    #[error("{}: no .txt files in this directory{}", dir.display(), left_out)]
+    #[error("{}: no .txt, .md or .jsonl files in this directory{}", dir.display(), left_out)]
     NoTextFiles { dir: PathBuf, left_out: String },
 }
 
-/// Reads a whole text.
+/// How documents are found in what is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Form {
+    /// The field of JSON lines that is the text.
+    pub field: String,
+    /// What stands between documents, beside the usual [`SEPARATOR`](flashlm_core::text::SEPARATOR).
+    pub separator: Option<String>,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self { field: "text".into(), separator: None }
+    }
+}
+
+/// Reads a whole text: a file, or standard input where `path` is "-".
 pub fn read(path: &Path) -> Result<Vec<u8>, TextError> {
-    let (mut reader, mut text) = (Reader::open(path)?, Vec::new());
+    read_as(path, &Form::default())
+}
+
+/// The same of a text of this form.
+pub fn read_as(path: &Path, form: &Form) -> Result<Vec<u8>, TextError> {
+    let (mut reader, mut text) = (Reader::open(path, form)?, Vec::new());
     while reader.fill(&mut text)? {}
     Ok(text)
 }
 
-/// Reads a whole text without the marks of answers, for all that is not about them.
-pub fn read_unmarked(path: &Path) -> Result<Vec<u8>, TextError> {
-    let text = read(path)?;
+/// The same without the marks of answers, for all that is not about them.
+pub fn read_unmarked(path: &Path, form: &Form) -> Result<Vec<u8>, TextError> {
+    let text = read_as(path, form)?;
     Ok(match marks::clean_file(&text, path)? {
         Cow::Borrowed(_) => text,
         Cow::Owned(clean) => clean,
     })
-}
-
-/// Reads all of standard input as a text.
-pub fn read_stdin() -> Result<Vec<u8>, TextError> {
-    let (mut reader, mut text) = (Reader::from_read(Path::new("standard input"), Box::new(io::stdin()))?, Vec::new());
-    while reader.fill(&mut text)? {}
-    Ok(text)
 }
 
 /// A text being read.
@@ -83,15 +105,21 @@ pub struct Reader {
     head: Vec<u8>,
     is_gz: bool,
     decoder: Decoder,
+    /// Where it is JSON lines.
+    json: Option<JsonLines>,
+    separator: Option<Separator>,
     ended: bool,
 }
 
 impl Reader {
-    /// Opens a file, or a pipe by its name.
+    /// Opens a file, a pipe by its name, or standard input, which is called "-".
     ///
     /// # Errors
     /// It cannot be opened, or is no text.
-    pub fn open(path: &Path) -> Result<Self, TextError> {
+    pub fn open(path: &Path, form: &Form) -> Result<Self, TextError> {
+        if is_stdin(path) {
+            return Self::from_read(Path::new("standard input"), Box::new(io::stdin()), form);
+        }
         let failed = |source: io::Error| match source.kind() {
             ErrorKind::NotFound => TextError::Missing { path: path.into(), source },
             _ => TextError::Io { path: path.into(), source },
@@ -100,14 +128,14 @@ impl Reader {
         if file.metadata().map_err(failed)?.is_dir() {
             return Err(TextError::Foreign { path: path.into(), found: "a directory".into() });
         }
-        Self::from_read(path, Box::new(file))
+        Self::from_read(path, Box::new(file), form)
     }
 
     /// Reads what `raw` gives; `path` is what messages call it.
     ///
     /// # Errors
     /// It cannot be read, or is no text.
-    pub fn from_read(path: &Path, mut raw: Box<dyn Read + Send>) -> Result<Self, TextError> {
+    pub fn from_read(path: &Path, mut raw: Box<dyn Read + Send>, form: &Form) -> Result<Self, TextError> {
         let failed = |source| TextError::Io { path: path.into(), source };
         let mut head = first_bytes(&mut raw).map_err(failed)?;
         let is_gz = kinds::is_gz(&head);
@@ -120,8 +148,10 @@ impl Reader {
         }
         let (encoding, mark) = Encoding::of(&head);
         let decoder = Decoder::new(encoding, mark as u64);
+        let json = kinds::is_json_lines(&head).then(|| JsonLines::new(&form.field));
+        let separator = form.separator.as_deref().filter(|separator| !separator.is_empty()).map(Separator::new);
         head.drain(..mark);
-        Ok(Self { path: path.into(), raw, head, is_gz, decoder, ended: false })
+        Ok(Self { path: path.into(), raw, head, is_gz, decoder, json, separator, ended: false })
     }
 
     /// Appends some more of the text to `text`, always whole characters; `false` at its end.
@@ -142,7 +172,20 @@ impl Reader {
             Err(source) if self.is_gz => return Err(TextError::Gz { path: self.path.clone(), source }),
             Err(source) => return Err(TextError::Io { path: self.path.clone(), source }),
         }
-        self.decoder.decode(text, self.ended).map_err(|wrong| self.wrong(wrong))?;
+        let begin = text.len();
+        let to = self.json.as_mut().map_or(&mut *text, JsonLines::pending);
+        self.decoder.decode(to, self.ended).map_err(|wrong| self.wrong(wrong))?;
+        if let Some(json) = &mut self.json {
+            let at = |wrong: json_lines::Wrong| (self.path.clone(), wrong.line, wrong.reason);
+            json.take(text, self.ended).map_err(at).map_err(|(path, line, reason)| TextError::Json {
+                path,
+                line,
+                reason,
+            })?;
+        }
+        if let Some(separator) = &mut self.separator {
+            separator.replace(text, begin, self.ended);
+        }
         Ok(true)
     }
 
@@ -162,9 +205,14 @@ fn first_bytes(raw: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
+/// Whether a name stands for standard input.
+pub fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Whether a text can be read a second time: a regular file can, a pipe cannot.
 pub fn is_lasting(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|about| not_a_file(&about).is_none())
+    !is_stdin(path) && std::fs::metadata(path).is_ok_and(|about| not_a_file(&about).is_none())
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ use flate2::write::GzEncoder;
 use super::*;
 
 fn of(bytes: &[u8]) -> Result<Vec<u8>, TextError> {
-    let (mut reader, mut text) =
-        (Reader::from_read(Path::new("a.txt"), Box::new(io::Cursor::new(bytes.to_vec())))?, Vec::new());
+    let (mut reader, mut text) = (
+        Reader::from_read(Path::new("a.txt"), Box::new(io::Cursor::new(bytes.to_vec())), &Form::default())?,
+        Vec::new(),
+    );
     while reader.fill(&mut text)? {}
     Ok(text)
 }
@@ -96,8 +98,8 @@ fn what_is_no_text_is_named_with_its_place() {
         (b"FLM1\x03\0\0\0", "packed model"),
         (b"\x48\x01\0\0\0\0\0\0{\"__metadata__\"", "safetensors"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "git lfs pull"),
-        (b"{\"text\": \"Once\"}\n{\"text\": \"Two\"}\n", "JSON"),
-        (b" [ { \"text\" : 1}]", "JSON"),
+        (b"{\"story\": \"Once\"}\n", "line 1: expected a field \"text\""),
+        (b" [ { \"text\" : 1}]", "JSON list"),
         (b"BZh91AY&SY", "bunzip2"),
         (b"<!DOCTYPE html>", "web page"),
     ] {
@@ -122,7 +124,7 @@ fn a_folder_says_what_it_gave() {
     fs::create_dir_all(path("sub/deeper")).unwrap();
     fs::create_dir_all(path(".git")).unwrap();
     for name in
-        ["b.txt", "a.TXT", "sub/c.txt.gz", "sub/deeper/d.Txt", "._b.txt", ".hidden.txt", "notes.md", ".git/x.txt"]
+        ["b.txt", "a.TXT", "sub/c.txt.gz", "sub/deeper/d.Txt", "._b.txt", ".hidden.txt", "notes.rtf", ".git/x.txt"]
     {
         fs::write(path(name), "text").unwrap();
     }
@@ -143,7 +145,7 @@ fn a_folder_says_what_it_gave() {
                 ".git hidden",
                 ".hidden.txt hidden",
                 "gone.txt a link to nothing",
-                "notes.md not .txt",
+                "notes.rtf not .txt, .md or .jsonl",
                 "sub/up a link to a folder it is in"
             ]
         );
@@ -155,5 +157,5 @@ fn a_folder_says_what_it_gave() {
     fs::create_dir(path("empty")).unwrap();
     fs::write(path("empty/a.csv"), "a,b").unwrap();
     let message = files(&path("empty")).unwrap_err().to_string();
-    assert!(message.contains("no .txt files") && message.contains("a.csv (not .txt)"), "{message}");
+    assert!(message.contains("no .txt, .md or .jsonl files") && message.contains("a.csv (a table: "), "{message}");
 }

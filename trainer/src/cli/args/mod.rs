@@ -12,7 +12,7 @@ mod train;
 pub(super) mod values;
 
 pub use amplify::AmplifyArgs;
-pub use data::DataArgs;
+pub use data::{DataArgs, FormArgs};
 pub use engine::{EngineArgs, ReasoningArgs, WritesKind};
 pub use machine::{BatchArgs, MachineArgs};
 pub use model::{FfnKind, ModelArgs};

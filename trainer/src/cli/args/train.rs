@@ -170,6 +170,7 @@ impl TrainArgs {
             source: Source {
                 train: self.data.source(),
                 valid: self.data.valid.as_ref().map(|p| p.display().to_string()),
+                reading: self.data.reading(),
                 mix: self.data.mix(),
             },
             optimizer: optim::Settings {

@@ -3,6 +3,7 @@
 use flashlm_core::config::RcsmConfig;
 
 use super::*;
+use crate::data::cut::Reading;
 use crate::data::{DepthShares, Mix};
 use crate::kernels::Kernels;
 use crate::optim::{self, Outcome};
@@ -24,7 +25,7 @@ pub(crate) fn settings() -> Settings {
         seed: 7,
         budget: Budget::Steps(100),
         batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1 },
-        source: Source { train: "builtin".into(), valid: None, mix: Mix::NONE },
+        source: Source { train: "builtin".into(), valid: None, reading: Reading::default(), mix: Mix::NONE },
         optimizer: optim::Settings::default(),
         schedule: Schedule {
             phases: schedule::four_phases(DepthShares { plain: [0.7, 0.2, 0.1], reasoning: [0.2, 0.4, 0.4] }),
