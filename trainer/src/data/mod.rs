@@ -1,10 +1,11 @@
 //! Stories: where they come from, how they become tokens, and in what order training reads them.
 //!
-//! [`source`] opens files, a hub's data set ([`hub`]) or the [`builtin`] generator as a [`corpus`]; [`marks`](flashlm_host::text::marks) finds
-//! answers marked in files; [`split`] holds stories out and drops copies; [`bpe`] trains the tokenizer; [`cache`] keeps
-//! the tokens in a file; [`pieces`] cuts long stories; [`curriculum`] ranks stories from easy to hard; [`mix`] adds
-//! [`reasoning`] stories, told by the crate of the probes; [`mod@lanes`] turns all of them into the streams of a batch;
-//! [`evaluation`] is the text bits per byte are measured on. [`prepare`] runs all of it.
+//! [`source`] opens files, a hub's data set ([`hub`]) or the [`builtin`] generator as a [`corpus`], long texts [`cut`]
+//! into documents; [`marks`](flashlm_host::text::marks) finds answers marked in files; [`split`] holds stories out and
+//! drops copies; [`bpe`] trains the tokenizer; [`cache`] keeps the tokens in a file; [`pieces`] cuts long stories;
+//! [`curriculum`] ranks stories from easy to hard; [`mix`] adds [`reasoning`] stories, told by the crate of the probes;
+//! [`mod@lanes`] turns all of them into the streams of a batch; [`evaluation`] is the text bits per byte are measured
+//! on. [`prepare`] runs all of it.
 
 pub mod bpe;
 pub mod builtin;

@@ -28,8 +28,8 @@ pub struct Listing {
 }
 
 /// The files that `path` stands for: itself, or all text files in a folder and the folders in it. Text files end in
-/// `.txt`, `.md` or `.jsonl`, or `.gz` after that, in letters of either case; hidden ones (those that begin with a dot, as what macOS leaves
-/// beside files) are left out.
+/// `.txt`, `.md` or `.jsonl`, or `.gz` after that, in letters of either case; hidden ones (those that begin with a dot,
+/// as what macOS leaves beside files) are left out.
 ///
 /// # Errors
 /// There is nothing by that name, a folder in it cannot be read, or it holds no text files.

@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn each_line_is_a_document_wherever_pieces_end() {
-        let all = "{\"id\": 1, \"text\": \"One\\u00e9.\\r\\nTwo\\r.\"}\n\n{\"text\":\"\\\"3\\\"\", \"more\": [{\"text\": 4}]}";
+        let one = "{\"id\": 1, \"text\": \"One\\u00e9.\\r\\nTwo\\r.\"}\n\n";
+        let all = &format!("{one}{}", "{\"text\":\"\\\"3\\\"\", \"more\": [{\"text\": 4}]}");
         let want = "Oneé.\nTwo\n.\n<|endoftext|>\n\"3\"\n<|endoftext|>\n";
         for cut in 0..all.len() {
             assert_eq!(told(&[&all[..cut], &all[cut..]], "text").unwrap(), want, "cut at {cut}");

@@ -14,8 +14,8 @@ use crate::data::{Mix, mix};
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
     /// A text (.txt, .md) or JSON lines, packed by gzip or not, a directory of them, - for standard input, or
-    /// hf:OWNER/NAME. <|endoftext|> separates stories in a file; answers in them may be marked (<|answer|>barn<|/answer|>,
-    /// <|answer:2|> where it takes two facts) [default: builtin]
+    /// hf:OWNER/NAME. <|endoftext|> separates stories in a file; answers in them may be marked
+    /// (<|answer|>barn<|/answer|>, <|answer:2|> where it takes two facts) [default: builtin]
     #[arg(long, value_name = "FILE|DIR")]
     pub data: Option<String>,
     /// Held-out stories, as one file [default: a share of the training stories]
