@@ -2,7 +2,8 @@
 //!
 //! Whatever a text comes as, what is read is UTF-8 with "\n" at the ends of lines: a byte order mark is removed, "\r\n"
 //! and "\r" become "\n", UTF-16 is recognised by its mark and gz by its content; of JSON lines a field is the text,
-//! with separators between. What is no text is refused and named. Files are read and not mapped, as a mapped file that another program shortens ends the process.
+//! with separators between. What is no text is refused and named. Files are read and not mapped, as a mapped file that
+//! another program shortens ends the process.
 
 mod decode;
 mod files;
