@@ -175,11 +175,8 @@ pub fn quantize_ternary(w: &[f32], codes: &mut [i8]) -> f32 {
 /// The largest magnitude L of the head's activations: products of `width` of them with int8 must sum up within an i32.
 /// All of int16 up to 512 of them, 8,191 of 2,048.
 pub const fn int16_range(width: usize) -> i16 {
-    match i16::MAX as usize * 512 / if width > 512 { width } else { 512 } {
-        // never more than what it is a part of
-        range if range < i16::MAX as usize => range as i16,
-        _ => i16::MAX,
-    }
+    let width = if width > 512 { width } else { 512 };
+    (i16::MAX as usize * 512 / width) as i16
 }
 
 /// Quantises `x` to int16 by its absmax a and L, the [`int16_range`]: `q = round_half_even(x * L / a)`. Returns the

@@ -43,8 +43,10 @@ fuzz_target!(|input: (u8, &[u8])| {
     assert!(!text.contains(['\r', '\0']));
     if let Ok(plain) = std::str::from_utf8(bytes)
         && !bytes.starts_with(b"\x1f\x8b")
+        && separator.is_none()
     {
         let plain = plain.strip_prefix('\u{feff}').unwrap_or(plain);
-        assert_eq!(text, plain.replace("\r\n", "\n").replace('\r', "\n"));
+        // JSON lines are another text
+        assert!(plain.trim_start().starts_with('{') || text == plain.replace("\r\n", "\n").replace('\r', "\n"));
     }
 });

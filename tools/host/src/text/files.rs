@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::kinds::is_table;
-use super::{TextError, is_stdin};
+use super::{TextError, is_stdin, not_a_table};
 use crate::output::not_a_file;
 
 /// What names of text files in a folder end in.
@@ -39,6 +39,7 @@ pub fn files(path: &Path) -> Result<Listing, TextError> {
         _ => TextError::Io { path: path.into(), source },
     };
     if is_stdin(path) || !fs::metadata(path).map_err(|e| failed(path, e))?.is_dir() {
+        not_a_table(path)?;
         return Ok(Listing { taken: vec![path.to_owned()], ..Listing::default() });
     }
     let mut listing = Listing { folder: Some(path.to_owned()), ..Listing::default() };

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use self::decode::{Decoder, Encoding, Wrong};
 pub use self::files::{Listing, files};
 use self::json_lines::JsonLines;
+use self::kinds::Json;
 use self::marks::MarkError;
 use self::separator::Separator;
 use crate::output::not_a_file;
@@ -76,25 +77,34 @@ impl Default for Form {
     }
 }
 
-/// Reads a whole text: a file, or standard input where `path` is "-".
+/// Reads a whole text, not one of documents: a file, or standard input where `path` is "-".
 pub fn read(path: &Path) -> Result<Vec<u8>, TextError> {
-    read_as(path, &Form::default())
+    let reader = Reader::open(path, &Form::default())?;
+    if reader.json.is_some() {
+        let found = "JSON lines: what is in them, saved as plain text, can be read".into();
+        return Err(TextError::Foreign { path: path.into(), found });
+    }
+    reader.rest()
 }
 
-/// The same of a text of this form.
-pub fn read_as(path: &Path, form: &Form) -> Result<Vec<u8>, TextError> {
-    let (mut reader, mut text) = (Reader::open(path, form)?, Vec::new());
-    while reader.fill(&mut text)? {}
-    Ok(text)
-}
-
-/// The same without the marks of answers, for all that is not about them.
+/// Reads documents of this form without the marks of answers, for all that is not about them.
 pub fn read_unmarked(path: &Path, form: &Form) -> Result<Vec<u8>, TextError> {
-    let text = read_as(path, form)?;
+    not_a_table(path)?;
+    let text = Reader::open(path, form)?.rest()?;
     Ok(match marks::clean_file(&text, path)? {
         Cow::Borrowed(_) => text,
         Cow::Owned(clean) => clean,
     })
+}
+
+/// Refuses a table by its name where documents are wanted.
+fn not_a_table(path: &Path) -> Result<(), TextError> {
+    let found =
+        "a table (CSV): its column of text, saved as JSON lines ({\"text\": \"...\"} in every line), can be read";
+    match kinds::is_table(path) {
+        true => Err(TextError::Foreign { path: path.into(), found: found.into() }),
+        false => Ok(()),
+    }
 }
 
 /// A text being read.
@@ -148,7 +158,7 @@ impl Reader {
         }
         let (encoding, mark) = Encoding::of(&head);
         let decoder = Decoder::new(encoding, mark as u64);
-        let json = kinds::is_json_lines(&head).then(|| JsonLines::new(&form.field));
+        let json = (kinds::json(&head) == Some(Json::Lines)).then(|| JsonLines::new(&form.field));
         let separator = form.separator.as_deref().filter(|separator| !separator.is_empty()).map(Separator::new);
         head.drain(..mark);
         Ok(Self { path: path.into(), raw, head, is_gz, decoder, json, separator, ended: false })
@@ -176,9 +186,8 @@ impl Reader {
         let to = self.json.as_mut().map_or(&mut *text, JsonLines::pending);
         self.decoder.decode(to, self.ended).map_err(|wrong| self.wrong(wrong))?;
         if let Some(json) = &mut self.json {
-            let at = |wrong: json_lines::Wrong| (self.path.clone(), wrong.line, wrong.reason);
-            json.take(text, self.ended).map_err(at).map_err(|(path, line, reason)| TextError::Json {
-                path,
+            json.take(text, self.ended).map_err(|json_lines::Wrong { line, reason }| TextError::Json {
+                path: self.path.clone(),
                 line,
                 reason,
             })?;
@@ -187,6 +196,13 @@ impl Reader {
             separator.replace(text, begin, self.ended);
         }
         Ok(true)
+    }
+
+    /// All that is left of it.
+    fn rest(mut self) -> Result<Vec<u8>, TextError> {
+        let mut text = Vec::new();
+        while self.fill(&mut text)? {}
+        Ok(text)
     }
 
     fn wrong(&self, wrong: Wrong) -> TextError {

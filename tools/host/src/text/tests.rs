@@ -100,6 +100,7 @@ fn what_is_no_text_is_named_with_its_place() {
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "git lfs pull"),
         (b"{\"story\": \"Once\"}\n", "line 1: expected a field \"text\""),
         (b" [ { \"text\" : 1}]", "JSON list"),
+        (b"\xef\xbb\xbf[{\"text\": 1}]", "JSON list"),
         (b"BZh91AY&SY", "bunzip2"),
         (b"<!DOCTYPE html>", "web page"),
     ] {
@@ -115,6 +116,20 @@ fn what_is_no_text_is_named_with_its_place() {
     for text in ["{ she said }", "{\"Hello\" is a greeting}", "PKs are short.", "BZh is a sound."] {
         assert_eq!(of(text.as_bytes()).unwrap(), text.as_bytes());
     }
+}
+
+#[test]
+fn tables_and_json_lines_are_no_documents_and_no_plain_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let (table, lines) = (dir.path().join("items.tsv"), dir.path().join("a.jsonl"));
+    fs::write(&table, "family\tprompt\n").unwrap();
+    fs::write(&lines, "{\"text\": \"a\"}\n").unwrap();
+    assert_eq!(read(&table).unwrap(), b"family\tprompt\n");
+    for error in [read_unmarked(&table, &Form::default()).unwrap_err(), files(&table).unwrap_err()] {
+        assert!(error.to_string().contains("items.tsv: expected a text, found a table (CSV)"), "{error}");
+    }
+    assert_eq!(read_unmarked(&lines, &Form::default()).unwrap(), b"a\n<|endoftext|>\n");
+    assert!(read(&lines).unwrap_err().to_string().contains("found JSON lines"));
 }
 
 #[test]
