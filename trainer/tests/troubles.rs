@@ -322,6 +322,7 @@ fn stories_of_a_pool_are_dealt_once_an_epoch_in_pieces_too() {
         reading: Reading { split: Split::None, ..Reading::default() },
         vocab: 300,
         tokenizer: None,
+        texts: Vec::new(),
         mix: Mix::NONE,
         sample: u64::MAX,
         cache_dir: work.path("cache"),

@@ -29,7 +29,7 @@ const BEGINS: [(&[u8], &str, &str); 25] = [
     (b"%PDF-", "a PDF document", "`pdftotext {}` makes plain text of it"),
     (b"{\\rtf", "a rich text document", "saved as plain text it can be read"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an office document", "saved as plain text it can be read"),
-    (b"PAR1", "a Parquet file", "its column of text, saved as plain text, can be read"),
+    (b"PAR1", "a Parquet file", PARQUET),
     (b"ARROW1\0", "an Arrow file", "its column of text, saved as plain text, can be read"),
     (b"SQLite format 3\0", "an SQLite database", "its text, saved as plain text, can be read"),
     (b"\xff\xfe\0\0", "text in UTF-32", "saved as UTF-8 it can be read"),
@@ -42,6 +42,9 @@ const BEGINS: [(&[u8], &str, &str); 25] = [
     (b"OggS", "a sound", "expected is another file"),
     (b"ID3\x03", "a sound", "expected is another file"),
 ];
+
+const PARQUET: &str = "built with `--features parquet` the trainer reads its column `text` from a file (--field names \
+     another); or save that as plain text";
 
 /// What the file at `path` is by its first bytes, as [`KIND_BYTES`] of them tell, and how to get on; `None` where they
 /// do not tell.

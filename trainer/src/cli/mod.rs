@@ -9,6 +9,8 @@ mod eval;
 mod generate;
 mod probe;
 mod smoke;
+#[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
+mod tune;
 
 use clap::{Parser, Subcommand};
 
@@ -39,6 +41,8 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Trains several presets for the same time on the same data and compares them.
     Compare(Box<compare::CompareArgs>),
+    /// Lets a trained model go on with a text of yours for a minute, while it rehearses what it knew.
+    Tune(Box<tune::TuneArgs>),
     /// Checks the architecture: thirteen figures and their limits, in less than two minutes.
     Smoke(smoke::SmokeArgs),
 }
@@ -69,6 +73,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Tune(args)) => tune::run(args),
         Some(Command::Smoke(args)) => smoke::run(args),
     }
 }

@@ -130,6 +130,11 @@ impl Corpus {
         self.stories.is_empty()
     }
 
+    /// Bytes of all stories.
+    pub fn bytes(&self) -> u64 {
+        self.stories.iter().map(|story| u64::from(story.length)).sum()
+    }
+
     /// What is remembered of each story.
     pub fn stories(&self) -> &[About] {
         &self.stories

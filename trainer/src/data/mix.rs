@@ -32,16 +32,29 @@ pub struct Mix {
     pub families: Vec<String>,
 }
 
-/// Reads `reasoning=0.3`, what `--mix` takes, as the share of reasoning stories.
-pub fn parse_share(argument: &str) -> Result<f32, DataError> {
-    let bad = |reason: &str| DataError::BadMix { argument: argument.to_owned(), reason: reason.to_owned() };
-    let (name, share) = argument.split_once('=').ok_or_else(|| bad("expected NAME=SHARE, as in reasoning=0.3"))?;
-    if name != "reasoning" {
-        return Err(bad(&format!("there are no stories called {name}; expected reasoning")));
-    }
-    match share.parse() {
-        Ok(share) if (0.0..=MAX_SHARE).contains(&share) => Ok(share),
-        _ => Err(bad(&format!("the share must be a number in 0 ..= {MAX_SHARE}"))),
+/// What reasoning stories are called where something is mixed in.
+pub const REASONING: &str = "reasoning";
+
+/// One thing to mix in, what `--mix` takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ingredient {
+    /// [`REASONING`], or a text as `--data` has it.
+    pub name: String,
+    pub share: f32,
+}
+
+impl Ingredient {
+    /// Reads `reasoning=0.3` or `b.jsonl=0.3`.
+    pub fn parse(argument: &str) -> Result<Self, DataError> {
+        let bad = |reason: &str| DataError::BadMix { argument: argument.to_owned(), reason: reason.to_owned() };
+        let expected = "expected NAME=SHARE, as in reasoning=0.3 or b.txt=0.3";
+        let (name, share) = argument.rsplit_once('=').ok_or_else(|| bad(expected))?;
+        let least = if name == REASONING { 0.0 } else { f32::MIN_POSITIVE };
+        match share.parse() {
+            _ if name.is_empty() => Err(bad(expected)),
+            Ok(share) if (least..=MAX_SHARE).contains(&share) => Ok(Self { name: name.to_owned(), share }),
+            _ => Err(bad(&format!("the share must be a number in 0 ..= {MAX_SHARE}"))),
+        }
     }
 }
 
@@ -132,17 +145,20 @@ mod tests {
 
     #[test]
     fn a_share_is_read_and_what_is_wrong_with_it_said() {
-        assert_eq!(parse_share("reasoning=0.25").unwrap(), 0.25);
-        assert_eq!(parse_share("reasoning=0").unwrap(), 0.0);
+        let of = |name: &str, share| Ingredient { name: name.into(), share };
+        assert_eq!(Ingredient::parse("reasoning=0.25").unwrap(), of("reasoning", 0.25));
+        assert_eq!(Ingredient::parse("reasoning=0").unwrap(), of("reasoning", 0.0));
+        assert_eq!(Ingredient::parse("a=b.txt=.5").unwrap(), of("a=b.txt", 0.5));
         for (argument, want) in [
             ("0.3", "expected NAME=SHARE"),
-            ("poems=0.3", "no stories called poems; expected reasoning"),
+            ("=0.3", "expected NAME=SHARE"),
+            ("poems.txt=0", "0 ..= 0.9"),
             ("reasoning=0.95", "0 ..= 0.9"),
             ("reasoning=-0.1", "0 ..= 0.9"),
             ("reasoning=NaN", "0 ..= 0.9"),
             ("reasoning=", "0 ..= 0.9"),
         ] {
-            let message = parse_share(argument).unwrap_err().to_string();
+            let message = Ingredient::parse(argument).unwrap_err().to_string();
             assert!(message.contains(want) && message.contains(argument), "{message}");
         }
         let unknown = Mix { families: vec!["tracking".into(), "magic".into()], ..Mix::NONE };

@@ -24,6 +24,7 @@ pub mod pieces;
 pub mod prepare;
 pub mod source;
 pub mod split;
+pub mod texts;
 mod write;
 
 pub use cache::TokenCache;
@@ -34,5 +35,6 @@ pub use flashlm_probe::reasoning;
 pub use lanes::{Chunk, Deal, DepthShares, Lane, StoryTokens, Told, lanes};
 pub use mix::{Mix, Teller};
 pub use pieces::Pieces;
-pub use prepare::{Fingerprints, Options, Prepared};
+pub use prepare::{Fingerprints, Mixed, Options, Prepared};
 pub use source::Source;
+pub use texts::Texts;

@@ -56,6 +56,11 @@ impl Pieces {
         all.iter().copied().chain(self.later.iter().map(|&(story, _)| all[story as usize])).collect()
     }
 
+    /// Tokens of a piece.
+    pub fn length(&self, index: u32) -> usize {
+        self.place(index).1.len()
+    }
+
     /// A piece's story and its tokens there.
     fn place(&self, index: u32) -> (u32, std::ops::Range<usize>) {
         let (story, start) = match (index as usize).checked_sub(self.stories.len()) {

@@ -1,5 +1,6 @@
 //! From the arguments to everything training needs.
 
+use std::collections::HashSet;
 use std::fs;
 use std::hash::Hasher;
 use std::io::Write;
@@ -21,6 +22,7 @@ use super::evaluation::{self, EvaluationSet};
 use super::hash::{Hash64, hash};
 use super::mix::Mix;
 use super::source::{Part, Source};
+use super::split::Split;
 use super::write::write;
 use super::{DataError, bpe, split};
 use crate::interrupt;
@@ -42,6 +44,8 @@ pub struct Options {
     pub vocab: usize,
     /// A tokenizer's table to use (a checkpoint's, say) instead of training one.
     pub tokenizer: Option<Vec<u8>>,
+    /// Other texts to mix in.
+    pub texts: Vec<Mixed>,
     /// Reasoning stories that training will mix in: the tokenizer must know their words too.
     pub mix: Mix,
     /// The most bytes of `data` the tokenizer is trained on.
@@ -49,6 +53,29 @@ pub struct Options {
     /// Where tokenizers and tokens are kept between runs; made if absent.
     pub cache_dir: PathBuf,
     pub seed: u64,
+}
+
+/// A text to mix in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mixed {
+    pub source: Source,
+    /// Share of the tokens of all texts.
+    pub share: f32,
+}
+
+/// A text that was mixed in, ready to train on.
+pub struct MixedText {
+    /// What it is called in messages.
+    pub name: String,
+    pub train: TokenCache,
+    /// Share of the tokens of all texts.
+    pub share: f32,
+    /// Its own held-out stories; `None` where it has but one story.
+    pub held_out: Option<PathBuf>,
+    /// Documents read, their bytes, and those left out: copies, and what the held-out text of the data has.
+    pub documents: usize,
+    pub bytes: u64,
+    pub left_out: usize,
 }
 
 /// Data ready to train on.
@@ -69,6 +96,31 @@ pub struct Prepared {
     pub duplicates: usize,
     /// Stories left out because the validation file has them.
     pub in_validation: usize,
+    /// Texts mixed in, in the order they were asked for.
+    pub mixed: Vec<MixedText>,
+}
+
+impl Prepared {
+    /// The files of held-out stories of the texts that are mixed in, by the texts' names.
+    pub fn mixed_held_out(&self) -> Vec<(String, PathBuf)> {
+        self.mixed.iter().filter_map(|text| Some((text.name.clone(), text.held_out.clone()?))).collect()
+    }
+
+    /// Everything to train on, each text with its share of the tokens; the data first, with what the others leave.
+    pub fn into_texts(self) -> Vec<(TokenCache, f32)> {
+        let rest = 1.0 - self.mixed.iter().map(|text| text.share).sum::<f32>();
+        let mixed = self.mixed.into_iter().map(|text| (text.train, text.share));
+        std::iter::once((self.train, rest)).chain(mixed).collect()
+    }
+}
+
+/// A text that was read and split.
+struct Opened {
+    corpus: Corpus,
+    split: Split,
+    /// Of the stories to train on.
+    key: u64,
+    share: f32,
 }
 
 /// Numbers that change with what they are of.
@@ -104,7 +156,6 @@ impl Options {
         if given.is_none() && split.held_out.is_empty() {
             return no_stories("only one, and one must be held out; name a validation file");
         }
-        let key = corpus.content_key(&split.train);
         let (valid_path, held_out) = match given {
             Some(given) => given,
             None => {
@@ -113,32 +164,95 @@ impl Options {
                 (path, text)
             }
         };
+        let rest = 1.0 - self.texts.iter().map(|text| text.share).sum::<f32>();
+        let mut opened = vec![Opened { key: corpus.content_key(&split.train), corpus, split, share: rest }];
+        let held_out_stories = evaluation::fingerprints(&held_out);
+        for text in &self.texts {
+            opened.push(self.open_mixed(text, &held_out_stories, &mut note)?);
+        }
         let table = match &self.tokenizer {
             Some(table) => table.clone(),
-            None => self.tokenizer(key, &corpus, &split.train, &mut note)?,
+            None => self.tokenizer(&opened, &mut note)?,
         };
         let tokenizer = Tokenizer::from_bytes(&table)?;
-        let tokens_key = combine(&[VERSION, key, hash(&table)]);
-        let path = self.cache_dir.join(format!("tokens-{tokens_key:016x}.bin"));
-        if !path.exists() {
-            note(format!("encoding {} stories", split.train.len()));
-        }
-        let train = TokenCache::open_or_build(&path, tokens_key, &corpus, &split.train, tokenizer, note)?;
         let valid = EvaluationSet::from_bytes(&held_out, tokenizer)?;
-        let fingerprints = Fingerprints { stories: key, held_out: hash(&held_out), tokenizer: hash(&table) };
-        let (duplicates, in_validation) = (split.duplicates, split.in_validation);
-        let (documents, bytes) = (corpus.len(), corpus.stories().iter().map(|story| u64::from(story.length)).sum());
+        let fingerprints =
+            Fingerprints { stories: together(&opened), held_out: hash(&held_out), tokenizer: hash(&table) };
+        let mut all = opened.into_iter();
+        let words = (tokenizer, hash(&table));
+        let Some(data) = all.next() else { return Err(DataError::Interrupted) };
+        let train = self.encode(&data, words, &mut note)?;
+        let mixed: Result<_, DataError> = all.map(|text| self.mixed_text(text, words, &mut note)).collect();
         Ok(Prepared {
             tokenizer: table,
             train,
             valid,
             fingerprints,
             valid_path,
-            documents,
-            bytes,
-            duplicates,
-            in_validation,
+            documents: data.corpus.len(),
+            bytes: data.corpus.bytes(),
+            duplicates: data.split.duplicates,
+            in_validation: data.split.in_validation,
+            mixed: mixed?,
         })
+    }
+
+    /// A text to mix in, without what is held out of the data, and with stories of its own held out.
+    fn open_mixed(
+        &self,
+        Mixed { source, share }: &Mixed,
+        held_out: &HashSet<u64>,
+        note: &mut impl FnMut(String),
+    ) -> Result<Opened, DataError> {
+        let corpus = source.open(Part::Train, &self.reading, self.seed, &self.cache_dir, note)?;
+        let fingerprints: Vec<u64> = corpus.stories().iter().map(|story| story.fingerprint).collect();
+        let mut split = split::hold_out(&fingerprints, self.seed);
+        let before = split.train.len();
+        split.train.retain(|&index| !held_out.contains(&fingerprints[index as usize]));
+        split.in_validation = before - split.train.len();
+        if split.train.is_empty() {
+            let reason = "what is held out of --data has all of them";
+            return Err(DataError::NoStories { path: corpus.name().to_owned(), reason });
+        }
+        Ok(Opened { key: corpus.content_key(&split.train), corpus, split, share: *share })
+    }
+
+    fn mixed_text(
+        &self,
+        text: Opened,
+        words: (Tokenizer, u64),
+        note: &mut impl FnMut(String),
+    ) -> Result<MixedText, DataError> {
+        let train = self.encode(&text, words, note)?;
+        let Opened { corpus, split, share, .. } = text;
+        let held_out = match split.held_out[..] {
+            [] => None,
+            _ => Some(self.write_held_out(&corpus, &split.held_out)?),
+        };
+        Ok(MixedText {
+            name: corpus.name().to_owned(),
+            train,
+            share,
+            held_out,
+            documents: corpus.len(),
+            bytes: corpus.bytes(),
+            left_out: split.duplicates + split.in_validation,
+        })
+    }
+
+    /// The training stories of a text in tokens of a tokenizer, with its table's hash.
+    fn encode(
+        &self,
+        Opened { corpus, split, key, .. }: &Opened,
+        (tokenizer, table): (Tokenizer, u64),
+        note: &mut impl FnMut(String),
+    ) -> Result<TokenCache, DataError> {
+        let key = combine(&[VERSION, *key, table]);
+        let path = self.cache_dir.join(format!("tokens-{key:016x}.bin"));
+        if !path.exists() {
+            note(format!("encoding {} stories", split.train.len()));
+        }
+        TokenCache::open_or_build(&path, key, corpus, &split.train, tokenizer, note)
     }
 
     /// The one file that a validation source stands for, and its text without marks. What comes through a pipe is kept
@@ -172,15 +286,11 @@ impl Options {
         Ok(path)
     }
 
-    /// The cached tokenizer of these stories, or one trained on them and cached, its JSON form beside it.
-    fn tokenizer(
-        &self,
-        key: u64,
-        corpus: &Corpus,
-        stories: &[u32],
-        note: &mut impl FnMut(String),
-    ) -> Result<Vec<u8>, DataError> {
-        let key = combine(&[VERSION, key, self.vocab as u64, self.sample, self.mix.key(self.seed)?]);
+    /// The cached tokenizer of these texts, or one trained on them and cached, its JSON form beside it.
+    fn tokenizer(&self, texts: &[Opened], note: &mut impl FnMut(String)) -> Result<Vec<u8>, DataError> {
+        let mut words = vec![VERSION, together(texts), self.vocab as u64, self.sample, self.mix.key(self.seed)?];
+        words.extend(texts.iter().skip(1).map(|text| u64::from(text.share.to_bits())));
+        let key = combine(&words);
         let path = self.cache_dir.join(format!("tokenizer-{key:016x}.bin"));
         if let Ok(bytes) = fs::read(&path) {
             match checked(&bytes) {
@@ -189,7 +299,12 @@ impl Options {
             }
         }
         note(format!("training a tokenizer of {} tokens", self.vocab));
-        let table = self.train_tokenizer(corpus.sample(stories, self.sample.min(bpe::MAX_SAMPLE))?)?;
+        let most = self.sample.min(bpe::MAX_SAMPLE) as f64;
+        let mut sample = Vec::new();
+        for Opened { corpus, split, share, .. } in texts {
+            sample.append(&mut corpus.sample(&split.train, (most * f64::from(*share)) as u64)?);
+        }
+        let table = self.train_tokenizer(sample)?;
         let json = bpe::to_tokenizers(&Tokenizer::from_bytes(&table)?)?;
         let json = json.to_string(true).map_err(|error| DataError::Bpe(error.to_string()))?;
         output::write(&path.with_extension("json"), &[], |file| file.write_all(json.as_bytes()))?;
@@ -230,6 +345,14 @@ fn checked(bytes: &[u8]) -> Option<&[u8]> {
     (hash(table) == u64::from_le_bytes(*sum) && Tokenizer::from_bytes(table).is_ok()).then_some(table)
 }
 
+/// A number that changes with any of the texts.
+fn together(texts: &[Opened]) -> u64 {
+    match texts {
+        [text] => text.key,
+        texts => combine(&texts.iter().map(|text| text.key).collect::<Vec<_>>()),
+    }
+}
+
 fn combine(words: &[u64]) -> u64 {
     let mut key = Hash64::default();
     words.iter().for_each(|&word| key.write_u64(word));
@@ -261,6 +384,7 @@ mod tests {
             valid: valid.map(Source::Path),
             vocab: 320,
             tokenizer: None,
+            texts: Vec::new(),
             mix: Mix::NONE,
             sample: u64::MAX,
             cache_dir: dir.join("cache"),

@@ -6,6 +6,7 @@
 mod pack;
 #[cfg(test)]
 mod tests;
+pub mod unpack;
 
 use flashlm_core::blob::{self, Role, WriteError, layout::Contents};
 use flashlm_core::schema::{self, Stored};

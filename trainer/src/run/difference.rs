@@ -89,7 +89,7 @@ pub fn difference(before: &State, now: &Settings, data: &Fingerprints, extends: 
     restart(now.batch.threads != old.batch.threads, "--threads");
     restart(now.batch.sequences != old.batch.sequences, "--sequences");
     restart(now.batch.tokens != old.batch.tokens, "--tokens");
-    restart(now.source.mix != old.source.mix, "--mix");
+    restart(now.source.mix != old.source.mix || now.source.texts != old.source.texts, "--mix");
     if let Some(was) = &before.fingerprints {
         restart(was.stories != data.stories, "the training stories");
         let prints = |a: u64, b: u64| format!("fingerprint {a:016x} -> {b:016x}");

@@ -25,7 +25,7 @@ use crate::run::metrics::{self, EvalRecord, Metrics};
 use crate::run::progress::Progress;
 use crate::run::request::{Request, Resume};
 use crate::run::schedule::{DepthTraining, Point};
-use crate::run::settings::Settings;
+use crate::run::settings::{MixedText, Settings, Source};
 use crate::run::streams::{Choice, Lanes, Streams};
 
 /// Bytes of held-out text that the evaluations during a run score.
@@ -59,6 +59,8 @@ pub struct Run {
     pub held_out_head: EvaluationSet,
     /// The file the held-out stories are in.
     pub held_out_path: PathBuf,
+    /// The files of held-out stories of the texts that are mixed in, by the texts' names.
+    pub held_out_mixed: Vec<(String, PathBuf)>,
     pub clock: Clock,
     /// What each phase bought, and what phase 4 did.
     pub phases: log::Log,
@@ -92,7 +94,8 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     let mut directory = Directory::claim(&out)?;
     let checkpoint = find_checkpoint(request, &directory)?;
     let data = load_data(request, checkpoint.as_ref(), progress)?;
-    let Prepared { tokenizer, train, valid, valid_path, fingerprints, .. } = data;
+    let (tokenizer, valid, valid_path) = (data.tokenizer.clone(), data.valid.clone(), data.valid_path.clone());
+    let (fingerprints, mixed) = (data.fingerprints, data.mixed_held_out());
     let words = Tokenizer::from_bytes(&tokenizer)?;
     if words.vocab() < config.vocab {
         progress.line(&format!("the stories give a vocabulary of {} tokens", words.vocab()));
@@ -100,14 +103,15 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     config.vocab = words.vocab();
 
     check_memory(request, config)?;
-    let params = match &checkpoint {
-        Some(c) => c.params.clone(),
-        None => Params::init(&config, settings.seed),
+    let params = match (&checkpoint, &request.start) {
+        (Some(checkpoint), _) => checkpoint.params.clone(),
+        (None, Some(start)) => start.params.clone(),
+        (None, None) => Params::init(&config, settings.seed),
     };
     let (all, ternary) = params.layout.counts();
     let mut optimizer = Optimizer::new(kernels, &params.layout, settings.optimizer);
     let mut streams = Streams::new(
-        train,
+        data.into_texts(),
         tokenizer.clone(),
         &settings.source.mix,
         Lanes { replicas: batch.threads, sequences: batch.sequences, seed: settings.seed },
@@ -129,7 +133,12 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     ));
     let state = match &checkpoint {
         Some(c) => resume(c, request, &fingerprints, &mut optimizer, &mut streams, &mut engine, progress)?,
-        None => Standing::default(),
+        None => {
+            if let Some(start) = &request.start {
+                progress.line(&format!("begins with the weights and the tokenizer of {}", start.name));
+            }
+            Standing::default()
+        }
     };
     say_what_is_short(&streams, &settings, progress);
     // nothing can be refused any more: only now is anything moved or written
@@ -155,6 +164,7 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
         held_out_head: valid.head(EVALUATION_BYTES, words),
         held_out: valid,
         held_out_path: valid_path,
+        held_out_mixed: mixed,
         step: state.step,
         tokens: state.tokens,
         phases: state.phases,
@@ -286,6 +296,8 @@ fn inference_depth(config: &ModelConfig, settings: &Settings, checkpoint: Option
         (None, _) => Depth::Fixed(1),
         (Some(_), DepthTraining::Blend) => Depth::Adaptive,
         (Some(_), DepthTraining::Forced) if fitted && settings.calibrate => Depth::Adaptive,
+        // the choice that the model came with
+        (Some(rcsm), DepthTraining::Forced) if settings.from.is_some() && !settings.calibrate => rcsm.default_depth,
         (Some(rcsm), DepthTraining::Forced) => Depth::Fixed(rcsm.depths[2]),
     }
 }
@@ -391,7 +403,7 @@ fn say_what_is_short(streams: &Streams, settings: &Settings, progress: &Progress
 
 /// Whether a checkpoint is of the model asked for. Training itself sets the depth of inference, and a small corpus
 /// gives fewer tokens than were asked for.
-fn same_model(found: &ModelConfig, asked: &ModelConfig) -> bool {
+pub fn same_model(found: &ModelConfig, asked: &ModelConfig) -> bool {
     let mut found = *found;
     if let (Some(f), Some(a)) = (&mut found.rcsm, &asked.rcsm) {
         f.default_depth = a.default_depth;
@@ -406,7 +418,8 @@ fn load_data(request: &Request, checkpoint: Option<&Checkpoint>, progress: &Prog
         valid: request.valid.clone().map(data::Source::Path),
         reading: settings.source.reading.clone(),
         vocab: config.vocab as usize,
-        tokenizer: checkpoint.map(|c| c.tokenizer.clone()),
+        tokenizer: checkpoint.map(|c| &c.tokenizer).or(request.start.as_ref().map(|s| &s.tokenizer)).cloned(),
+        texts: mixed_texts(&settings.source)?,
         mix: settings.source.mix.clone(),
         sample: TOKENIZER_SAMPLE,
         cache_dir: request.cache.clone().unwrap_or_else(|| data::prepare::default_cache_dir().into()),
@@ -424,7 +437,17 @@ fn load_data(request: &Request, checkpoint: Option<&Checkpoint>, progress: &Prog
     let (documents, tokens) = (train.len(), train.tokens());
     let held_out = shown(held_out, valid.bytes);
     progress.line(&format!("to train on: {documents} documents, {tokens} tokens; held out: {held_out}"));
+    for text in &data.mixed {
+        let (name, percent, left_out) = (&text.name, 100.0 * text.share, text.left_out);
+        let (read, tokens) = (shown(text.documents, text.bytes), text.train.tokens());
+        progress.line(&format!("mixed in, {percent} %: {name}: {read}, {tokens} tokens; left out: {left_out} copies"));
+    }
     Ok(data)
+}
+
+fn mixed_texts(source: &Source) -> anyhow::Result<Vec<data::Mixed>> {
+    let mixed = |text: &MixedText| Ok(data::Mixed { source: data::Source::parse(&text.data)?, share: text.share });
+    source.texts.iter().map(mixed).collect()
 }
 
 /// Gives optimiser, streams and engine what a checkpoint holds for them.

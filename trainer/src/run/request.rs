@@ -7,6 +7,7 @@ use flashlm_core::config::ModelConfig;
 
 use crate::kernels::Kernels;
 use crate::run::settings::Settings;
+use crate::run::start::Start;
 
 /// What to train, on what, and where it goes.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Request {
     /// Directory of the run.
     pub out: PathBuf,
     pub resume: Resume,
+    /// A model whose weights and tokenizer the run begins with; `None`: random weights, a tokenizer of the stories.
+    pub start: Option<Start>,
     /// Whether a run that goes on may come to have another length.
     pub extends: bool,
     /// Time between evaluations, and between checkpoints.

@@ -31,8 +31,20 @@ pub struct Source {
     /// How they are read.
     #[serde(default)]
     pub reading: Reading,
+    /// Other texts mixed in.
+    #[serde(default)]
+    pub texts: Vec<MixedText>,
     /// Reasoning stories mixed in.
     pub mix: Mix,
+}
+
+/// A text that is mixed in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MixedText {
+    /// As `--data` has it.
+    pub data: String,
+    /// Share of the tokens of all texts.
+    pub share: f32,
 }
 
 /// All settings of a run except the model's dimensions.
@@ -42,6 +54,9 @@ pub struct Settings {
     pub budget: Budget,
     pub batch: Batch,
     pub source: Source,
+    /// The model that the run began with, as given; `None`: random weights.
+    #[serde(default)]
+    pub from: Option<String>,
     #[serde(alias = "optimiser")]
     pub optimizer: optim::Settings,
     pub schedule: Schedule,

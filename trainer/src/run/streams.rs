@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::data::mix::MAX_SHARE;
 use crate::data::reasoning::{Difficulty, Family};
-use crate::data::{Chunk, Curriculum, DataError, Deal, DepthShares, Lane, Mix, Pieces, Teller, TokenCache, lanes};
+use crate::data::{Chunk, DataError, Deal, DepthShares, Lane, Mix, Teller, Texts, TokenCache, lanes};
 use crate::nn::Rows;
 use crate::run::amplify::stories::Amplified;
 use crate::run::levels::DIFFICULTIES;
@@ -22,8 +22,9 @@ pub struct Streams {
 
 /// What lanes read, and how they choose.
 struct Library {
-    stories: Amplified<Pieces>,
-    curriculum: Curriculum,
+    stories: Amplified<Texts>,
+    /// What lanes begin, of the given stories: the share at hand of them, easiest first.
+    pool: Vec<u32>,
     /// The tokenizer's table and kinds of reasoning stories.
     table: Vec<u8>,
     families: Vec<Family>,
@@ -57,9 +58,9 @@ pub struct Choice {
 }
 
 impl Streams {
-    /// Lanes at their start. `table` is the tokenizer's; an error where it is none, or a family of `mix` is unknown.
+    /// Lanes at their start, that read each of `texts` with its share of the tokens. `table` is the tokenizer's; an error where it is none, or a family of `mix` is unknown.
     pub fn new(
-        stories: TokenCache,
+        texts: Vec<(TokenCache, f32)>,
         table: Vec<u8>,
         mix: &Mix,
         Lanes { replicas, sequences, seed }: Lanes,
@@ -73,11 +74,10 @@ impl Streams {
             shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
         };
         let (families, share) = (mix.families()?, mix.share);
-        let pieces = Pieces::new(stories, replicas * sequences);
-        let curriculum = Curriculum::new(&pieces.difficulties());
-        let (count, longest) = (pieces.len(), pieces.longest());
-        let stories = Amplified::new(pieces, count);
-        let library = Library { stories, curriculum, table, families, seed, sequences, share, choice };
+        let texts = Texts::new(texts, replicas * sequences);
+        let (count, longest, pool) = (texts.len(), texts.longest(), texts.pool(choice.pool));
+        let stories = Amplified::new(texts, count);
+        let library = Library { stories, pool, table, families, seed, sequences, share, choice };
         let mut lanes = lanes(replicas * sequences, seed);
         // one more: the token after a piece is read with it
         lanes.iter_mut().for_each(|lane| lane.reserve(longest + 1));
@@ -86,12 +86,16 @@ impl Streams {
 
     /// Pieces of text that lanes begin at in the phases that read the `pool` share of it.
     pub fn beginnings(&self, pool: f32) -> usize {
-        self.library.curriculum.pool(pool).len()
+        self.library.stories.base().0.beginnings(pool)
     }
 
     /// What is read from each lane's next story on.
     pub fn choose(&mut self, choice: Choice) {
-        self.library.choice = choice;
+        let library = &mut self.library;
+        if library.choice.pool != choice.pool {
+            library.pool = library.stories.base().0.pool(choice.pool);
+        }
+        library.choice = choice;
     }
 
     /// The next chunk of every sequence of `replica`; where that fails, [`failure`](Self::failure) says why.
@@ -113,19 +117,19 @@ impl Streams {
     }
 
     /// What lanes read: the given stories, and the model's own behind them.
-    pub fn stories(&self) -> &Amplified<Pieces> {
+    pub fn stories(&self) -> &Amplified<Texts> {
         &self.library.stories
     }
 
     /// The same, to add stories of the model's own and to [`mix`](Self::mix) them in or not.
-    pub fn stories_mut(&mut self) -> &mut Amplified<Pieces> {
+    pub fn stories_mut(&mut self) -> &mut Amplified<Texts> {
         &mut self.library.stories
     }
 
     /// Makes stories of the model's own this share of the stories that lanes begin, beside reasoning stories.
     pub fn mix(&mut self, share: f32) {
-        let Library { stories, curriculum, choice, .. } = &mut self.library;
-        stories.mix(curriculum.pool(choice.pool), share);
+        let Library { stories, pool, .. } = &mut self.library;
+        stories.mix(pool, share);
     }
 
     /// Where all lanes stand, for a checkpoint.
@@ -178,7 +182,7 @@ impl Library {
         let tokenizer = Tokenizer::from_bytes(&self.table).unwrap_or_else(checked);
         let teller = Teller::new(tokenizer, &self.families, self.seed);
         let deal = Deal {
-            pool: self.stories.pool(self.curriculum.pool(self.choice.pool)),
+            pool: self.stories.pool(&self.pool),
             share: (self.share * self.choice.share).min(MAX_SHARE),
             difficulties: self.choice.difficulties,
             depths: self.choice.depths,
@@ -217,6 +221,7 @@ mod tests {
             reading: Reading { split: Split::None, ..Reading::default() },
             vocab: 300,
             tokenizer: None,
+            texts: Vec::new(),
             mix: Mix::NONE,
             sample: u64::MAX,
             cache_dir: dir.path().join("cache"),
@@ -224,7 +229,8 @@ mod tests {
         };
         let prepared = options.prepare(|_| {}).unwrap();
         let lanes = Lanes { replicas: 1, sequences: SEQUENCES, seed: 1 };
-        let mut streams = Streams::new(prepared.train, prepared.tokenizer, &Mix::NONE, lanes).unwrap();
+        let table = prepared.tokenizer.clone();
+        let mut streams = Streams::new(prepared.into_texts(), table, &Mix::NONE, lanes).unwrap();
         assert!(streams.beginnings(pool) >= SEQUENCES);
         streams.choose(Choice { pool, ..streams.library.choice });
         let mut batch = || {

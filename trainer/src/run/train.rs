@@ -39,8 +39,13 @@ pub fn train(request: &Request) -> anyhow::Result<()> {
     interrupt::install().context("cannot install the Ctrl-C handler")?;
     let mut progress = Progress::new();
     let mut run = prepare::prepare(request, &progress)?;
+    go_on(request, &mut run, &mut progress)
+}
+
+/// Trains a run that is prepared, as [`train`] does.
+pub fn go_on(request: &Request, run: &mut Run, progress: &mut Progress) -> anyhow::Result<()> {
     // on one of the replicas' own threads, where a step allocates nothing
-    run.engine.pool().install(|| train_prepared(request, &mut run, &mut progress))
+    run.engine.pool().install(|| train_prepared(request, run, progress))
 }
 
 fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> anyhow::Result<()> {

@@ -12,7 +12,19 @@ use super::{TextError, is_stdin, not_a_table};
 use crate::output::not_a_file;
 
 /// What names of text files in a folder end in.
+#[cfg(not(feature = "parquet"))]
 const ENDINGS: [&str; 5] = [".txt", ".md", ".markdown", ".jsonl", ".ndjson"];
+#[cfg(feature = "parquet")]
+const ENDINGS: [&str; 6] = [".txt", ".md", ".markdown", ".jsonl", ".ndjson", ".parquet"];
+/// The usual ones of them, for messages.
+#[cfg(not(feature = "parquet"))]
+pub const KINDS: &str = ".txt, .md or .jsonl";
+#[cfg(feature = "parquet")]
+pub const KINDS: &str = ".txt, .md, .jsonl or .parquet";
+#[cfg(not(feature = "parquet"))]
+const NO_TEXT: &str = "not .txt, .md or .jsonl";
+#[cfg(feature = "parquet")]
+const NO_TEXT: &str = "not .txt, .md, .jsonl or .parquet";
 /// Names shown before "and N more".
 const SHOWN: usize = 8;
 
@@ -98,7 +110,7 @@ fn unfit(entry: &DirEntry) -> Option<&'static str> {
         return Some("a table: save its column of text as JSON lines");
     }
     let plain = name.strip_suffix(".gz").unwrap_or(&name);
-    (!ENDINGS.iter().any(|ending| plain.ends_with(ending))).then_some("not .txt, .md or .jsonl")
+    (!ENDINGS.iter().any(|ending| plain.ends_with(ending))).then_some(NO_TEXT)
 }
 
 impl fmt::Display for Listing {

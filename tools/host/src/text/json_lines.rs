@@ -73,8 +73,8 @@ fn document<'a>(line: &'a [u8], field: &str) -> Result<Cow<'a, str>, String> {
     }
 }
 
-/// Appends a text, ends of lines as everywhere, and a separator.
-fn push(text: &mut Vec<u8>, told: &str) {
+/// Appends a document's text, ends of lines as everywhere, and a separator.
+pub(super) fn push(text: &mut Vec<u8>, told: &str) {
     let mut rest = told.as_bytes();
     while let Some(at) = memchr::memchr(b'\r', rest) {
         text.extend_from_slice(&rest[..at]);

@@ -10,6 +10,16 @@ pub fn is_gz(head: &[u8]) -> bool {
     head.starts_with(b"\x1f\x8b\x08")
 }
 
+/// Whether a file that can be read again from its start is a Parquet file; leaves it at its start.
+#[cfg(feature = "parquet")]
+pub fn is_parquet(mut file: &std::fs::File) -> bool {
+    use std::io::{Read, Seek};
+    let mut begin = [0; super::parquet::MAGIC.len()];
+    let is_file = file.metadata().is_ok_and(|about| about.is_file());
+    let found = is_file && file.read_exact(&mut begin).is_ok() && begin == *super::parquet::MAGIC;
+    found & (!is_file || file.rewind().is_ok())
+}
+
 /// What the file at `path` with this beginning is, if that is no text, and how to get on.
 pub fn foreign(head: &[u8], path: &Path) -> Option<String> {
     let list = || {

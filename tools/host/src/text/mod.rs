@@ -10,6 +10,8 @@ mod files;
 mod json_lines;
 mod kinds;
 pub mod marks;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod separator;
 
 use std::borrow::Cow;
@@ -55,9 +57,11 @@ pub enum TextError {
     Gz { path: PathBuf, source: io::Error },
     #[error("{}: line {line}: {reason}", path.display())]
     Json { path: PathBuf, line: u64, reason: String },
+    #[error("{}: {reason}", path.display())]
+    Table { path: PathBuf, reason: String },
     #[error("{}: story {story}, byte {offset} of the file: {error}", path.display())]
     Marks { path: PathBuf, story: usize, offset: u64, error: MarkError },
-    #[error("{}: no .txt, .md or .jsonl files in this directory{}", dir.display(), left_out)]
+    #[error("{}: no {} files in this directory{}", dir.display(), files::KINDS, left_out)]
     NoTextFiles { dir: PathBuf, left_out: String },
 }
 
@@ -65,7 +69,7 @@ pub enum TextError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Form {
-    /// The field of JSON lines that is the text.
+    /// The field of JSON lines, or the column of a Parquet file, that is the text.
     pub field: String,
     /// What stands between documents, beside the usual [`SEPARATOR`](flashlm_core::text::SEPARATOR).
     pub separator: Option<String>,
@@ -80,8 +84,8 @@ impl Default for Form {
 /// Reads a whole text, not one of documents: a file, or standard input where `path` is "-".
 pub fn read(path: &Path) -> Result<Vec<u8>, TextError> {
     let reader = Reader::open(path, &Form::default())?;
-    if reader.json.is_some() {
-        let found = "JSON lines: what is in them, saved as plain text, can be read".into();
+    if reader.is_records() {
+        let found = "records (JSON lines or Parquet): what is in them, saved as plain text, can be read".into();
         return Err(TextError::Foreign { path: path.into(), found });
     }
     reader.rest()
@@ -117,6 +121,9 @@ pub struct Reader {
     decoder: Decoder,
     /// Where it is JSON lines.
     json: Option<JsonLines>,
+    /// Where it is a Parquet file.
+    #[cfg(feature = "parquet")]
+    rows: Option<parquet::Rows>,
     separator: Option<Separator>,
     ended: bool,
 }
@@ -137,6 +144,13 @@ impl Reader {
         let file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {
             return Err(TextError::Foreign { path: path.into(), found: "a directory".into() });
+        }
+        #[cfg(feature = "parquet")]
+        if kinds::is_parquet(&file) {
+            let rows = parquet::Rows::open(file, &form.field);
+            let rows = rows.map_err(|reason| TextError::Table { path: path.into(), reason })?;
+            let nothing = Self::from_read(path, Box::new(io::empty()), form)?;
+            return Ok(Self { rows: Some(rows), ..nothing });
         }
         Self::from_read(path, Box::new(file), form)
     }
@@ -161,7 +175,18 @@ impl Reader {
         let json = (kinds::json(&head) == Some(Json::Lines)).then(|| JsonLines::new(&form.field));
         let separator = form.separator.as_deref().filter(|separator| !separator.is_empty()).map(Separator::new);
         head.drain(..mark);
-        Ok(Self { path: path.into(), raw, head, is_gz, decoder, json, separator, ended: false })
+        Ok(Self {
+            path: path.into(),
+            raw,
+            head,
+            is_gz,
+            decoder,
+            json,
+            #[cfg(feature = "parquet")]
+            rows: None,
+            separator,
+            ended: false,
+        })
     }
 
     /// Appends some more of the text to `text`, always whole characters; `false` at its end.
@@ -171,6 +196,13 @@ impl Reader {
     pub fn fill(&mut self, text: &mut Vec<u8>) -> Result<bool, TextError> {
         if self.ended {
             return Ok(false);
+        }
+        #[cfg(feature = "parquet")]
+        if let Some(rows) = &mut self.rows {
+            let more = rows.fill(text);
+            let more = more.map_err(|reason| TextError::Table { path: self.path.clone(), reason })?;
+            self.ended = !more;
+            return Ok(more);
         }
         let pending = self.decoder.pending();
         let before = pending.len() + self.head.len();
@@ -196,6 +228,15 @@ impl Reader {
             separator.replace(text, begin, self.ended);
         }
         Ok(true)
+    }
+
+    /// Whether it has documents of which a field is the text.
+    fn is_records(&self) -> bool {
+        #[cfg(feature = "parquet")]
+        if self.rows.is_some() {
+            return true;
+        }
+        self.json.is_some()
     }
 
     /// All that is left of it.

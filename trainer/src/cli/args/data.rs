@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use flashlm_host::text::Form;
 
+use crate::data::Mix;
 use crate::data::cut::{Reading, Split};
+use crate::data::mix::{self, Ingredient};
 use crate::data::reasoning::Family;
-use crate::data::{Mix, mix};
+use crate::run::settings::MixedText;
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
@@ -21,10 +24,11 @@ pub struct DataArgs {
     /// Held-out stories, as one file [default: a share of the training stories]
     #[arg(long, value_name = "FILE")]
     pub valid: Option<PathBuf>,
-    /// Stories to mix in: reasoning=SHARE of the tokens; three times as many in the first phase, at most 0.9, and 0.6
-    /// times as many in the last two [default: reasoning=0.3 with the built-in stories, else none]
-    #[arg(long, value_name = "NAME=SHARE", value_parser = |s: &str| mix::parse_share(s).map_err(|e| e.to_string()))]
-    pub mix: Option<f32>,
+    /// What to mix in, as often as wanted. FILE=SHARE: another text, as --data takes them, and its share of the tokens
+    /// of all texts. reasoning=SHARE of all tokens: stories that ask questions; three times as many in the first
+    /// phase, at most 0.9, and 0.6 times as many in the last two [default: reasoning=0.3 with the built-in stories]
+    #[arg(long, value_name = "NAME=SHARE", value_parser = |s: &str| Ingredient::parse(s).map_err(|e| e.to_string()))]
+    pub mix: Vec<Ingredient>,
     /// Kinds of reasoning stories [default: all]
     #[arg(long, value_delimiter = ',', value_name = "KIND,...", value_parser = family)]
     pub families: Vec<String>,
@@ -86,10 +90,29 @@ impl DataArgs {
     /// Reasoning stories to mix in.
     pub fn mix(&self) -> Mix {
         let usual = if self.source() == "builtin" { mix::BUILTIN_SHARE } else { 0.0 };
-        let share = self.mix.unwrap_or(usual);
+        let asked = self.mix.iter().rev().find(|mixed| mixed.name == mix::REASONING);
+        let share = asked.map_or(usual, |mixed| mixed.share);
         // kinds of nothing are no setting
         let families = if share > 0.0 { self.families.clone() } else { Vec::new() };
         Mix { share, families }
+    }
+
+    /// Other texts to mix in; an error where they leave nothing of the data.
+    pub fn texts(&self) -> anyhow::Result<Vec<MixedText>> {
+        let texts: Vec<MixedText> = self
+            .mix
+            .iter()
+            .filter(|mixed| mixed.name != mix::REASONING)
+            .map(|mixed| MixedText { data: mixed.name.clone(), share: mixed.share })
+            .collect();
+        let sum: f32 = texts.iter().map(|text| text.share).sum();
+        if sum > mix::MAX_SHARE {
+            bail!(
+                "--mix: the texts' shares add up to {sum}, expected at most {}: the rest is --data's",
+                mix::MAX_SHARE
+            );
+        }
+        Ok(texts)
     }
 }
 

@@ -17,4 +17,5 @@ pub use engine::{EngineArgs, ReasoningArgs, WritesKind};
 pub use machine::{BatchArgs, MachineArgs};
 pub use model::{FfnKind, ModelArgs};
 pub use train::TrainArgs;
+pub(super) use train::origin;
 pub use values::DepthArg;

@@ -4,15 +4,20 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
+use flashlm_core::config::ModelConfig;
 
 use super::values::{real, real32};
 use super::{AmplifyArgs, BatchArgs, DataArgs, MachineArgs, ModelArgs, ReasoningArgs};
 use crate::kernels::Kernels;
 use crate::optim::{self, PerKind};
+use crate::run::prepare::same_model;
+use crate::run::preset;
 use crate::run::request::{Request, Resume};
 use crate::run::schedule::{self, Budget, Schedule};
 use crate::run::settings::{Batch, Settings, Source};
+use crate::run::start::{Origin, Start};
 
 /// Length of a run unless told otherwise, hours.
 const DEFAULT_HOURS: f64 = 2.0;
@@ -35,8 +40,12 @@ pub struct TrainArgs {
     pub reasoning: ReasoningArgs,
 
     /// Length of the run, all sessions together [hours of wall-clock time] [default: 2]
-    #[arg(long, help_heading = "Schedule", value_parser = real("hours", 1e-4, 10_000.0), conflicts_with = "steps")]
+    #[arg(long, help_heading = "Schedule", value_parser = real("hours", 1e-4, 10_000.0))]
+    #[arg(conflicts_with_all = ["minutes", "steps"])]
     pub hours: Option<f64>,
+    /// The same [minutes]
+    #[arg(long, help_heading = "Schedule", value_parser = real("minutes", 0.01, 600_000.0), conflicts_with = "steps")]
+    pub minutes: Option<f64>,
     /// Length of the run instead of --hours; results then depend on nothing but the arguments [optimiser steps]
     #[arg(long, help_heading = "Schedule", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
@@ -97,6 +106,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub amplify: AmplifyArgs,
 
+    /// Begin with the weights and the tokenizer of a model in place of random ones: a packed model, a checkpoint, or
+    /// default, the built-in model. Its dimensions are the run's
+    #[arg(long, help_heading = "Run", value_name = "FILE|default", value_parser = origin)]
+    pub from: Option<Origin>,
     /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json [default: out/PRESET, or
     /// out/PRESET-SIZE where --size is given]
     #[arg(long, help_heading = "Run", value_name = "DIR")]
@@ -120,6 +133,10 @@ pub struct TrainArgs {
     pub seed: u64,
 }
 
+pub(in crate::cli) fn origin(argument: &str) -> Result<Origin, Infallible> {
+    Ok(argument.into())
+}
+
 fn resume(argument: &str) -> Result<Resume, Infallible> {
     Ok(match argument {
         "auto" => Resume::Auto,
@@ -131,34 +148,51 @@ fn resume(argument: &str) -> Result<Resume, Infallible> {
 impl TrainArgs {
     /// The run asked for; an error where the model, or this machine, cannot be as asked.
     pub fn request(&self) -> anyhow::Result<Request> {
-        let config = self.model.config()?;
+        let start = self.from.as_ref().map(Origin::read).transpose()?;
+        let config = match &start {
+            Some(start) => self.config_of(start)?,
+            None => self.model.config()?,
+        };
         config.validate()?;
         let kernels = self.machine.kernels()?;
-        let preset = self.model.named()?.name;
+        let preset = match &start {
+            Some(start) => preset::name_of(&start.config).unwrap_or("model"),
+            None => self.model.named()?.name,
+        };
         let minutes = |minutes: f64| Duration::from_secs_f64(minutes * 60.0);
         let usual = if self.steps.is_some() { EVALUATE_EVERY } else { self.hours() * 60.0 / EVALUATIONS };
         Ok(Request {
             preset,
             config,
             kernels,
-            settings: self.settings(kernels),
+            settings: self.settings(kernels)?,
             valid: self.data.valid.clone(),
             cache: self.data.cache.clone(),
             out: self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(preset)),
             resume: self.resume.clone(),
+            start,
             extends: self.extend,
             evaluate_every: minutes(self.eval_every.unwrap_or(usual)),
             checkpoint_every: minutes(self.checkpoint_every),
         })
     }
 
-    fn hours(&self) -> f64 {
-        self.hours.unwrap_or(DEFAULT_HOURS)
+    /// The dimensions of the model to begin with; an error where others were asked for.
+    fn config_of(&self, start: &Start) -> anyhow::Result<ModelConfig> {
+        let asked = self.model.config()?;
+        if asked != ModelConfig::SUPERNOVA && !same_model(&start.config, &asked) {
+            bail!("--from: {} has dimensions of its own; expected no --preset, --size or other ones", start.name);
+        }
+        Ok(start.config)
     }
 
-    fn settings(&self, kernels: Kernels) -> Settings {
+    fn hours(&self) -> f64 {
+        self.hours.or(self.minutes.map(|minutes| minutes / 60.0)).unwrap_or(DEFAULT_HOURS)
+    }
+
+    fn settings(&self, kernels: Kernels) -> anyhow::Result<Settings> {
         let phases = if self.no_curriculum { schedule::one_phase } else { schedule::four_phases };
-        Settings {
+        Ok(Settings {
             seed: self.seed,
             budget: self.steps.map_or(Budget::Hours(self.hours()), Budget::Steps),
             batch: Batch {
@@ -171,8 +205,10 @@ impl TrainArgs {
                 train: self.data.source(),
                 valid: self.data.valid.as_ref().map(|p| p.display().to_string()),
                 reading: self.data.reading(),
+                texts: self.data.texts()?,
                 mix: self.data.mix(),
             },
+            from: self.from.as_ref().map(ToString::to_string),
             optimizer: optim::Settings {
                 kind: self.optimizer,
                 beta1: self.beta1,
@@ -201,6 +237,6 @@ impl TrainArgs {
             z_loss: self.z_loss,
             amplify: self.amplify.settings(),
             kernels: format!("{} {}", kernels.isa(), kernels.precision()),
-        }
+        })
     }
 }

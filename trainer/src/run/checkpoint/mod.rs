@@ -344,12 +344,17 @@ pub fn list(dir: &Path) -> Vec<(u64, PathBuf)> {
     found
 }
 
+/// Reads a checkpoint, all of whose weights are numbers.
+pub fn read_finite(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    read(path)?.finite()
+}
+
 /// Reads a checkpoint to go on from.
 ///
 /// # Errors
 /// It cannot be read, is damaged or not this trainer's, holds no numbers, or a model alone.
 pub fn read_to_resume(path: &Path) -> Result<Checkpoint, CheckpointError> {
-    let found = read(path)?.finite()?;
+    let found = read_finite(path)?;
     if found.state.is_none() {
         return Err(foreign(path, "it holds a model but no training state to go on from"));
     }

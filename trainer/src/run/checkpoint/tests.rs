@@ -25,7 +25,14 @@ pub(crate) fn settings() -> Settings {
         seed: 7,
         budget: Budget::Steps(100),
         batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1 },
-        source: Source { train: "builtin".into(), valid: None, reading: Reading::default(), mix: Mix::NONE },
+        source: Source {
+            train: "builtin".into(),
+            valid: None,
+            reading: Reading::default(),
+            texts: Vec::new(),
+            mix: Mix::NONE,
+        },
+        from: None,
         optimizer: optim::Settings::default(),
         schedule: Schedule {
             phases: schedule::four_phases(DepthShares { plain: [0.7, 0.2, 0.1], reasoning: [0.2, 0.4, 0.4] }),
