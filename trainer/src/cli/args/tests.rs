@@ -89,7 +89,7 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("trainer --rcsm-taps 9", "1..=8"),
         ("trainer --depths 0,0,0", "three shares in 0 ..= 1"),
         ("trainer --reasoning-depths .5,.5", "three shares in 0 ..= 1"),
-        ("trainer --mix poems=0.95", "no stories called poems"),
+        ("trainer --mix poems=0.95", "0 ..= 0.9"),
         ("trainer --mix reasoning=0.95", "0 ..= 0.9"),
         ("trainer --families magic", "pattern, if-then, tracking, in-context"),
         ("trainer eval --model a --data b --depth 0", "expected auto or a number of passes, or model"),
