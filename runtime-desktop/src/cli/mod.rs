@@ -15,8 +15,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use args::{Chat, Cli, Command, Generate};
-
+use self::args::{Chat, Cli, Command, Generate};
 use crate::screen::Screen;
 
 /// Does what the command line asks for; one that cannot be understood ends the program.

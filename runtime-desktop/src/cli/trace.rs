@@ -46,9 +46,13 @@ pub fn run(path: Option<PathBuf>, args: Trace, screen: Screen) -> Result<()> {
             let words = trace.words(tokenizer);
             let words = words.iter().map(|word| {
                 let writer = if word.steps.start < given { "reader" } else { "model" };
-                let position = word.steps.start + 1;
-                let tokens = word.steps.len();
-                json!({ "word": word.text, "writer": writer, "passes": word.passes, "position": position, "tokens": tokens })
+                json!({
+                    "word": word.text,
+                    "writer": writer,
+                    "passes": word.passes,
+                    "position": word.steps.start + 1,
+                    "tokens": word.steps.len(),
+                })
             });
             let report = json!({
                 "model": blob.name(),

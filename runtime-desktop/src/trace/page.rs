@@ -43,7 +43,8 @@ pub fn page(trace: &Trace, tokenizer: &Tokenizer, given: usize, model: &str) -> 
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>Passes of {model}</title>\n\
          <style>\n{STYLE}\n</style>\n</head>\n<body>\n<h1>{model}</h1>\n\
-         <p>Passes of the reasoning loop: <span class=\"l0\">up to {few}</span>, <span class=\"l1\">up to {some}</span>, \
+         <p>Passes of the reasoning loop: <span class=\"l0\">up to {few}</span>, \
+         <span class=\"l1\">up to {some}</span>, \
          <span class=\"l2\">more</span>; the prompt in <span class=\"given\">bold</span>. Point at a word for what was \
          done, or follow it to its row.</p>\n<p class=\"text\">{text}</p>\n\
          <table>\n<thead><tr><th>word</th><th>passes</th><th>for each token: operations and weights, gates, what was \
