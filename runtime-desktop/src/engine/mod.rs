@@ -329,4 +329,26 @@ mod tests {
         };
         assert_eq!(told(&mut engine), told(&mut other), "it is the text that was shown");
     }
+
+    #[test]
+    fn a_trace_takes_every_part_at_the_depth_it_was_told_at() {
+        let blob = model::open(None).unwrap();
+        let at =
+            |depth| Settings { depth: Some(Depth::Fixed(depth)), length: 3, temperature: 0.0, ..Settings::default() };
+        let mut engine = Engine::new(&blob, at(1)).unwrap();
+        engine.start("Tom saw a").unwrap();
+        let given = engine.story.tokens.len();
+        engine.generate(&Generating::begin(), |_| Ok(())).unwrap();
+        engine.set(at(2)).unwrap();
+        engine.generate(&Generating::begin(), |_| Ok(())).unwrap();
+        // reading the prompt took the step of the first, and is not counted
+        assert_eq!((engine.stats.all.tokens, engine.stats.all.passes), (6, 2 + 2 * 3));
+        let trace = engine.trace(0, &Generating::begin()).unwrap().unwrap();
+        let steps = trace.json(engine.tokenizer());
+        let passes = steps.as_array().unwrap().iter().map(|step| step["passes"].as_array().unwrap().len());
+        let want: Vec<usize> = [vec![1; given + 3], vec![2; 3]].concat();
+        assert_eq!(passes.collect::<Vec<_>>(), want);
+        let writers: Vec<Writer> = engine.pieces().map(|(writer, _)| writer).collect();
+        assert_eq!(writers, [vec![Writer::Reader; given], vec![Writer::Model; 6]].concat());
+    }
 }
