@@ -4,18 +4,19 @@ mod cli;
 mod engine;
 mod interrupt;
 mod model;
+mod screen;
 mod settings;
 mod stats;
+mod stop;
 mod trace;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use flashlm_host::Allocator;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
-    flashlm_host::run(|| cli::run(cli::Cli::parse()))
+    flashlm_host::run(cli::run)
 }

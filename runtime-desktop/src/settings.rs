@@ -7,8 +7,10 @@ use flashlm_core::Kernels;
 use flashlm_core::config::{Depth, RcsmConfig};
 use flashlm_core::sampler::MAX_CANDIDATES;
 
-/// Sampling and length.
-#[derive(Clone, Copy, Debug, PartialEq)]
+use crate::screen::Pace;
+
+/// Sampling, where a story ends, and how it is shown.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// 0 is greedy.
     pub temperature: f32,
@@ -25,6 +27,9 @@ pub struct Settings {
     pub depth: Option<Depth>,
     /// The most tokens generated at a time.
     pub length: usize,
+    /// Texts that a story ends before.
+    pub stop: Vec<String>,
+    pub pace: Pace,
     /// Whether to follow what the reasoning loop does for every token.
     pub trace: bool,
 }
@@ -40,17 +45,30 @@ impl Default for Settings {
             seed: 1,
             depth: None,
             length: 400,
+            stop: Vec::new(),
+            pace: Pace::Off,
             trace: false,
         }
     }
 }
 
+impl Settings {
+    /// What of them, the seed apart, decides which tokens are drawn, for models that run at `depth` by default.
+    pub fn drawing(&self, depth: Depth) -> String {
+        let Self { temperature, top_k, top_p, min_p, repeat, .. } = self;
+        let depth = self.depth.unwrap_or(depth);
+        format!("depth {depth}, temp {temperature}, top-k {top_k}, top-p {top_p}, min-p {min_p}, repeat {repeat}")
+    }
+}
+
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { temperature, top_k, top_p, min_p, repeat, seed, depth, length, trace } = self;
+        let Self { temperature, top_k, top_p, min_p, repeat, seed, depth, length, stop, pace, trace } = self;
         write!(f, "temp {temperature}, top-k {top_k}, top-p {top_p}, min-p {min_p}, repeat {repeat}, seed {seed}, ")?;
         let (depth, trace) = (depth.map_or("as trained".into(), |d| d.to_string()), if *trace { "on" } else { "off" });
-        write!(f, "depth {depth}, trace {trace}, length {length}")
+        write!(f, "depth {depth}, ")?;
+        stop.iter().try_for_each(|word| write!(f, "stop {word:?}, "))?;
+        write!(f, "pace {pace}, trace {trace}, length {length}")
     }
 }
 
@@ -95,6 +113,11 @@ pub fn seed(text: &str) -> Result<u64, String> {
 
 pub fn length(text: &str) -> Result<usize, String> {
     whole(text, 1..=1_000_000).map(|n| n as usize)
+}
+
+/// A text to stop at.
+pub fn stop(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("expected a text to stop at, found none".into()) } else { Ok(text.into()) }
 }
 
 /// `on` or `off`.

@@ -1,4 +1,5 @@
-//! The chat on a terminal: what is typed or pasted ahead, and the history.
+//! The chat on a terminal: what is typed or pasted ahead, what Tab, Ctrl-C and the commands do, how it looks, and the
+//! history.
 #![cfg(unix)]
 
 use std::fs;
@@ -11,6 +12,7 @@ use flashlm_core::config::ModelConfig;
 use flashlm_core::testing::{SMALL, random_sections};
 use flashlm_core::{Facts, tokenizer};
 use rexpect::session::{PtySession, spawn_command};
+use serde_json::Value;
 
 /// A random model of byte tokens that, always taking the likeliest, ends no story: the logit of that is 0, and of the
 /// many tokens that may follow one has a larger one.
@@ -24,10 +26,15 @@ fn endless_model() -> Vec<u8> {
     write(&config, &Facts { name: "endless", ..Facts::default() }, &sections).expect("a model")
 }
 
-/// A chat in a terminal of its own, at its first prompt, that remembers its lines in `history`.
+/// A chat in a terminal of its own, without colours, at its first prompt, that remembers its lines in `history`.
 fn chat(history: &Path, args: &[&str]) -> PtySession {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flashlm"));
-    command.args(["chat", "--temp", "0", "--history"]).arg(history).args(args).env("TERM", "xterm");
+    command
+        .args(["chat", "--temp", "0", "--history"])
+        .arg(history)
+        .args(args)
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1");
     let mut session = spawn_command(command, Some(60_000)).expect("a terminal");
     session.exp_string("> ").expect("a prompt");
     session
@@ -43,6 +50,11 @@ fn rest(session: &mut PtySession) -> String {
     let shown = session.exp_eof().expect("the chat leaves");
     let status = format!("{:?}", session.process().wait());
     assert!(status.starts_with("Ok(Exited(") && status.ends_with(", 0))"), "{status}: {shown}");
+    plain(&shown)
+}
+
+/// `shown` without the codes that move the cursor or colour it.
+fn plain(shown: &str) -> String {
     let mut text = String::new();
     let mut codes = shown.split('\u{1b}');
     text.push_str(codes.next().unwrap_or_default());
@@ -53,7 +65,11 @@ fn rest(session: &mut PtySession) -> String {
 }
 
 fn generated(prompt: &str, tokens: &str) -> String {
-    let args = ["generate", "--temp", "0", "-n", tokens, "-p", prompt];
+    printed(&["generate", "--temp", "0", "-n", tokens, "-p", prompt])
+}
+
+/// What the program prints into a pipe.
+fn printed(args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_flashlm")).args(args).output().expect("flashlm starts");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
@@ -196,4 +212,137 @@ fn a_seed_that_is_drawn_is_shown_at_the_start_and_by_its_command() {
     let set: Vec<&str> = shown.split(", seed ").skip(1).filter_map(|rest| rest.split(',').next()).collect();
     assert_eq!(set.len(), 2, "{shown}");
     assert!(set[0] != set[1] && shown.contains(&format!("\nseed {}\n", set[1])), "{shown}");
+}
+
+#[test]
+fn lines_pasted_in_one_piece_are_one_prompt() {
+    let (_folder, history) = place();
+    let mut session = chat(&history, &["-n", "6"]);
+    // as terminals mark what is pasted
+    type_in(&session, b"\x1b[200~Tom ran home.\rLily sat\x1b[201~\r/quit\r");
+    let shown = rest(&mut session);
+    let story = generated("Tom ran home.\nLily sat", "6");
+    assert!(shown.contains(&format!("\n{story}")), "{story:?} is missing: {shown}");
+    assert_eq!(remembered(&history), ["Tom ran home.\\nLily sat", "/quit"]);
+}
+
+#[test]
+fn tab_completes_commands_values_and_files() {
+    let (folder, history) = place();
+    fs::write(folder.path().join("my model.flm"), endless_model()).expect("written");
+    let mut session = chat(&history, &["-n", "2"]);
+    type_in(&session, b"/sta\t\r");
+    session.exp_string("generated 0 tokens").expect("the statistics");
+    type_in(&session, b"/pace re\t\r/set\r");
+    session.exp_string("pace 238").expect("the settings");
+    type_in(&session, format!("/load {}/my\t\r", folder.path().display()).as_bytes());
+    session.exp_string("my model.flm (endless). Begin").expect("the model");
+    type_in(&session, b"/quit\r");
+    rest(&mut session);
+}
+
+#[test]
+fn why_shows_the_last_sentences_words_with_the_passes_that_a_trace_has() {
+    let (_folder, history) = place();
+    let mut session = chat(&history, &["-n", "22", "--depth", "auto"]);
+    type_in(&session, b"/why\rTom had a dog. Lily had\r/why\r/quit\r");
+    let shown = rest(&mut session);
+    assert!(shown.contains("there is no word to explain yet"), "{shown}");
+    let prompt = "Tom had a dog. Lily had";
+    let trace = printed(&["trace", "--temp", "0", "-n", "22", "--depth", "auto", "-p", prompt]);
+    let trace: Value = serde_json::from_str(&trace).expect("JSON");
+    let words = trace["words"].as_array().expect("words").iter();
+    let all: String = words.map(|w| format!("{}({})", w["word"].as_str().expect("a word"), w["passes"])).collect();
+    let line = shown.lines().rfind(|line| line.ends_with(')') && line.contains(") ")).expect("the sentence");
+    assert!(all.replace('\n', " ").trim_end().ends_with(line.trim()), "{line:?} ends no {all:?}");
+    let before = all[..all.len() - line.len()].trim_end();
+    assert!(before.ends_with(')') && before.contains("dog("), "a sentence, not all: {line:?}");
+    assert!(shown.contains("(depth auto)") && shown.contains("  1: operations "), "{shown}");
+}
+
+#[test]
+fn a_part_is_told_again_undone_and_saved() {
+    let (folder, history) = place();
+    let file = folder.path().join("told.txt");
+    let mut session = chat(&history, &["-n", "20"]);
+    let save = format!("/save {}", file.display());
+    let lines = ["/temp 1", "Once upon", "/retry", "/undo", "/seed 1", "Once upon", &save, &save, "/quit"];
+    type_in(&session, (lines.join("\r") + "\r").as_bytes());
+    let shown = rest(&mut session);
+    let told = |seed| printed(&["Once upon", "-n", "20", "--temp", "1", "--seed", seed]);
+    let (first, second) = (told("1"), told("2"));
+    assert_ne!(first, second);
+    assert_eq!((shown.matches(&first).count(), shown.matches(&second).count()), (2, 1), "{first} {second} {shown}");
+    assert!(shown.contains("\nseed 2\n") && shown.contains("forgotten: \"Once upon\""), "{shown}");
+    let saved = fs::read_to_string(&file).expect("saved");
+    assert_eq!(saved, format!("{}\n<|endoftext|>\n", first.trim_end()));
+}
+
+/// A chat in a terminal of 40 columns.
+fn narrow(args: &[&str]) -> PtySession {
+    let mut command = Command::new("sh");
+    command.args(["-c", "stty cols 40 rows 24; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_flashlm")]).args(args);
+    spawn_command(command, Some(60_000)).expect("a terminal")
+}
+
+#[test]
+fn a_narrow_terminal_breaks_lines_at_words() {
+    let args = ["Once upon a time", "--temp", "0", "-n", "80"];
+    let mut session = narrow(&args);
+    let shown = plain(&session.exp_eof().expect("the story"));
+    let story = printed(&args);
+    assert!(story.lines().any(|line| line.len() > 40), "{story}");
+    assert!(shown.lines().all(|line| line.len() <= 40), "{shown}");
+    assert!(shown.lines().filter(|line| line.len() > 30).count() > 3, "lines are filled: {shown}");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&shown), words(&story));
+}
+
+#[test]
+fn own_text_has_a_colour_on_a_terminal_unless_none_is_wanted() {
+    let shown = |no_color: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flashlm"));
+        command.args(["The cat", "-n", "5", "--temp", "0"]).args(more).env("TERM", "xterm").env("NO_COLOR", no_color);
+        spawn_command(command, Some(60_000)).expect("a terminal").exp_eof().expect("the story").replace('\r', "")
+    };
+    let story = generated("The cat", "5");
+    let coloured = shown("", &[]);
+    assert!(coloured.starts_with("\u{1b}[1m\u{1b}[32mThe cat\u{1b}[0m"), "{coloured:?}");
+    assert_eq!(plain(&coloured), story);
+    assert_eq!(shown("1", &[]), story);
+    assert_eq!(shown("", &["--color", "never"]), story);
+    assert_eq!(shown("1", &["--color", "always"]), coloured);
+}
+
+#[test]
+fn the_newest_model_of_the_runs_here_is_offered() {
+    let (folder, history) = place();
+    fs::create_dir_all(folder.path().join("out/tiny")).expect("a folder");
+    fs::write(folder.path().join("out/tiny/model.flm"), endless_model()).expect("written");
+    for (answer, model) in [("\r", "out/tiny/model.flm (endless)"), ("what\rn\r", "the built-in model (")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flashlm"));
+        command.args(["chat", "--history"]).arg(&history).env("TERM", "xterm").env("NO_COLOR", "1");
+        command.current_dir(folder.path());
+        let mut session = spawn_command(command, Some(60_000)).expect("a terminal");
+        session.exp_string("newest model in out/: out/tiny/model.flm, of ").expect("an offer");
+        session.exp_string(" ago; use it? [Y/n] ").expect("an offer");
+        type_in(&session, answer.as_bytes());
+        session.exp_string(model).expect("the model");
+        type_in(&session, b"/quit\r");
+        rest(&mut session);
+    }
+    assert_eq!(remembered(&history), ["/quit"], "answers are no prompts, and a line that comes again is kept once");
+}
+
+#[test]
+fn a_story_at_a_slow_pace_is_stopped_at_once() {
+    let (_folder, history) = place();
+    // a word an hour would be no less at once
+    let mut session = chat(&history, &["-n", "30", "--pace", "1"]);
+    type_in(&session, b"Once\r");
+    session.exp_string("\nOnce upon").expect("the first words");
+    type_in(&session, b"\x03");
+    session.exp_string("> ").expect("a prompt");
+    type_in(&session, b"/pace off\r/continue\r/quit\r");
+    assert!(rest(&mut session).split_whitespace().count() > 20);
 }

@@ -53,8 +53,14 @@ fn a_trace_follows_the_same_text_with_every_tokens_passes() {
 
 /// Runs a chat with the model at `path` over `input` and returns (standard output, standard error).
 fn chat(path: &str, input: &str) -> (String, String) {
+    chat_at(&["--depth", "2"], path, input)
+}
+
+/// The same at the depth that `depth` says.
+fn chat_at(depth: &[&str], path: &str, input: &str) -> (String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_flashlm"))
-        .args(["chat", "-n", "1", "--depth", "2", "-m", path])
+        .args(["chat", "-n", "1", "-m", path])
+        .args(depth)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -79,10 +85,39 @@ fn a_chat_traces_from_where_it_is_switched_on_until_it_is_switched_off() {
 }
 
 #[test]
+fn why_lists_what_was_done_for_the_words_that_went_deeper_alone() {
+    let (_folder, path) = model(&bytes());
+    let prompt = "Tom was here. Lily is in the barn with a big red cat and a dog";
+    let args = ["trace", "-n", "1", "--depth", "auto", "-p", prompt, "-m", &path];
+    let trace = Command::new(env!("CARGO_BIN_EXE_flashlm")).args(args).output().unwrap();
+    let trace: Value = serde_json::from_slice(&trace.stdout).unwrap();
+    let words = trace["words"].as_array().unwrap();
+    let from = words.iter().position(|word| word["word"] == " Lily").unwrap();
+    let sentence: Vec<_> = words[from..].iter().filter(|w| !w["word"].as_str().unwrap().trim().is_empty()).collect();
+    let passes = |word: &&Value| word["passes"].as_u64().unwrap();
+    let (fewest, most) = (sentence.iter().map(passes).min(), sentence.iter().map(passes).max());
+    assert_ne!(fewest, most, "all words alike prove nothing");
+    let deeper: Vec<_> = sentence.iter().filter(|word| Some(passes(word)) > fewest).collect();
+    let tokens: u64 = deeper.iter().map(|word| word["tokens"].as_u64().unwrap()).sum();
+    let (out, err) = chat(&path, &format!("/depth auto\n{prompt}\n/why\n"));
+    let (_, why) = out.split_once(&format!("Lily({}) is(", passes(&sentence[0]))).expect("the sentence");
+    let heading = format!("Words took from {} to {} passes (depth auto)", fewest.unwrap(), most.unwrap());
+    let (line, details) = why.split_once(&heading).expect("how many");
+    assert_eq!(line.matches('(').count(), sentence.len() - 2, "{line}");
+    let steps = details.lines().filter(|line| line.starts_with('"'));
+    assert_eq!((steps.count() as u64, err.as_str()), (tokens, ""), "{details}");
+}
+
+#[test]
 fn a_model_without_a_loop_has_nothing_to_trace() {
     let (_folder, path) = model(&ModelConfig { rcsm: None, ..bytes() });
     let output =
         Command::new(env!("CARGO_BIN_EXE_flashlm")).args(["generate", "--trace", "-m", &path]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no reasoning loop"));
+    let output = Command::new(env!("CARGO_BIN_EXE_flashlm")).args(["trace", "-m", &path]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no reasoning loop"));
+    let (_, err) = chat_at(&[], &path, "abc\n/why\n");
+    assert!(err.contains("no reasoning loop, so there is nothing to explain"), "{err}");
 }

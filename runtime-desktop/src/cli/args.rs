@@ -2,30 +2,45 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
 use flashlm_core::Kernels;
 use flashlm_core::config::Depth;
 use flashlm_host::Seed;
 
+use crate::screen::Pace;
 use crate::settings::{self, Settings};
 
-/// Talk to a FlashLM model. Without a command: a chat.
+/// Talk to a FlashLM model. With a prompt: its story; with neither that nor a command: a chat.
 #[derive(Parser, Debug)]
 #[command(name = "flashlm", version, about)]
 pub struct Cli {
+    /// Text to continue
+    #[arg(value_name = "PROMPT", conflicts_with = "prompt")]
+    pub begin: Option<String>,
+    /// Text to continue, also one that is the name of a command; --prompt=TEXT may begin with a dash
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    #[command(flatten)]
+    pub telling: Telling,
     /// Model file (.flm); without it, the model built into this program
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub model: Option<PathBuf>,
+    /// Colours: auto has them on a terminal where NO_COLOR is not set
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Read prompts, write stories (the default)
+    /// Read prompts, write stories (what flashlm does by itself)
     Chat(Chat),
     /// Continue one prompt
     Generate(Generate),
+    /// What the reasoning loop did for every word of a prompt and its story: a table, JSON, or a page to look at
+    Trace(Trace),
     /// Bits per byte (BPC) of a file of stories separated by <|endoftext|>
     Eval(Eval),
     /// Total bits of each line of a file, for minimal pairs and multiple choice
@@ -36,12 +51,10 @@ pub enum Command {
     Bench(Bench),
     /// Hash of every logit of a story, per instruction set: the same number on every machine
     Fingerprint(Fingerprint),
-}
-
-impl Default for Command {
-    fn default() -> Self {
-        Self::Chat(Chat { sampling: Sampling::default(), tokens: Settings::default().length, history: None })
-    }
+    /// Print what a shell needs to complete this program's commands and flags
+    Completions(Completions),
+    /// Print the manual page, or write one for every command into a folder
+    Man(Man),
 }
 
 /// How the next token is chosen.
@@ -71,30 +84,38 @@ pub struct Sampling {
     pub depth: Option<Depth>,
 }
 
-impl Default for Sampling {
-    fn default() -> Self {
-        let Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, .. } = Settings::default();
-        Self { temperature, top_k, top_p, min_p, repeat, seed: seed.into(), depth }
-    }
+/// How a story is told.
+#[derive(Args, Clone, Debug)]
+pub struct Telling {
+    /// The most tokens generated for a prompt; the end of the story stops earlier
+    #[arg(short = 'n', long, alias = "length", value_name = "N", default_value_t = Settings::default().length)]
+    #[arg(value_parser = settings::length)]
+    pub tokens: usize,
+    #[command(flatten)]
+    pub sampling: Sampling,
+    /// End a story before this text; may be given several times
+    #[arg(long, value_name = "TEXT", value_parser = settings::stop)]
+    pub stop: Vec<String>,
+    /// Show at most this many words a minute, 1 to 10000; reading is 238
+    #[arg(long, value_name = "N|reading|off", default_value_t)]
+    pub pace: Pace,
 }
 
-impl Sampling {
-    pub fn settings(&self, length: usize) -> Settings {
-        let Self { temperature, top_k, top_p, min_p, repeat, seed, depth } = *self;
-        Settings { temperature, top_k, top_p, min_p, repeat, seed: seed.value, depth, length, trace: false }
+impl Telling {
+    pub fn settings(&self) -> Settings {
+        let Self { tokens: length, sampling, ref stop, pace } = *self;
+        let Sampling { temperature, top_k, top_p, min_p, repeat, seed, depth } = sampling;
+        let (seed, stop) = (seed.value, stop.clone());
+        Settings { temperature, top_k, top_p, min_p, repeat, seed, depth, length, stop, pace, trace: false }
     }
 }
 
 #[derive(Args, Debug)]
 pub struct Chat {
     #[command(flatten)]
-    pub sampling: Sampling,
-    /// The most tokens generated for a prompt
-    #[arg(short = 'n', long, alias = "length", value_name = "N", default_value_t = Settings::default().length)]
-    #[arg(value_parser = settings::length)]
-    pub tokens: usize,
+    pub telling: Telling,
     /// Where the lines you type are remembered [default: flashlm/history in your state directory]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub history: Option<PathBuf>,
 }
 
@@ -103,12 +124,8 @@ pub struct Generate {
     /// Text to continue; empty begins a story [default: standard input, where that is no terminal]
     #[arg(short, long, value_name = "TEXT")]
     pub prompt: Option<String>,
-    /// The most tokens generated; the end of the story stops earlier
-    #[arg(short = 'n', long, alias = "length", value_name = "N", default_value_t = Settings::default().length)]
-    #[arg(value_parser = settings::length)]
-    pub tokens: usize,
     #[command(flatten)]
-    pub sampling: Sampling,
+    pub telling: Telling,
     /// Show for every token what the reasoning loop did: passes, operations, gates, and what it read from the memory
     #[arg(long)]
     pub trace: bool,
@@ -118,9 +135,49 @@ pub struct Generate {
 }
 
 #[derive(Args, Debug)]
+pub struct Trace {
+    /// Text to continue; empty begins a story [default: standard input, where that is no terminal]
+    #[arg(short, long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    #[command(flatten)]
+    pub telling: Telling,
+    /// What is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+    /// Where it is written [default: standard output]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+}
+
+/// How a trace is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One object: the words and their passes, then every token's
+    #[default]
+    Json,
+    /// A row for every pass of every token
+    Csv,
+    /// One page: words coloured by their passes, with a table below
+    Html,
+}
+
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell
+    pub shell: Shell,
+}
+
+#[derive(Args, Debug)]
+pub struct Man {
+    /// Folder to write flashlm.1, flashlm-generate.1 and so on into [default: flashlm.1 on standard output]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folder: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 pub struct Eval {
     /// File of stories separated by <|endoftext|>
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub data: PathBuf,
     /// Passes of the reasoning loop per token: 1 to the model's most, or auto; by default as trained
     #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
@@ -140,7 +197,7 @@ pub struct Eval {
 #[derive(Args, Debug)]
 pub struct Score {
     /// One text a line; - reads standard input
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     /// Passes of the reasoning loop per token: 1 to the model's most, or auto; by default as trained
     #[arg(long, value_name = "N|auto", value_parser = settings::depth)]

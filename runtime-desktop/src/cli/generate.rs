@@ -1,4 +1,4 @@
-//! `flashlm generate`: one prompt, one text.
+//! `flashlm generate`, or a prompt alone: one prompt, one text.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -8,75 +8,69 @@ use flashlm_host::{FOLDED, peak_memory, piped_prompt};
 use serde_json::json;
 
 use super::args::Generate;
-use crate::engine::{Ended, Engine};
+use crate::engine::Engine;
 use crate::interrupt::{self, Generating};
 use crate::model;
+use crate::screen::{Screen, Voice};
 use crate::settings::{Settings, check_trace};
 
-pub fn run(path: Option<PathBuf>, args: Generate) -> Result<()> {
+pub fn run(path: Option<PathBuf>, args: Generate, screen: Screen) -> Result<()> {
     let blob = model::open(path.as_deref())?;
     check_trace(args.trace, blob.model()?.config().rcsm.as_ref()).map_err(|e| anyhow!("{}: {e}", blob.name()))?;
-    let settings = Settings { trace: args.trace, ..args.sampling.settings(args.tokens) };
+    let seed = args.telling.sampling.seed;
+    let settings = Settings { trace: args.trace, ..args.telling.settings() };
+    let pace = settings.pace;
     let mut engine = Engine::new(&blob, settings)?;
     let prompt = args.prompt.map_or_else(piped_prompt, Ok)?;
     interrupt::install()?;
-    if args.sampling.seed.drawn {
-        note(&format!("seed {}", args.sampling.seed));
+    // a remark beside the text: that nobody listens is no failure
+    let remark = |text: &str| drop(screen.complain(text));
+    if seed.drawn {
+        remark(&format!("seed {seed}"));
     }
     let generating = Generating::begin();
-    let mut out = io::stdout().lock();
     let prompt = engine.start(&prompt)?;
     if prompt.folded {
-        note(FOLDED);
+        remark(FOLDED);
     }
-    let mut text = String::new();
     if !args.json {
-        out.write_all(prompt.text.as_bytes())?;
-        out.flush()?;
-    }
-    let ended = engine.generate(&generating, |piece| {
-        if args.json {
-            text.push_str(piece);
-            return Ok(());
-        }
-        out.write_all(piece.as_bytes())?;
-        out.flush()
-    })?;
-    if !args.json {
-        writeln!(out)?;
-        if let Some((trace, tokenizer)) = engine.trace() {
-            write!(out, "\n{}", trace.lines(tokenizer))?;
+        let mut out = screen.text(pace);
+        out.show(&prompt.text, Voice::Own.style())?;
+        engine.generate(&generating, |piece| out.tell(piece, || generating.interrupted()))?;
+        out.finish("\n")?;
+        if args.trace
+            && let Some(trace) = engine.trace(engine.drawn_from(), &Generating::begin())?
+        {
+            write!(io::stdout(), "\n{}", trace.lines(engine.tokenizer()))?;
         }
         return Ok(());
     }
+    let mut text = String::new();
+    let ended = engine.generate(&generating, |piece| {
+        text.push_str(piece);
+        Ok(())
+    })?;
     let stats = engine.stats();
     let mut report = json!({
         "model": blob.name(),
         "prompt": prompt.text,
         "text": text,
-        "ended": match ended {
-            Ended::Story => "end of story",
-            Ended::Length => "length",
-            Ended::Interrupted => "interrupted",
-        },
-        "seed": args.sampling.seed.value,
+        "ended": ended.to_string(),
+        "seed": seed.value,
         "depth": engine.depth().to_string(),
         "prompt_tokens": stats.prompt_tokens,
-        "tokens": stats.tokens,
-        "seconds": stats.time.as_secs_f64(),
-        "tokens_per_second": stats.tokens_per_second(),
-        "passes_per_token": stats.mean_passes(),
+        "tokens": stats.all.tokens,
+        "seconds": stats.all.time.as_secs_f64(),
+        "tokens_per_second": stats.all.tokens_per_second(),
+        "passes_per_token": stats.all.mean_passes(),
         "operations": stats.operations,
         "peak_memory_bytes": peak_memory(),
     });
-    if let Some((trace, tokenizer)) = engine.trace() {
-        report["trace"] = trace.json(tokenizer);
+    if args.trace
+        && let Some(trace) = engine.trace(engine.drawn_from(), &Generating::begin())?
+    {
+        report["trace"] = trace.json(engine.tokenizer());
     }
-    writeln!(out, "{report:#}")?;
+    writeln!(io::stdout(), "{report:#}")?;
     Ok(())
-}
-
-/// Says something beside the text; that nobody listens is no failure.
-fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -6,12 +6,20 @@
 //! the write before it is asked. Later writes at the same address so take the place of earlier ones, as they do in the
 //! memory.
 
+mod page;
+mod table;
+mod words;
+
 use std::collections::VecDeque;
 
 use flashlm_core::config::{RcsmConfig, Writes};
 use flashlm_core::tokenizer::Tokenizer;
 use flashlm_core::{MemoryWrite, Observer, Pass};
 use serde_json::{Value, json};
+
+pub use self::page::page;
+pub use self::table::table;
+pub use self::words::last_sentence;
 
 /// Links listed for a read, those of the largest shares.
 const LISTED: usize = 3;
@@ -25,6 +33,15 @@ pub enum Direction {
     After,
     /// From a token to its context: what came before.
     Before,
+}
+
+impl Direction {
+    fn name(self) -> &'static str {
+        match self {
+            Self::After => "after",
+            Self::Before => "before",
+        }
+    }
 }
 
 /// A link of the memory that a pass read.
@@ -77,6 +94,9 @@ pub struct Trace {
     eot: u16,
     taps: usize,
     writes: Writes,
+    depths: [u8; 3],
+    /// The first input whose step is told.
+    from: usize,
     /// Tokens about to be processed.
     expected: VecDeque<u16>,
     /// Tokens processed since the story began, and what they wrote.
@@ -89,12 +109,15 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// A trace of a model with this engine, where `eot` as input begins a story.
-    pub fn new(config: &RcsmConfig, eot: u16) -> Self {
+    /// A trace of a model with this engine, where `eot` as input begins a story. Its steps are told from that on whose
+    /// input is the story's `from`th token.
+    pub fn new(config: &RcsmConfig, eot: u16, from: usize) -> Self {
         Self {
             eot,
             taps: config.taps.into(),
             writes: config.writes,
+            depths: config.depths,
+            from,
             expected: VecDeque::new(),
             tokens: Vec::new(),
             written: Vec::new(),
@@ -112,12 +135,15 @@ impl Trace {
     /// The session's last token led to `token`.
     pub fn drawn(&mut self, token: u16) {
         let (hops, deeper) = (std::mem::take(&mut self.hops), std::mem::take(&mut self.deeper));
-        self.steps.push(Step { input: self.tokens.len().saturating_sub(1), hops, deeper, drawn: token });
+        let input = self.tokens.len().saturating_sub(1);
+        if input >= self.from {
+            self.steps.push(Step { input, hops, deeper, drawn: token });
+        }
     }
 
-    /// Forgets the steps told so far; the story's links stay.
-    pub fn clear(&mut self) {
-        self.steps.clear();
+    /// How deep so many passes are, of the three depths that the model was made for: 0, 1 or 2.
+    pub fn level(&self, passes: usize) -> usize {
+        self.depths.iter().take(2).filter(|&&depth| passes > depth.into()).count()
     }
 
     /// The links with the largest shares of what a read at `address` gives, largest first.
@@ -147,28 +173,28 @@ impl Trace {
 
     /// The steps as lines of text, one for every token drawn and one for each of its passes.
     pub fn lines(&self, tokenizer: &Tokenizer) -> String {
-        let mut text = String::new();
-        for step in &self.steps {
-            let (drawn, input) = (self.quoted(tokenizer, &[step.drawn]), self.span(tokenizer, step.input, 1));
-            let passes = step.hops.len();
-            text += &format!("{drawn} after {input}: {passes} pass{}", if passes == 1 { "" } else { "es" });
-            if !step.deeper.is_empty() {
-                let logits: Vec<_> = step.deeper.iter().map(|logit| format!("{logit:+.2}")).collect();
-                text += &format!(", deeper {}", logits.join(", "));
+        self.steps.iter().map(|step| self.lines_of(tokenizer, step)).collect()
+    }
+
+    fn lines_of(&self, tokenizer: &Tokenizer, step: &Step) -> String {
+        let (drawn, input) = (self.quoted(tokenizer, &[step.drawn]), self.span(tokenizer, step.input, 1));
+        let mut text = format!("{drawn} after {input}: {}", counted(step.hops.len()));
+        if !step.deeper.is_empty() {
+            let logits: Vec<_> = step.deeper.iter().map(|logit| format!("{logit:+.2}")).collect();
+            text += &format!(", deeper {}", logits.join(", "));
+        }
+        text.push('\n');
+        for (i, hop) in step.hops.iter().enumerate() {
+            let Hop { ops: [a, b], weights: [p, q], hop: follows, hold, .. } = hop;
+            text += &format!("  {}: operations {a} {p:.2}, {b} {q:.2}", i + 1);
+            if i > 0 {
+                text += &format!("; hop {follows:.2}, hold {hold:.2}");
             }
-            text.push('\n');
-            for (i, hop) in step.hops.iter().enumerate() {
-                let Hop { ops: [a, b], weights: [p, q], hop: follows, hold, .. } = hop;
-                text += &format!("  {}: operations {a} {p:.2}, {b} {q:.2}", i + 1);
-                if i > 0 {
-                    text += &format!("; hop {follows:.2}, hold {hold:.2}");
-                }
-                let reads: Vec<_> = hop.reads.iter().map(|link| self.described(tokenizer, link)).collect();
-                text += &match &reads[..] {
-                    [] => "; read nothing\n".into(),
-                    reads => format!("; read {}\n", reads.join(", ")),
-                };
-            }
+            let reads: Vec<_> = hop.reads.iter().map(|link| self.described(tokenizer, link)).collect();
+            text += &match &reads[..] {
+                [] => "; read nothing\n".into(),
+                reads => format!("; read {}\n", reads.join(", ")),
+            };
         }
         text
     }
@@ -181,10 +207,7 @@ impl Trace {
                     "token": self.text(tokenizer, &self.tokens[link.writer..][..1]),
                     "context": self.text(tokenizer, self.context(link.writer)),
                     "position": link.writer,
-                    "direction": match link.direction {
-                        Direction::After => "after",
-                        Direction::Before => "before",
-                    },
+                    "direction": link.direction.name(),
                     "share": link.share,
                     "similarity": link.similarity,
                 })
@@ -261,13 +284,20 @@ impl Observer for Trace {
             self.tokens.push(token);
         }
         let Pass { ops, weights, address, hop, hold, .. } = pass;
-        self.hops.push(Hop { ops, weights, hop, hold, reads: self.reads(address) });
+        // what is not told needs no reads, which take as long as the story is
+        let reads = if self.tokens.len() > self.from { self.reads(address) } else { Vec::new() };
+        self.hops.push(Hop { ops, weights, hop, hold, reads });
     }
 
     fn write(&mut self, write: MemoryWrite<'_>) {
         let MemoryWrite { gates, context, token } = write;
         self.written.push(Written { gates, context: context.into(), token: token.into() });
     }
+}
+
+/// So many passes, in words.
+pub fn counted(passes: usize) -> String {
+    format!("{passes} pass{}", if passes == 1 { "" } else { "es" })
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {

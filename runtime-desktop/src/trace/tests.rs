@@ -42,7 +42,7 @@ fn shares_are_those_of_a_memory_written_by_the_delta_rule() {
     const TOKENS: usize = 9;
     for writes in [Writes::Forward, Writes::Both] {
         let mut numbers = Numbers(3);
-        let mut trace = Trace::new(&engine(writes), EOT);
+        let mut trace = Trace::new(&engine(writes), EOT, 0);
         // every link's value is a unit vector of its own, so that a read is the list of all shares
         let mut memory = [[0f32; 2 * TOKENS]; SLOTS];
         for t in 0..TOKENS {
@@ -76,10 +76,9 @@ fn a_read_names_what_came_after_a_context_and_what_came_before_a_token() {
     let tokenizer = Tokenizer::from_bytes(&table).unwrap();
     let eot = tokenizer.eot();
     let [a, b, c] = encoded(&tokenizer, "abc")[..] else { panic!("three tokens") };
-    let mut trace = Trace::new(&engine(Writes::Both), eot);
+    let mut trace = Trace::new(&engine(Writes::Both), eot, 2);
     told(&mut trace, eot, &x, [0.0, 0.0], &z, &z);
     told(&mut trace, a, &x, [0.0, 0.0], &z, &z);
-    trace.clear();
     // b is written at x with a gate of 1, and c too: it takes b's place
     told(&mut trace, b, &x, [1.0, 0.5], &x, &y);
     told(&mut trace, c, &x, [1.0, 0.0], &x, &z);
@@ -106,7 +105,7 @@ fn a_read_names_what_came_after_a_context_and_what_came_before_a_token() {
 #[test]
 fn a_new_story_reads_nothing_of_the_one_before() {
     let x = [1.0, 0.0];
-    let mut trace = Trace::new(&engine(Writes::Both), EOT);
+    let mut trace = Trace::new(&engine(Writes::Both), EOT, 0);
     told(&mut trace, 5, &x, [1.0, 1.0], &x, &x);
     told(&mut trace, 6, &x, [1.0, 1.0], &x, &x);
     trace.drawn(EOT);
@@ -153,7 +152,7 @@ fn every_token_of_a_model_has_its_passes_and_reads_only_what_came_before() {
         for depth in [Depth::Fixed(1), Depth::Fixed(3), Depth::Adaptive] {
             let mut session = Session::on_heap(model, Kernels::detect());
             session.set_depth(depth).unwrap();
-            let mut told = Told { trace: Some(Trace::new(&rcsm, tokenizer.eot())), depths: Vec::new() };
+            let mut told = Told { trace: Some(Trace::new(&rcsm, tokenizer.eot(), 0)), depths: Vec::new() };
             for &token in &tokens {
                 told.trace.as_mut().unwrap().expect(&[token]);
                 session.step_observed(token, &mut told).unwrap();

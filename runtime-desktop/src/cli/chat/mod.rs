@@ -1,44 +1,33 @@
-//! `flashlm` without a command: prompts in, stories out, `/commands` in between.
+//! `flashlm` without a prompt or a command: prompts in, stories out, `/commands` in between.
 
 mod command;
+mod complete;
 mod history;
 mod input;
+mod newest;
+mod report;
+mod turns;
+mod why;
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use flashlm_host::{Blob, FOLDED, Seed, check_depth, peak_memory};
+use flashlm_core::config::RcsmConfig;
+use flashlm_host::{Blob, FOLDED, Seed, check_depth, output};
 
 use self::command::{Change, Command};
 use self::input::Input;
+use self::turns::{Line, Turns};
 use super::args;
-use crate::engine::{Ended, Engine, Shown};
+use crate::engine::{Ended, Engine};
 use crate::interrupt::{self, Generating};
 use crate::model;
+use crate::screen::{Screen, Voice};
 use crate::settings::{Settings, check_trace};
 
-const HELP: &str = "\
-A line of text begins a new story with it; the model goes on.
-An empty line, or /continue, goes on with the current story (after Ctrl-C, or where its length ran out).
-/continue TEXT      adds TEXT to the current story and goes on
-/temp X             temperature, 0 to 10; 0 always takes the likeliest token
-/top-p X            keep the likeliest tokens that together have this probability, above 0 to 1
-/top-k N            keep the N likeliest tokens, 1 to 64; 0 is 64
-/min-p X            drop tokens less likely than this share of the likeliest, 0 to 1
-/repeat X           repetition penalty on recent tokens, 0.1 to 10; 1 is none
-/seed N|random      the same seed and settings give the same text; any new setting begins the random numbers anew
-/depth N|auto       passes of the reasoning loop per token: 1 to the model's most, or the model's choice
-/trace on|off       after every story, show for each of its tokens the passes, their operations and gates, and which
-                    earlier tokens the memory gave; switched on within a story, it knows what comes from there on
-/length N           the most tokens generated at a time
-/set                show these settings
-/stats              tokens/s, passes per token, operations used, memory
-/load FILE          change to another model
-/reset              forget the current story, the statistics and where the random numbers stand
-/help               this
-/quit               leave (so does Ctrl-D)
-Ctrl-C stops a generation.";
+/// Where training leaves its models.
+const RUNS: &str = "out";
 
 /// Why a model's part of the conversation ended.
 enum Next {
@@ -46,148 +35,220 @@ enum Next {
     Load(PathBuf),
 }
 
-pub fn run(path: Option<PathBuf>, args: args::Chat) -> Result<()> {
+pub fn run(path: Option<PathBuf>, args: args::Chat, screen: Screen) -> Result<()> {
     let mut blob = model::open(path.as_deref())?;
     // A wrong model or depth on the command line ends the program before anything is asked.
-    blob.depth(args.sampling.depth)?;
-    let mut settings = args.sampling.settings(args.tokens);
+    blob.depth(args.telling.sampling.depth)?;
+    let mut settings = args.telling.settings();
     interrupt::install()?;
-    let mut input = Input::open(args.history)?;
-    show_drawn(args.sampling.seed)?;
+    let mut input = Input::open(args.history, screen)?;
+    if path.is_none()
+        && let Some(found) = offered(&mut input)?
+    {
+        match model::open(Some(&found)) {
+            Ok(loaded) => blob = loaded,
+            Err(error) => screen.complain(&format!("{error:#}; {} stays", blob.name()))?,
+        }
+    }
+    show_drawn(args.telling.sampling.seed, screen)?;
+    let (mut turns, mut saved) = (Turns::default(), Vec::new());
     loop {
-        match talk(&blob, &mut settings, &mut input)? {
+        let next = Chat::new(&blob, &mut settings, &mut turns, &mut saved, screen)?.talk(&mut input)?;
+        match next {
             Next::Quit => return Ok(()),
             Next::Load(path) => match model::open(Some(&path)) {
-                Ok(loaded) => blob = loaded,
-                Err(error) => complain(&format!("{error:#}; {} stays", blob.name()))?,
+                Ok(loaded) => {
+                    blob = loaded;
+                    turns.close();
+                }
+                Err(error) => screen.complain(&format!("{error:#}; {} stays", blob.name()))?,
             },
         }
     }
 }
 
-/// Talks with the model in `file` until another is wanted.
-fn talk(blob: &Blob, settings: &mut Settings, input: &mut Input) -> Result<Next> {
-    let model = blob.model()?;
-    if settings.depth.is_some_and(|depth| check_depth(depth, model.config().rcsm.as_ref()).is_err()) {
-        settings.depth = None;
+/// The newest model of the runs here, if there is one and it is wanted.
+fn offered(input: &mut Input) -> Result<Option<PathBuf>> {
+    if !input.is_interactive() {
+        return Ok(None);
     }
-    settings.trace &= model.config().rcsm.is_some();
-    let mut engine = Engine::new(blob, *settings)?;
-    if input.is_interactive() {
-        let facts = model.facts();
-        let bpc = facts.held_out_bpc.map_or(String::new(), |bpc| format!(", {bpc:.3} BPC"));
-        say(&format!("{} ({}{bpc}). Begin a story, or type /help.", blob.name(), facts.name))?;
+    let Some((path, age)) = newest::newest(Path::new(RUNS)) else { return Ok(None) };
+    let (shown, age) = (path.display(), newest::spoken(age));
+    let question = format!("newest model in {RUNS}/: {shown}, of {age} ago; use it?");
+    Ok(input.agrees(&question)?.then_some(path))
+}
+
+/// The conversation with one model.
+struct Chat<'a> {
+    blob: &'a Blob,
+    engine: Engine<'a>,
+    settings: &'a mut Settings,
+    turns: &'a mut Turns,
+    /// Files that this chat wrote, and may write again.
+    saved: &'a mut Vec<PathBuf>,
+    screen: Screen,
+}
+
+impl<'a> Chat<'a> {
+    fn new(
+        blob: &'a Blob,
+        settings: &'a mut Settings,
+        turns: &'a mut Turns,
+        saved: &'a mut Vec<PathBuf>,
+        screen: Screen,
+    ) -> Result<Self> {
+        let model = blob.model()?;
+        let rcsm = model.config().rcsm.as_ref();
+        if settings.depth.is_some_and(|depth| check_depth(depth, rcsm).is_err()) {
+            settings.depth = None;
+        }
+        settings.trace &= rcsm.is_some();
+        Ok(Self { blob, engine: Engine::new(blob, settings.clone())?, settings, turns, saved, screen })
     }
-    while let Some(line) = input.line()? {
-        let command = match Command::parse(&line) {
-            Ok(command) => command,
-            Err(error) => {
-                complain(&error)?;
-                continue;
-            }
-        };
-        match command {
-            Command::Story(text) => {
-                let shown = engine.start(text)?;
-                write(&mut engine, &shown)?;
-            }
-            Command::Continue(_) if !engine.in_story() => {
-                complain("there is no story to go on with: type how one begins")?
-            }
-            Command::Continue(text) => {
-                let shown = engine.add(text)?;
-                write(&mut engine, &shown)?;
-            }
-            Command::Set(change) => {
-                let mut changed = *settings;
-                change.apply(&mut changed);
-                let rcsm = model.config().rcsm.as_ref();
-                let depth = changed.depth.map_or(Ok(()), |depth| check_depth(depth, rcsm));
-                match depth.and_then(|()| check_trace(changed.trace, rcsm)) {
-                    Ok(()) => {
-                        *settings = changed;
-                        engine.set(changed)?;
-                        if let Change::Seed(seed) = change {
-                            show_drawn(seed)?;
-                        }
-                    }
-                    Err(error) => complain(&error)?,
+
+    /// Talks until another model is wanted, or none.
+    fn talk(mut self, input: &mut Input) -> Result<Next> {
+        let (model, screen) = (self.blob.model()?, self.screen);
+        if input.is_interactive() {
+            let facts = model.facts();
+            let bpc = facts.held_out_bpc.map_or(String::new(), |bpc| format!(", {bpc:.3} BPC"));
+            screen.say(&format!("{} ({}{bpc}). Begin a story, or type /help.", self.blob.name(), facts.name))?;
+        }
+        let rcsm = model.config().rcsm.as_ref();
+        while let Some(line) = input.line()? {
+            let command = match Command::parse(&line) {
+                Ok(command) => command,
+                Err(error) => {
+                    screen.complain(&error)?;
+                    continue;
                 }
+            };
+            match command {
+                Command::Story(text) => self.tell(Line::Story(text))?,
+                Command::Continue(_) if !self.engine.in_story() => {
+                    screen.complain("there is no story to go on with: type how one begins")?;
+                }
+                Command::Continue(text) => self.tell(Line::Continue(text))?,
+                Command::Retry => self.retry()?,
+                Command::Undo => self.undo()?,
+                Command::Save(path) => self.save(path)?,
+                Command::Why if rcsm.is_none() => {
+                    screen.complain("this model has no reasoning loop, so there is nothing to explain")?;
+                }
+                Command::Why => why::why(&self.engine, screen)?,
+                Command::Set(change) => self.set(change, rcsm)?,
+                Command::Show => screen.say(&self.settings.to_string())?,
+                Command::Stats => screen.say(&report::report(&self.engine, self.blob))?,
+                Command::Load(path) => return Ok(Next::Load(path)),
+                Command::Reset => {
+                    self.engine.reset()?;
+                    *self.turns = Turns::default();
+                }
+                Command::Help => screen.say(&command::help())?,
+                Command::Quit => return Ok(Next::Quit),
             }
-            Command::Show => say(&settings.to_string())?,
-            Command::Stats => say(&report(&engine, blob))?,
-            Command::Load(path) => return Ok(Next::Load(path)),
-            Command::Reset => engine.reset()?,
-            Command::Help => say(HELP)?,
-            Command::Quit => return Ok(Next::Quit),
         }
+        Ok(Next::Quit)
     }
-    Ok(Next::Quit)
-}
 
-/// Shows what was read, then generates until the story, the length or the reader's patience ends.
-fn write(engine: &mut Engine, shown: &Shown) -> Result<()> {
-    let generating = Generating::begin();
-    if shown.folded {
-        complain(FOLDED)?;
-    }
-    let mut out = io::stdout().lock();
-    out.write_all(shown.text.as_bytes())?;
-    out.flush()?;
-    let ended = engine.generate(&generating, |piece| {
-        out.write_all(piece.as_bytes())?;
-        out.flush()
-    })?;
-    // an interrupted line ends where the terminal echoed ^C
-    out.write_all(if ended == Ended::Story { b"\n\n" } else { b"\n" })?;
-    if let Some((trace, tokenizer)) = engine.trace() {
-        writeln!(out, "{}", trace.lines(tokenizer))?;
-    }
-    out.flush()?;
-    Ok(())
-}
-
-fn report(engine: &Engine, blob: &Blob) -> String {
-    let stats = engine.stats();
-    let mut text = format!(
-        "generated {} tokens, {:.1} tokens/s; read {} prompt tokens, {:.1} tokens/s\n",
-        stats.tokens,
-        stats.tokens_per_second(),
-        stats.prompt_tokens,
-        stats.prompt_tokens_per_second()
-    );
-    let depth = engine.depth();
-    match stats.mean_passes() {
-        Some(passes) => text += &format!("passes per token {passes:.2} (depth {depth})\n"),
-        None => text += &format!("passes per token: none counted yet (depth {depth})\n"),
-    }
-    let total: u64 = stats.operations.iter().sum();
-    if total > 0 {
-        text += "operations used:\n";
-        for (i, &n) in stats.operations.iter().enumerate() {
-            let share = n as f64 / total as f64;
-            let bar = "#".repeat((share * 50.0).round() as usize);
-            text += &format!("{i:4} {:5.1} % {bar}", 100.0 * share);
-            text.truncate(text.trim_end().len());
-            text.push('\n');
+    /// Reads a line, shows what was read, then generates until the story, the length or the reader's patience ends.
+    fn tell(&mut self, line: Line) -> Result<()> {
+        let Self { engine, turns, settings, screen, .. } = self;
+        let before = engine.snapshot();
+        let shown = match &line {
+            Line::Story(text) => engine.start(text)?,
+            Line::Continue(text) => engine.add(text)?,
+        };
+        turns.begin(line, before);
+        let generating = Generating::begin();
+        if shown.folded {
+            screen.complain(FOLDED)?;
         }
+        let mut out = screen.text(settings.pace);
+        out.show(&shown.held, Voice::Model.style())?;
+        out.show(&shown.text, Voice::Own.style())?;
+        turns.tell(&shown.held);
+        turns.tell(&shown.text);
+        let ended = engine.generate(&generating, |piece| {
+            turns.tell(piece);
+            out.tell(piece, || generating.interrupted())
+        })?;
+        // an interrupted line ends where the terminal echoed ^C
+        out.finish(if ended == Ended::Story { "\n\n" } else { "\n" })?;
+        if settings.trace
+            && let Some(trace) = engine.trace(engine.drawn_from(), &Generating::begin())?
+        {
+            screen.print(&(trace.lines(engine.tokenizer()) + "\n"))?;
+        }
+        Ok(())
     }
-    let peak = peak_memory().map_or("unknown".into(), |b| format!("{:.1} MB", b as f64 / 1e6));
-    let (arena, blob) = (blob.arena_bytes() as f64 / 1e3, blob.bytes().len() as f64 / 1e6);
-    text + &format!("memory: session {arena:.1} KB, model {blob:.2} MB, peak of the program {peak}")
-}
 
-fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()
+    /// Tells the last part again, with the next seed.
+    fn retry(&mut self) -> Result<()> {
+        let (line, before) = match self.turns.undo() {
+            Ok(undone) => undone,
+            Err(error) => return Ok(self.screen.complain(&error)?),
+        };
+        self.settings.seed = self.settings.seed.wrapping_add(1);
+        self.engine.restore(before)?;
+        self.engine.set(self.settings.clone())?;
+        self.screen.complain(&format!("seed {}", self.settings.seed))?;
+        if self.settings.temperature == 0.0 {
+            self.screen.complain("temperature 0 always takes the likeliest token, whatever the seed: see /temp")?;
+        }
+        self.tell(line)
+    }
+
+    /// Forgets the last part.
+    fn undo(&mut self) -> Result<()> {
+        match self.turns.undo() {
+            Ok((line, before)) => {
+                self.engine.restore(before)?;
+                self.screen.complain(&format!("forgotten: {:?} and what followed", line.text()))?;
+            }
+            Err(error) => self.screen.complain(&error)?,
+        }
+        Ok(())
+    }
+
+    /// Writes what was told to a file, which is new or from this chat.
+    fn save(&mut self, path: PathBuf) -> Result<()> {
+        let (shown, stories) = (path.display(), self.turns.stories());
+        let error = if stories.is_empty() {
+            "nothing was told yet".into()
+        } else if path.exists() && !self.saved.contains(&path) {
+            format!("{shown}: is there already: expected the name of a new file")
+        } else if let Err(error) = output::write(&path, &[], |out| out.write_all(stories.as_bytes())) {
+            error.to_string()
+        } else {
+            self.screen.complain(&format!("saved in {shown}"))?;
+            self.saved.push(path);
+            return Ok(());
+        };
+        Ok(self.screen.complain(&format!("/save: {error}"))?)
+    }
+
+    fn set(&mut self, change: Change, rcsm: Option<&RcsmConfig>) -> Result<()> {
+        let drawn = if let Change::Seed(seed) = change { Some(seed) } else { None };
+        let mut changed = self.settings.clone();
+        change.apply(&mut changed);
+        let depth = changed.depth.map_or(Ok(()), |depth| check_depth(depth, rcsm));
+        match depth.and_then(|()| check_trace(changed.trace, rcsm)) {
+            Ok(()) => {
+                self.engine.set(changed.clone())?;
+                *self.settings = changed;
+                drawn.map_or(Ok(()), |seed| show_drawn(seed, self.screen))?;
+            }
+            Err(error) => self.screen.complain(&error)?,
+        }
+        Ok(())
+    }
 }
 
 /// A seed that was drawn, so that its text can be had again.
-fn show_drawn(seed: Seed) -> io::Result<()> {
-    if seed.drawn { complain(&format!("seed {seed}")) } else { Ok(()) }
-}
-
-fn complain(text: &str) -> io::Result<()> {
-    writeln!(io::stderr(), "{text}")
+fn show_drawn(seed: Seed, screen: Screen) -> Result<()> {
+    if seed.drawn {
+        screen.complain(&format!("seed {seed}"))?;
+    }
+    Ok(())
 }
