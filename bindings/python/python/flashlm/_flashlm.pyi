@@ -1,0 +1,183 @@
+"""Types of the compiled module."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Optional, TypedDict, Union, final
+
+import numpy as np
+import numpy.typing as npt
+
+Text = Union[str, bytes]
+Depth = Union[int, Literal["auto"]]
+Tokens = Union[npt.NDArray[np.integer[Any]], Sequence[int]]
+
+class Trace(TypedDict):
+    """What the reasoning loop did for T tokens, the end-of-story token that begins the text among them. P is the most
+    passes that one of them took; where a token took fewer, floats are NaN, operations and read_from -1."""
+
+    tokens: npt.NDArray[np.uint16]
+    """(T,)"""
+    passes: npt.NDArray[np.uint8]
+    """(T,) passes taken."""
+    deeper: npt.NDArray[np.float32]
+    """(T, 2) logits for going deeper; NaN where they were not asked, as at a fixed depth."""
+    operations: npt.NDArray[np.int16]
+    """(T, P, 2) operations applied."""
+    weights: npt.NDArray[np.float32]
+    """(T, P, 2) their weights, which add up to 1."""
+    hop: npt.NDArray[np.float32]
+    """(T, P) how far the address is that of what the pass before read, 0 to 1; 0 in the first pass."""
+    hold: npt.NDArray[np.float32]
+    """(T, P) how far what was read replaces what was read before, 0 to 1; 1 in the first pass."""
+    addresses: npt.NDArray[np.float32]
+    """(T, P, S) where the memory was read, of norm 1."""
+    held: npt.NDArray[np.float32]
+    """(T, P, R) what is held after the read."""
+    read_from: npt.NDArray[np.int32]
+    """(T, P, 3) the earlier tokens, by their index, whose links have the largest shares of what was read, largest
+    first; -1 for none of at least 0.01."""
+    read_direction: npt.NDArray[np.int8]
+    """(T, P, 3) 1 for what came after that token's context, -1 for what came before that token, 0 for none."""
+    read_share: npt.NDArray[np.float32]
+    """(T, P, 3) weight of that link's value in what was read."""
+    read_similarity: npt.NDArray[np.float32]
+    """(T, P, 3) cosine of that link's address and the read's."""
+    write_gates: npt.NDArray[np.float32]
+    """(T, 2) how far the token's links replace what was there, 0 to 1: from its context to it, and back."""
+    write_contexts: npt.NDArray[np.float32]
+    """(T, S) where the link from its context begins, of norm 1; zeros for the first token, which has no context."""
+    write_tokens: npt.NDArray[np.float32]
+    """(T, S) where the link from the token itself begins, of norm 1."""
+
+@final
+class Model:
+    """A packed model (.flm), read and checked. It does not change: any number of sessions and threads may use it.
+
+    Raises OSError where the file cannot be read, ValueError where it is no model."""
+
+    def __new__(cls, source: Union[str, os.PathLike[str], bytes], /) -> Model: ...
+    @property
+    def config(self) -> dict[str, Any]:
+        """The model's dimensions by name, as its header has them."""
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How the model came about: name, data, tokens and steps trained on, phase, held_out_bpc [bits per byte]."""
+    @property
+    def vocab_size(self) -> int:
+        """V: tokens are 0 to V - 1."""
+    @property
+    def end_of_story(self) -> Optional[int]:
+        """The token that ends a story and, as input, begins one; None if the model has none."""
+    @property
+    def default_depth(self) -> Depth:
+        """Passes of the reasoning loop a token takes unless told otherwise, or "auto"."""
+    def encode(self, text: Text, /) -> npt.NDArray[np.uint16]:
+        """The tokens of a text, (T,). Any bytes are text; <|endoftext|> in it has no special meaning."""
+    def decode(self, tokens: Tokens, /) -> str:
+        """The text of tokens; bytes that are no UTF-8 become U+FFFD. The end of a story spells nothing."""
+    def decode_bytes(self, tokens: Tokens, /) -> bytes:
+        """The bytes that tokens spell."""
+    def logits(self, tokens: Tokens, /, depth: Optional[Depth] = None) -> npt.NDArray[np.float32]:
+        """The logits after every token, (T, V), from the reset state. A story begins with the end-of-story token."""
+    def score(self, text: Text, /, depth: Optional[Depth] = None) -> Score:
+        """How many bits the model needs to predict a text. A text of several stories with <|endoftext|> between them
+        is scored as flashlm eval does: every story from the reset state, separators included."""
+    def session(self, depth: Optional[Depth] = None) -> Session:
+        """A session in the reset state."""
+    def trace(self, text: Text, /, depth: Optional[Depth] = None) -> Trace:
+        """What the reasoning loop does for every token of a text that begins a story: a dict of arrays."""
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 400,
+        temperature: float = 0.7,
+        top_k: int = 0,
+        top_p: float = 0.95,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        seed: int = 1,
+        depth: Optional[Depth] = None,
+        stop: Union[str, Sequence[str], None] = None,
+    ) -> Stream:
+        """Goes on with a prompt, as an iterator over pieces of text. The same seed gives the same text everywhere.
+
+        White space at the prompt's end is left to the first word told, which brings it.
+
+        temperature: logits are divided by it; 0 takes the likeliest token. top_k: the likeliest so many, 1 to 64; 0 is
+        64. top_p: the likeliest that together have this probability. min_p: those at least this many times as likely as
+        the likeliest. repetition_penalty: logits of the last 64 tokens are divided by it; 1 is none. stop: the text ends
+        before the first of these."""
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 400,
+        temperature: float = 0.7,
+        top_k: int = 0,
+        top_p: float = 0.95,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        seed: int = 1,
+        depth: Optional[Depth] = None,
+        stop: Union[str, Sequence[str], None] = None,
+    ) -> str:
+        """Goes on with a prompt: the text that follows it. Keywords are those of stream."""
+
+@final
+class Session:
+    """One sequence of tokens run through a model, in memory of constant size. One thread at a time may use it."""
+
+    def step(self, token: int, /) -> npt.NDArray[np.float32]:
+        """Processes one token; returns the logits for the next, (V,). The end-of-story token resets the state first: it
+        also begins a story."""
+    def prefill(self, tokens: Tokens, /) -> None:
+        """Processes tokens, to the same state as that many steps but faster."""
+    def logits(self) -> npt.NDArray[np.float32]:
+        """The logits after the last token, (V,)."""
+    @property
+    def state(self) -> npt.NDArray[np.uint8]:
+        """All that the session remembers, (N,), to be kept and restored: to branch, or to go back."""
+    def restore(self, state: Union[npt.NDArray[np.uint8], bytes], /) -> None:
+        """Goes back to a state of a session over the same model. What no session writes is refused, and then nothing
+        changes."""
+    def reset(self) -> None:
+        """Forgets everything."""
+    @property
+    def position(self) -> int:
+        """Tokens processed since the session began or was reset."""
+    @property
+    def depth(self) -> Depth:
+        """Passes of the reasoning loop a token takes, or "auto"."""
+    @depth.setter
+    def depth(self, passes: Depth) -> None: ...
+
+@final
+class Stream(Iterator[str]):
+    """An iterator over the pieces of a story, each a token's text or a few tokens'."""
+
+    def __iter__(self) -> Stream: ...
+    def __next__(self) -> str: ...
+    @property
+    def tokens(self) -> npt.NDArray[np.uint16]:
+        """Tokens drawn so far, (T,)."""
+    @property
+    def ended(self) -> Optional[Literal["end of story", "length", "stop"]]:
+        """Why the story ended; None while it goes on."""
+
+@final
+class Score:
+    """How many bits a model needs to predict a text."""
+
+    @property
+    def bits(self) -> float:
+        """Negative log2-likelihood of all tokens [bits]."""
+    @property
+    def tokens(self) -> int:
+        """Tokens predicted."""
+    @property
+    def bytes(self) -> int:
+        """Bytes of the text, separators included."""
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits over bytes (BPC); 0 for an empty text."""
