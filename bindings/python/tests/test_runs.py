@@ -27,7 +27,15 @@ def step(n, **more):
 
 
 def evaluation(n):
-    return {"kind": "eval", "step": n, "elapsed": 1.5 * n, "bpc": 4.0 / n, "bytes": 1000, "tokens": 8192 * n, "mean_passes": 1.0}
+    return {
+        "kind": "eval",
+        "step": n,
+        "elapsed": 1.5 * n,
+        "bpc": 4.0 / n,
+        "bytes": 1000,
+        "tokens": 8192 * n,
+        "mean_passes": 1.0,
+    }
 
 
 def write(directory, records, results=None, tail=""):
@@ -73,7 +81,12 @@ def test_runs_are_compared_by_name(tmp_path):
     frame = compare([done, str(under_way)])
     assert frame.index.tolist() == ["done", "now"] and frame.index.name == "run"
     assert frame.loc["done", ["preset", "complete", "hours", "held_out_bpc", "last_bpc", "level"]].tolist() == [
-        "nano", True, 2.0, 1.25, 4.0, 2,
+        "nano",
+        True,
+        2.0,
+        1.25,
+        4.0,
+        2,
     ]
     assert frame.loc["now", ["complete", "steps", "tokens"]].tolist() == [False, 2, 16384]
     assert pd.isna(frame.loc["now", "held_out_bpc"]) and frame.loc["now", "hours"] == 3 / 3600

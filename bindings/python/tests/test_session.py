@@ -87,7 +87,9 @@ def test_tokens_outside_the_vocabulary_are_refused_before_any_is_processed(model
 
 
 def test_sessions_on_threads_do_not_disturb_each_other(model):
-    tokens = [[0, *model.encode(f"{name} went to the {place}.")] for name in ("Tom", "Sue") for place in ("barn", "sea")]
+    tokens = [
+        [0, *model.encode(f"{name} went to the {place}.")] for name in ("Tom", "Sue") for place in ("barn", "sea")
+    ]
     want, got = [model.logits(t) for t in tokens], [None] * len(tokens)
 
     def work(i):

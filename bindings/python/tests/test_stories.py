@@ -36,24 +36,24 @@ GOLDEN = {
     "version-4": {
         1: (
             "h is a busy. The farm was Pogy. The pretty is in the pond. The pretty is the pocy. The palty",
-            " pond. The hurtle was a cole little sharol. The picked was very happy. In the ealy was too away, and he was "
-            "a little girl named",
+            " pond. The hurtle was a cole little sharol. The picked was very happy. In the ealy was too away, and he "
+            "was a little girl named",
         ),
         3: (
-            "h is a busy. The farm was Pogy. The farm was Pogy. \"I have downown?\" asked On the pond. \"It is a big",
+            'h is a busy. The farm was Pogy. The farm was Pogy. "I have downown?" asked On the pond. "It is a big',
             " pog. The loved a polin small sounding at the beach. One day, the foot was his friend Finnie told Lati. "
-            "\"Let us play h",
+            '"Let us play h',
         ),
         8: (
-            "h. It was a busy. Her name was Mom. \"I havething,, I wee you can not stive you give it.\" So they went to "
+            'h. It was a busy. Her name was Mom. "I havething,, I wee you can not stive you give it." So they went to '
             "the better",
             " pog. The loved a poline radday. The day, Amy was very cople. His friend Noppy was very knowy. One day "
             "Peter was",
         ),
         "auto": (
-            "h. It was a girl. Her name was Mom mying. \"If the book is a big smile. \"I lost my new made, then",
-            " pond. The hurtle was a coleb. Dan was very surtle. One day, he took a puckle and counted toget. \"Do you "
-            "kneice.\"",
+            'h. It was a girl. Her name was Mom mying. "If the book is a big smile. "I lost my new made, then',
+            ' pond. The hurtle was a coleb. Dan was very surtle. One day, he took a puckle and counted toget. "Do you '
+            'kneice."',
         ),
     },
 }
@@ -69,7 +69,9 @@ def test_a_committed_model_tells_what_it_told(depth):
 
 
 def test_seeds_and_settings_make_the_text(model):
-    tell = lambda **options: model.generate("Once upon a time", max_tokens=60, **options)
+    def tell(**options):
+        return model.generate("Once upon a time", max_tokens=60, **options)
+
     assert tell() == tell() == tell(seed=1)
     assert len({tell(seed=seed) for seed in range(5)}) > 3
     assert tell(temperature=0, seed=1) == tell(temperature=0, seed=2) == tell(top_k=1, seed=3)
@@ -125,7 +127,7 @@ def test_the_models_end_of_a_story_is_the_streams(model):
         ({"repetition_penalty": 0}, ValueError, "repetition penalty"),
         ({"top_k": 65}, ValueError, "top_k: expected 0 to 64, found 65"),
         ({"top_k": -1}, ValueError, "expected a whole number from 0 to .*, found -1"),
-        ({"seed": 2**64}, ValueError, "expected a whole number from 0 to 18446744073709551615, found 18446744073709551616"),
+        ({"seed": 2**64}, ValueError, "whole number from 0 to 18446744073709551615, found 18446744073709551616"),
         ({"max_tokens": -5}, ValueError, "found -5"),
         ({"seed": "one"}, TypeError, "integer"),
         ({"max_tokens": 1.5}, TypeError, "integer"),

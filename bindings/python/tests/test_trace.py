@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from flashlm.types import Trace
+
 TEXT = "Tom put the red hat in the old barn. Sue went to the sea. Tom went home. The red hat is in the"
 
 
@@ -37,6 +39,7 @@ def test_every_array_has_its_shape_and_type(model, traced):
         "write_tokens": ((t, s), np.float32),
     }
     assert {name: (array.shape, array.dtype) for name, array in trace.items()} == want
+    assert list(want) == list(Trace.__annotations__), "what the types say"
     assert trace["tokens"].tolist() == [model.end_of_story, *model.encode(TEXT)]
     if depth == "auto":
         assert set(trace["passes"]) <= set(rcsm["depths"]) and not np.isnan(trace["deeper"][:, 0]).any()

@@ -20,7 +20,8 @@ def _pandas() -> Any:
     try:
         import pandas
     except ImportError as error:
-        raise ImportError("flashlm.runs makes data frames with pandas, which is not installed: pip install pandas") from error
+        message = "flashlm.runs makes data frames with pandas, which is not installed: pip install pandas"
+        raise ImportError(message) from error
     return pandas
 
 
