@@ -76,7 +76,8 @@ def test_a_run_under_way_has_no_results_and_its_last_line_may_be_cut_off(tmp_pat
 
 
 def test_runs_are_compared_by_name(tmp_path):
-    done = write(tmp_path / "done", [step(1), evaluation(1)], RESULTS)
+    whole = {**evaluation(4), "bytes": 9000}
+    done = write(tmp_path / "done", [step(1), evaluation(1), evaluation(2), whole], RESULTS)
     under_way = write(tmp_path / "now", [step(1), step(2)])
     frame = compare([done, str(under_way)])
     assert frame.index.tolist() == ["done", "now"] and frame.index.name == "run"
@@ -85,7 +86,7 @@ def test_runs_are_compared_by_name(tmp_path):
         True,
         2.0,
         1.25,
-        4.0,
+        2.0,
         2,
     ]
     assert frame.loc["now", ["complete", "steps", "tokens"]].tolist() == [False, 2, 16384]

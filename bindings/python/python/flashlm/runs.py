@@ -45,7 +45,8 @@ class Run:
     @cached_property
     def evaluations(self) -> pd.DataFrame:
         """A row for every evaluation on held-out stories: step, elapsed [s], bpc [bits per byte], bytes, tokens,
-        mean_passes."""
+        mean_passes. Those on the way are of the first part of the text; the last of a run that ended is of all of it,
+        as its bytes say."""
         return self._frame("eval")
 
     @property
@@ -103,6 +104,7 @@ def _summary(run: Run) -> dict[str, Any]:
     held_out = results.get("held_out") or {}
     steps = [record for record in run.records if record.get("kind") == "step"]
     evaluations = [record for record in run.records if record.get("kind") == "eval"]
+    on_the_way = [record for record in evaluations if record.get("bytes") == evaluations[0].get("bytes")]
     last = steps[-1] if steps else {}
     elapsed = results.get("elapsed", last.get("elapsed"))
     return {
@@ -115,7 +117,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "tokens_per_second": results.get("tokens_per_second", last.get("tokens_per_second")),
         "held_out_bpc": held_out.get("bpc"),
         "packed_bpc": held_out.get("packed_bpc"),
-        "last_bpc": evaluations[-1].get("bpc") if evaluations else None,
+        "last_bpc": on_the_way[-1].get("bpc") if on_the_way else None,
         "mean_passes": held_out.get("mean_passes", last.get("mean_passes")),
         "level": results.get("level"),
     }
