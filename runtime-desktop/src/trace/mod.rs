@@ -1,10 +1,4 @@
 //! What the reasoning loop did for every token: passes, operations, gates, and what was read from the memory.
-//!
-//! The memory is written by the delta rule, `M += gate * address (value - address M)`, so a read is a sum over all that
-//! was written, `read = sum of share * value`, and the shares follow from the addresses alone: the last write's is
-//! `gate * (address of the read . address of the write)`; what it covers is taken off the address of the read before
-//! the write before it is asked. Later writes at the same address so take the place of earlier ones, as they do in the
-//! memory.
 
 mod page;
 mod table;
@@ -12,49 +6,15 @@ mod words;
 
 use std::collections::VecDeque;
 
-use flashlm_core::config::{RcsmConfig, Writes};
+use flashlm_core::config::RcsmConfig;
 use flashlm_core::tokenizer::Tokenizer;
 use flashlm_core::{MemoryWrite, Observer, Pass};
+use flashlm_host::{Direction, Link, Links};
 use serde_json::{Value, json};
 
 pub use self::page::page;
 pub use self::table::table;
 pub use self::words::last_sentence;
-
-/// Links listed for a read, those of the largest shares.
-const LISTED: usize = 3;
-/// Links of a smaller share, of either sign, are not listed.
-const LEAST_SHARE: f32 = 0.01;
-
-/// What a link leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From a token's context to the token: what came after.
-    After,
-    /// From a token to its context: what came before.
-    Before,
-}
-
-impl Direction {
-    fn name(self) -> &'static str {
-        match self {
-            Self::After => "after",
-            Self::Before => "before",
-        }
-    }
-}
-
-/// A link of the memory that a pass read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Link {
-    /// The token that wrote it, by its place in the story.
-    pub writer: usize,
-    pub direction: Direction,
-    /// Weight of the link's value in what was read.
-    pub share: f32,
-    /// Cosine of the link's address and the read's.
-    pub similarity: f32,
-}
 
 /// One pass.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,20 +40,11 @@ pub struct Step {
     pub drawn: u16,
 }
 
-/// Where a token's links begin, and how far they replaced what was there.
-#[derive(Clone, Debug)]
-struct Written {
-    gates: [f32; 2],
-    context: Box<[f32]>,
-    token: Box<[f32]>,
-}
-
 /// Follows one story. It knows the links of the tokens it was told of.
 #[derive(Clone, Debug)]
 pub struct Trace {
     eot: u16,
     taps: usize,
-    writes: Writes,
     depths: [u8; 3],
     /// The first input whose step is told.
     from: usize,
@@ -101,7 +52,7 @@ pub struct Trace {
     expected: VecDeque<u16>,
     /// Tokens processed since the story began, and what they wrote.
     tokens: Vec<u16>,
-    written: Vec<Written>,
+    links: Links,
     /// Of the token processed last.
     hops: Vec<Hop>,
     deeper: Vec<f32>,
@@ -115,12 +66,11 @@ impl Trace {
         Self {
             eot,
             taps: config.taps.into(),
-            writes: config.writes,
             depths: config.depths,
             from,
             expected: VecDeque::new(),
             tokens: Vec::new(),
-            written: Vec::new(),
+            links: Links::new(config.writes),
             hops: Vec::new(),
             deeper: Vec::new(),
             steps: Vec::new(),
@@ -144,31 +94,6 @@ impl Trace {
     /// How deep so many passes are, of the three depths that the model was made for: 0, 1 or 2.
     pub fn level(&self, passes: usize) -> usize {
         self.depths.iter().take(2).filter(|&&depth| passes > depth.into()).count()
-    }
-
-    /// The links with the largest shares of what a read at `address` gives, largest first.
-    fn reads(&self, address: &[f32]) -> Vec<Link> {
-        let mut links = self.links(address);
-        links.retain(|link| link.share.abs() >= LEAST_SHARE);
-        links.sort_by(|a, b| b.share.abs().total_cmp(&a.share.abs()));
-        links.truncate(LISTED);
-        links
-    }
-
-    /// All links, last written first, with their shares of what a read at `address` gives.
-    fn links(&self, address: &[f32]) -> Vec<Link> {
-        let mut rest = address.to_vec();
-        let mut links = Vec::new();
-        for (writer, written) in self.written.iter().enumerate().rev() {
-            let both = [(Direction::After, &written.context), (Direction::Before, &written.token)];
-            // written in this order, so taken off in the other
-            for ((direction, key), gate) in both.into_iter().zip(written.gates).take(self.writes.count()).rev() {
-                let share = gate * dot(key, &rest);
-                rest.iter_mut().zip(key).for_each(|(rest, key)| *rest -= share * key);
-                links.push(Link { writer, direction, share, similarity: dot(key, address) });
-            }
-        }
-        links
     }
 
     /// The steps as lines of text, one for every token drawn and one for each of its passes.
@@ -279,29 +204,24 @@ impl Observer for Trace {
             let token = self.expected.pop_front().unwrap_or(self.eot);
             if token == self.eot {
                 self.tokens.clear();
-                self.written.clear();
+                self.links.clear();
             }
             self.tokens.push(token);
         }
         let Pass { ops, weights, address, hop, hold, .. } = pass;
         // what is not told needs no reads, which take as long as the story is
-        let reads = if self.tokens.len() > self.from { self.reads(address) } else { Vec::new() };
+        let reads = if self.tokens.len() > self.from { self.links.largest(address) } else { Vec::new() };
         self.hops.push(Hop { ops, weights, hop, hold, reads });
     }
 
     fn write(&mut self, write: MemoryWrite<'_>) {
-        let MemoryWrite { gates, context, token } = write;
-        self.written.push(Written { gates, context: context.into(), token: token.into() });
+        self.links.add(write);
     }
 }
 
 /// So many passes, in words.
 pub fn counted(passes: usize) -> String {
     format!("{passes} pass{}", if passes == 1 { "" } else { "es" })
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

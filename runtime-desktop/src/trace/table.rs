@@ -1,8 +1,9 @@
 //! A trace as a table, for spreadsheets and data frames.
 
 use flashlm_core::tokenizer::Tokenizer;
+use flashlm_host::Links;
 
-use super::{LISTED, Trace};
+use super::Trace;
 
 /// A table as CSV (RFC 4180): a row for every pass of every token, the first `given` of which the reader wrote.
 ///
@@ -13,7 +14,7 @@ pub fn table(trace: &Trace, tokenizer: &Tokenizer, given: usize) -> Result<Vec<u
     let columns = ["position", "token", "writer", "passes", "pass"];
     let of_pass = ["operation_1", "weight_1", "operation_2", "weight_2", "hop", "hold"];
     let of_read = ["token", "position", "direction", "context", "share", "similarity"];
-    let reads = (1..=LISTED).flat_map(|n| of_read.map(|column| format!("read_{n}_{column}")));
+    let reads = (1..=Links::LISTED).flat_map(|n| of_read.map(|column| format!("read_{n}_{column}")));
     writer.write_record(columns.into_iter().chain(of_pass).map(str::to_owned).chain(reads))?;
     for (i, step) in trace.steps.iter().enumerate() {
         for (pass, hop) in step.hops.iter().enumerate() {
@@ -30,7 +31,7 @@ pub fn table(trace: &Trace, tokenizer: &Tokenizer, given: usize) -> Result<Vec<u
                 hop.hop.to_string(),
                 hop.hold.to_string(),
             ];
-            for n in 0..LISTED {
+            for n in 0..Links::LISTED {
                 row.extend(hop.reads.get(n).map_or_else(Default::default, |link| {
                     [
                         trace.text(tokenizer, &trace.tokens[link.writer..][..1]),

@@ -1,5 +1,5 @@
-use flashlm_core::config::ModelConfig;
-use flashlm_core::testing::{Blob, Numbers, SMALL, random_sections};
+use flashlm_core::config::{ModelConfig, Writes};
+use flashlm_core::testing::{Blob, SMALL, random_sections};
 use flashlm_core::{Depth, Facts, Kernels, Model, Session, blob, tokenizer};
 
 use super::*;
@@ -28,46 +28,6 @@ fn encoded(tokenizer: &Tokenizer, text: &str) -> Vec<u16> {
     let used = tokenizer.encode(text.as_bytes(), &mut tokens).unwrap();
     assert_eq!(used, text.len(), "tokens of bytes");
     tokens
-}
-
-fn unit(numbers: &mut Numbers, n: usize) -> Vec<f32> {
-    let v: Vec<f32> = (0..n).map(|_| numbers.float(-1.0, 1.0)).collect();
-    let norm = dot(&v, &v).sqrt();
-    v.iter().map(|v| v / norm).collect()
-}
-
-#[test]
-fn shares_are_those_of_a_memory_written_by_the_delta_rule() {
-    const SLOTS: usize = 6;
-    const TOKENS: usize = 9;
-    for writes in [Writes::Forward, Writes::Both] {
-        let mut numbers = Numbers(3);
-        let mut trace = Trace::new(&engine(writes), EOT, 0);
-        // every link's value is a unit vector of its own, so that a read is the list of all shares
-        let mut memory = [[0f32; 2 * TOKENS]; SLOTS];
-        for t in 0..TOKENS {
-            let (context, own) = (unit(&mut numbers, SLOTS), unit(&mut numbers, SLOTS));
-            let gates = [numbers.float(0.0, 1.0), numbers.float(0.0, 1.0)];
-            told(&mut trace, 1, &context, gates, &context, &own);
-            for (link, key) in [&context, &own].into_iter().enumerate().take(writes.count()) {
-                for value in 0..2 * TOKENS {
-                    let old: f32 = (0..SLOTS).map(|s| key[s] * memory[s][value]).sum();
-                    let new = if value == 2 * t + link { 1.0 } else { 0.0 };
-                    (0..SLOTS).for_each(|s| memory[s][value] += gates[link] * key[s] * (new - old));
-                }
-            }
-        }
-        let address = unit(&mut numbers, SLOTS);
-        let links = trace.links(&address);
-        assert_eq!(links.len(), writes.count() * TOKENS);
-        for link in links {
-            let value = 2 * link.writer + usize::from(link.direction == Direction::Before);
-            let read: f32 = (0..SLOTS).map(|s| address[s] * memory[s][value]).sum();
-            assert!((read - link.share).abs() < 1e-5, "{link:?}: {read}");
-        }
-        let listed = trace.reads(&address);
-        assert!(listed.len() <= LISTED && listed.windows(2).all(|w| w[0].share.abs() >= w[1].share.abs()));
-    }
 }
 
 #[test]

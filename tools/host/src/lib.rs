@@ -6,6 +6,7 @@ mod exit;
 mod file;
 mod kind;
 mod lfs;
+mod links;
 mod memory;
 pub mod output;
 mod prompt;
@@ -20,6 +21,7 @@ pub use exit::run;
 pub use file::read_file;
 pub use kind::{KIND_BYTES, kind};
 pub use lfs::{LFS_POINTER, LONGEST_LFS_POINTER, is_lfs_pointer};
+pub use links::{Direction, Link, Links};
 pub use memory::{
     Allocator, Available, Bound, Shortage, available, check_memory, fallibly, peak_memory, room_for_threads,
     shown_bytes,
