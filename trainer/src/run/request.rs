@@ -6,6 +6,7 @@ use std::time::Duration;
 use flashlm_core::config::ModelConfig;
 
 use crate::kernels::Kernels;
+use crate::run::closing::Invocation;
 use crate::run::settings::Settings;
 
 /// What to train, on what, and where it goes.
@@ -29,6 +30,8 @@ pub struct Request {
     /// Time between evaluations, and between checkpoints.
     pub evaluate_every: Duration,
     pub checkpoint_every: Duration,
+    /// How the program was started, for the commands that it says at the end; `None`: it says none.
+    pub invocation: Option<Invocation>,
 }
 
 /// Where a training run starts.
