@@ -66,9 +66,8 @@ pub fn print(text: &str) {
         let _ = writeln!(io::stderr(), "{text}");
         return;
     }
-    let lines = std::mem::take(&mut bottom.drawn);
-    let _ = bottom.redraw(Some(text), &lines);
-    bottom.drawn = lines;
+    let lines = bottom.drawn.clone();
+    let _ = bottom.redraw(Some(text), lines);
 }
 
 /// Prints a line from wherever a signal is answered, wrapped; what the terminal shows of the keys stays apart from it.
@@ -108,9 +107,7 @@ pub fn wrap(text: &str, width: usize, first: &str, rest: &str, long: LongWords) 
 
 /// Draws `lines` at the bottom, over those drawn before. Those of them that do not fit are cut off.
 pub fn draw(lines: Vec<String>) {
-    let mut bottom = lock();
-    let _ = bottom.redraw(None, &lines);
-    bottom.drawn = lines;
+    let _ = lock().redraw(None, lines);
 }
 
 /// Takes the drawn lines away.
@@ -135,15 +132,15 @@ fn lock() -> MutexGuard<'static, Bottom> {
 impl Bottom {
     fn clear(&mut self) {
         if !self.drawn.is_empty() {
-            let _ = self.redraw(None, &[]);
-            self.drawn.clear();
+            let _ = self.redraw(None, Vec::new());
         }
     }
 
     /// All in one write: from the first drawn row on `above`, if any, and below it `lines`.
-    fn redraw(&mut self, above: Option<&str>, lines: &[String]) -> io::Result<()> {
-        let (rows, columns) = size();
-        self.term.write_str(&redrawn(&self.drawn, above, lines, (rows, columns)))?;
+    fn redraw(&mut self, above: Option<&str>, lines: Vec<String>) -> io::Result<()> {
+        let text = redrawn(&self.drawn, above, &lines, size());
+        self.drawn = lines;
+        self.term.write_str(&text)?;
         self.term.flush()
     }
 }

@@ -101,7 +101,7 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
             bpc: run.last_bpc(),
             bpc_before: run.curve.iter().rev().nth(1).map(|e| e.bpc),
             tokens_per_second: averages.rate,
-            mean_passes: averages.passes,
+            mean_passes: run.config.rcsm.map(|_| averages.passes),
             answers: &run.answers,
             left: run.clock.left(run.step),
         });

@@ -26,7 +26,8 @@ pub struct Status<'a> {
     pub bpc: Option<f64>,
     pub bpc_before: Option<f64>,
     pub tokens_per_second: f64,
-    pub mean_passes: f64,
+    /// Passes a token; `None` for a model without a reasoning loop.
+    pub mean_passes: Option<f64>,
     /// Answers in training of late.
     pub answers: &'a AnswerRates,
     pub left: Option<Duration>,
@@ -76,7 +77,7 @@ fn fields(status: &Status) -> Vec<Field> {
     let rate = format!("{tokens_per_second:.0} tok");
     fields.push(Field::new(format!("{rate}ens/s"), format!("{rate}/s")));
     fields.push(Field::new(format!("step {step}"), format!("step {step}")));
-    fields.push(Field::new(format!("{mean_passes:.2} passes"), format!("{mean_passes:.1} passes")));
+    fields.extend(mean_passes.map(|n| Field::new(format!("{n:.2} passes"), format!("{n:.1} passes"))));
     let long = answers.to_string();
     if !long.is_empty() {
         fields.push(Field::new(long, answers_at_the_deepest(answers)));

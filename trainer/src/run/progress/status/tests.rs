@@ -22,7 +22,7 @@ fn usual(answers: &AnswerRates) -> Status<'_> {
         bpc: Some(0.87654),
         bpc_before: Some(0.9),
         tokens_per_second: 12_345.6,
-        mean_passes: 2.5,
+        mean_passes: Some(2.5),
         answers,
         left: Some(Duration::from_secs(3723)),
     }
@@ -35,8 +35,8 @@ fn a_plain_line_carries_every_figure_with_its_unit_the_time_left_first() {
                 2.50 passes | answers 1: 25/75/100 % 2: 25/75/100 %";
     assert_eq!(usual(&rates).to_string(), want);
     let none = answers(0);
-    let early = Status { bpc: None, left: None, ..usual(&none) };
-    let want = "? left | 50.0 % | reasoning | held-out - bpc | loss 1.234 | 12346 tokens/s | step 12000 | 2.50 passes";
+    let early = Status { bpc: None, left: None, mean_passes: None, ..usual(&none) };
+    let want = "? left | 50.0 % | reasoning | held-out - bpc | loss 1.234 | 12346 tokens/s | step 12000";
     assert_eq!(early.to_string(), want);
     assert_eq!(clock_time(Duration::from_secs(63)), "1:03");
 }
@@ -82,7 +82,7 @@ fn every(mut check: impl FnMut(&Status)) {
                             bpc,
                             bpc_before: bpc.map(|bpc| bpc + 1.0),
                             tokens_per_second: rate,
-                            mean_passes: loss,
+                            mean_passes: (facts > 0).then_some(loss),
                             answers: &rates,
                             left,
                         });
