@@ -64,7 +64,7 @@ nothing_stale() {
 figures='^[0-9:?]* left | [0-9.]* %'
 
 for width in 60 80 120 200; do
-  start "$width" "--steps 3000"
+  start "$width" "--steps 800"
   wait_for "$figures"
   shown "$width columns, running"
   fits "$width"

@@ -203,7 +203,10 @@ mod tests {
     #[test]
     fn text_is_wrapped_at_words_and_hangs_below_the_line_it_belongs_to() {
         assert_eq!(wrapped("all of it fits", 15), "all of it fits");
-        assert_eq!(wrapped("not all of it fits\n  nor of these", 15), "not all of it\n  fits\n  nor of\n    these");
+        assert_eq!(
+            wrapped("not all of it fits\n  nor of these ones", 15),
+            "not all of it\n  fits\n  nor of these\n    ones"
+        );
         let path = "/a/path/that/is-longer/than/a/line.txt";
         assert_eq!(wrapped(&format!("see {path} for more"), 15), format!("see\n  {path}\n  for more"));
     }

@@ -61,14 +61,18 @@ impl Screen {
     }
 
     fn put(&mut self, c: char) {
-        if self.column == COLUMNS {
+        let columns = console::measure_text_width(c.encode_utf8(&mut [0; 4]));
+        if columns == 0 {
+            return;
+        }
+        if self.column + columns > COLUMNS {
             (self.row, self.column, self.wrapped) = (self.row + 1, 0, self.wrapped + 1);
         }
         self.rows.resize(self.rows.len().max(self.row + 1), Vec::new());
         let row = &mut self.rows[self.row];
-        row.resize(row.len().max(self.column + 1), ' ');
+        row.resize(row.len().max(self.column + columns), ' ');
         row[self.column] = c;
-        self.column += 1;
+        self.column += columns;
     }
 
     fn text(&self) -> String {
@@ -91,7 +95,9 @@ fn rest(session: &mut PtySession) -> String {
     let shown = session.exp_eof().expect("the run ends");
     let status = format!("{:?}", session.process().wait());
     assert!(status.starts_with("Ok(Exited(") && status.ends_with(", 0))"), "{status}: {shown}");
-    shown
+    // one character for each byte so far
+    let bytes: Vec<u8> = shown.chars().map(|c| c as u8).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The three commands at the end, as a shell reads them.

@@ -19,6 +19,7 @@ use crate::run::prepare::Run;
 use crate::run::progress::Progress;
 use crate::run::results::{Depths, HeldOut, Results};
 use crate::run::standing::{calibrate, save};
+use crate::terminal;
 
 /// The most the packed model's bits per byte may differ from the trainer's ([DESIGN section
 /// 5](flashlm_core::design::measures)).
@@ -91,7 +92,7 @@ pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
         settings: serde_json::to_value(&run.settings)?,
     };
     results.write(&path)?;
-    progress.line(&run.phases.to_string());
+    progress.line(&run.phases.fitting(terminal::width()));
     if !saved {
         bail!("the last checkpoint could not be saved; {} is complete", flm.display());
     }

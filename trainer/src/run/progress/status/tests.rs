@@ -52,7 +52,7 @@ fn each_width_shows_what_fits_on_two_lines_and_wide_ones_need_but_one() {
     ];
     assert_eq!(at(60), want);
     let want = [
-        "1:02:03 left | 50.0 % [========>         ] | reasoning | held-out 0.8765 bpc",
+        "1:02:03 left | 50.0 % [=========>         ] | reasoning | held-out 0.8765 bpc",
         "loss 1.234 | 12346 tokens/s | step 12000 | 2.50 passes | answers 100 100 %",
     ];
     assert_eq!(at(80), want);
