@@ -32,7 +32,8 @@ screen() { # all lines, those that scrolled away too; what was wrapped by the te
 }
 
 start() { # width, the run's length
-  local tiny="--size nano --d-model 32 --layers 1 --d-ffn 32 --vocab 300 --tokens 32 --sequences 2 --threads 1 --no-rcsm"
+  local tiny="--size nano --d-model 32 --layers 1 --d-ffn 32 --vocab 300 --no-rcsm"
+  tiny+=" --tokens 32 --sequences 2 --threads 1"
   tmux new-session -d -s run -x "$1" -y 24 "cd '$work' && exec sh"
   tmux set-option -t run remain-on-exit on >/dev/null
   tmux send-keys -t run "clear; '$trainer' $tiny $2 --eval-every 0.03 --cache cache --resume never --out out" Enter

@@ -61,7 +61,7 @@ fn each_width_shows_what_fits_on_two_lines_and_wide_ones_need_but_one() {
     assert!(rows[1].ends_with("answers 1: 25/75/100 % 2: 25/75/100 %"), "{rows:#?}");
     let rows = at(200);
     assert_eq!(rows.len(), 1);
-    assert!(rows[0].contains("[==============>               ]"), "{rows:#?}");
+    assert!(rows[0].contains("[===============>              ]"), "{rows:#?}");
 }
 
 /// All mixes of figures there or not, short and long.
