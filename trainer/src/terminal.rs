@@ -138,7 +138,9 @@ impl Bottom {
 
     /// All in one write: from the first drawn row on `above`, if any, and below it `lines`.
     fn redraw(&mut self, above: Option<&str>, lines: Vec<String>) -> io::Result<()> {
+        let lines = fitting(&lines, size());
         let text = redrawn(&self.drawn, above, &lines, size());
+        // as they stand there: the next draw counts their rows
         self.drawn = lines;
         self.term.write_str(&text)?;
         self.term.flush()
@@ -160,9 +162,13 @@ fn redrawn(drawn: &[String], above: Option<&str>, lines: &[String], (rows, colum
         text += &above.replace('\n', "\r\n");
         text += "\r\n";
     }
-    let fitting = lines.iter().take(rows.saturating_sub(1).max(1));
-    let cut: Vec<_> = fitting.map(|line| truncate_str(line, drawable(columns), "")).collect();
-    text + &cut.join("\r\n")
+    text + &fitting(lines, (rows, columns)).join("\r\n")
+}
+
+/// As much of `lines` as a terminal of `size` (rows, columns) has room for.
+fn fitting(lines: &[String], (rows, columns): (usize, usize)) -> Vec<String> {
+    let few = lines.iter().take(rows.saturating_sub(1).max(1));
+    few.map(|line| truncate_str(line, drawable(columns), "").into_owned()).collect()
 }
 
 #[cfg(test)]
@@ -191,6 +197,13 @@ mod tests {
         // and what is drawn fits, with room for ^C
         let rows: Vec<&str> = drawn[8..].split("\r\n").collect();
         assert_eq!(rows.iter().map(|row| measure_text_width(row)).collect::<Vec<_>>(), [37, 37]);
+    }
+
+    #[test]
+    fn lines_that_were_cut_off_are_drawn_over_on_the_rows_they_take_and_no_more() {
+        let shown = fitting(&[format!("\x1b[1m{}\x1b[0m", "a".repeat(97))], (24, 60));
+        assert_eq!(measure_text_width(&shown[0]), 57);
+        assert_eq!(redrawn(&shown, Some("said"), &[], (24, 60)), "\r\x1b[Jsaid\r\n");
     }
 
     #[test]
