@@ -90,6 +90,9 @@ tmux send-keys -t run C-c
 wait_for 'to see how it went:'
 shown "interrupted"
 nothing_stale
+evaluations=$(screen | grep -c -e '^step .* bytes, ' || true)
+samples=$(screen | grep -c -e '^  > ' || true)
+((samples == 2 * evaluations)) || fail "$samples stories of $evaluations evaluations: lines were drawn over"
 screen | grep -q -e 'stopping: saving' || fail "an interrupted run does not say so"
 tmux kill-session -t run
 echo "resized and interrupted: ok"
