@@ -1,9 +1,11 @@
 //! Ctrl-C and its kin: the first finishes the step, saves and exports; the second stops at once.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use flashlm_host::signals;
+
+use crate::terminal;
 
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 
@@ -15,10 +17,11 @@ pub fn install() -> io::Result<()> {
     }
     signals::on_signal(|signal| {
         if SIGNALS.fetch_add(1, Ordering::SeqCst) > 0 {
+            // a terminal that is held (Ctrl-S) does not hold this up
+            terminal::clear_if_idle();
             signals::end(signal);
         }
-        let text = "stopping: saving a checkpoint and the model (Ctrl-C again: stop at once)";
-        let _ = writeln!(io::stderr(), "\n{text}");
+        terminal::note("stopping: saving a checkpoint and the model (Ctrl-C again: stop at once)");
     })
 }
 

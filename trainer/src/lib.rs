@@ -8,3 +8,4 @@ pub mod kernels;
 pub mod nn;
 pub mod optim;
 pub mod run;
+pub(crate) mod terminal;

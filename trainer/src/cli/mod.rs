@@ -16,6 +16,8 @@ use clap::{Parser, Subcommand};
 
 use self::args::TrainArgs;
 use crate::run;
+use crate::run::closing::Invocation;
+use crate::run::request::Request;
 
 /// Trains small ternary language models on ordinary CPUs.
 #[derive(Debug, Parser)]
@@ -60,6 +62,12 @@ fn start_threads() {
     }
 }
 
+/// How this program was started.
+fn invocation() -> Invocation {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    Invocation::new(words, std::env::var_os("CARGO").is_some())
+}
+
 /// Does what the command line asks for.
 ///
 /// # Errors
@@ -67,7 +75,7 @@ fn start_threads() {
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     start_threads();
     match &cli.command {
-        None => run::train::train(&cli.train.request()?),
+        None => run::train::train(&Request { invocation: Some(invocation()), ..cli.train.request()? }),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Probe(args)) => probe::run(args),
         Some(Command::Generate(args)) => generate::run(args),

@@ -11,6 +11,7 @@ use crate::interrupt;
 use crate::nn::Story;
 use crate::run::amplify::guard;
 use crate::run::checkpoint;
+use crate::run::closing::{Bpc, Made};
 use crate::run::directory::{NEWEST, PACKED};
 use crate::run::metrics::{self, EvalRecord, Record};
 use crate::run::phases;
@@ -18,6 +19,7 @@ use crate::run::prepare::Run;
 use crate::run::progress::Progress;
 use crate::run::results::{Depths, HeldOut, Results};
 use crate::run::standing::{calibrate, save};
+use crate::terminal;
 
 /// The most the packed model's bits per byte may differ from the trainer's ([DESIGN section
 /// 5](flashlm_core::design::measures)).
@@ -29,8 +31,8 @@ const CALIBRATION_BATCHES: usize = 32;
 const AT_A_TIME: usize = 256;
 
 /// Saves and exports; a complete run is also measured on all of the held-out text, unless the user is in a hurry or it
-/// was measured before.
-pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
+/// was measured before. Returns what was made.
+pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
     if run.step == 0 {
         // there is nothing to keep: an untrained model must not look like one
         let _ = fs::remove_file(run.out.join(metrics::FILE));
@@ -66,7 +68,7 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     }
     if before.is_some() {
         progress.line(&format!("finished earlier, after {} steps: {} stands", run.step, path.display()));
-        return Ok(());
+        return Ok(made(run, complete, blob.bytes().len(), before.as_ref()));
     }
     let held_out = if complete { measure(run, &blob, elapsed, progress)? } else { None };
     if held_out.is_some() {
@@ -90,23 +92,28 @@ pub fn finish(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         settings: serde_json::to_value(&run.settings)?,
     };
     results.write(&path)?;
-    progress.line(&run.phases.to_string());
-    progress.line(&format!(
-        "{} after {} steps, {:.2} M tokens; model: {} ({} bytes)",
-        if complete { "finished" } else { "stopped" },
-        run.step,
-        run.tokens as f64 / 1e6,
-        flm.display(),
-        blob.bytes().len()
-    ));
+    progress.line(&run.phases.fitting(terminal::width()));
     if !saved {
         bail!("the last checkpoint could not be saved; {} is complete", flm.display());
     }
     match held_out {
-        Some(h) if (h.bpc - h.packed_bpc).abs() > PACKED_TOLERANCE => {
+        Some(ref h) if (h.bpc - h.packed_bpc).abs() > PACKED_TOLERANCE => {
             bail!("the packed model's {:.4} bpc is not the trainer's {:.4}: this is a bug", h.packed_bpc, h.bpc)
         }
-        _ => Ok(()),
+        _ => Ok(made(run, complete, blob.bytes().len(), held_out.as_ref())),
+    }
+}
+
+fn made(run: &Run, complete: bool, bytes: usize, held_out: Option<&HeldOut>) -> Made {
+    let of_all = held_out.map(|h| Bpc::OfAll(h.packed_bpc));
+    Made {
+        out: run.out.clone(),
+        complete,
+        budget: run.settings.budget,
+        step: run.step,
+        tokens: run.tokens,
+        bytes,
+        bpc: of_all.or(run.last_bpc().map(Bpc::WhenLastEvaluated)),
     }
 }
 
@@ -118,21 +125,23 @@ fn measured_before(results: &Path, run: &Run) -> Option<HeldOut> {
 }
 
 /// Bits per byte of all held-out text by the engine and by the packed model; `None` when the user stopped it.
-fn measure(run: &mut Run, blob: &Blob, elapsed: f64, progress: &Progress) -> anyhow::Result<Option<HeldOut>> {
+fn measure(run: &mut Run, blob: &Blob, elapsed: f64, progress: &mut Progress) -> anyhow::Result<Option<HeldOut>> {
     let bytes = run.held_out.bytes;
     progress.line(&format!("scoring {bytes} bytes of held-out text twice (Ctrl-C: leave that out)"));
     let stories: Vec<Story> = run.held_out.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
     let (mut bits, mut packed_bits, mut tokens, mut passes) = (0.0, 0.0, 0, 0.0);
-    for part in stories.chunks(AT_A_TIME) {
+    for (i, part) in stories.chunks(AT_A_TIME).enumerate() {
         if interrupt::requested() {
             return Ok(None);
         }
+        progress.doing("scoring held-out text", (i * AT_A_TIME) as f64 / stories.len() as f64);
         let evaluation = run.engine.evaluate(part, run.depth);
         bits += evaluation.bits;
         tokens += evaluation.tokens;
         passes += evaluation.mean_passes * evaluation.tokens as f64;
         packed_bits += flashlm_host::stories(blob, part, 0, None, run.settings.batch.threads)?.bits;
     }
+    progress.finish();
     let (bpc, packed_bpc) = (bits / bytes as f64, packed_bits / bytes as f64);
     let mean_passes = passes / tokens.max(1) as f64;
     progress.line(&format!(

@@ -91,6 +91,33 @@ impl Amplification {
     }
 }
 
+impl Log {
+    /// The table where a terminal is wide enough for it, or else a sentence a phase.
+    pub fn fitting(&self, width: Option<usize>) -> String {
+        let table = self.to_string();
+        let last = self.amplification.begin.map(|_| self.amplification.to_string());
+        // the last line is no row
+        let rows = table.lines().count() - usize::from(last.is_some());
+        let widest = table.lines().take(rows).map(str::len).max().unwrap_or(0);
+        if width.is_none_or(|width| widest < width) {
+            return table;
+        }
+        let sentence = |Segment { name, begin, end, .. }: &Segment| match end {
+            Some(end) => format!(
+                "{name}: {} steps, {:.2} M tokens, {:.1} minutes, {:.4} -> {:.4} held-out bpc ({:+.4})",
+                end.step.saturating_sub(begin.step),
+                end.tokens.saturating_sub(begin.tokens) as f64 / 1e6,
+                (end.seconds - begin.seconds) / 60.0,
+                begin.bpc,
+                end.bpc,
+                end.bpc - begin.bpc
+            ),
+            None => format!("{name}: not ended; {:.4} bpc at its begin", begin.bpc),
+        };
+        self.segments.iter().map(sentence).chain(last).collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// A table, a line a phase, and a line on phase 4 where there was one.
 impl fmt::Display for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,7 +196,12 @@ mod tests {
                     foundation             150      1.23 M      15.0  4.0000 -> 1.5000 (-2.5000)\n\
                     amplification     not ended; 1.5000 bpc at its begin";
         assert_eq!(log.to_string(), want);
+        assert_eq!([log.fitting(None), log.fitting(Some(80))], [want, want]);
+        let narrow = "foundation: 150 steps, 1.23 M tokens, 15.0 minutes, 4.0000 -> 1.5000 held-out bpc (-2.5000)\n\
+                      amplification: not ended; 1.5000 bpc at its begin";
+        assert_eq!(log.fitting(Some(60)), narrow);
         log.amplification.begin = Some(Check { step: 150, bpc: 1.5 });
+        assert!(log.fitting(Some(60)).ends_with("\nphase 4: told 0 stories in 0 rounds, kept 0; not rolled back"));
         assert!(log.to_string().ends_with("\nphase 4: told 0 stories in 0 rounds, kept 0; not rolled back"));
         let back = Check { step: 160, bpc: 1.6 };
         log.amplification.ended = Some(End::RolledBack(back));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flashlm_core::config::ModelConfig;
 
 use crate::kernels::Kernels;
+use crate::run::closing::Invocation;
 use crate::run::settings::Settings;
 use crate::run::start::Start;
 
@@ -32,6 +33,8 @@ pub struct Request {
     /// Time between evaluations, and between checkpoints.
     pub evaluate_every: Duration,
     pub checkpoint_every: Duration,
+    /// How the program was started, for the commands that it says at the end; `None`: it says none.
+    pub invocation: Option<Invocation>,
 }
 
 /// Where a training run starts.

@@ -10,7 +10,7 @@ use crate::run::progress::Progress;
 /// Saves a checkpoint; a failure is reported and training goes on, for the next attempt may succeed.
 pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
     if let Some(message) = run.metrics.flush() {
-        progress.line(&message);
+        progress.warning(&message);
     }
     match with_snapshot(run, |snapshot| checkpoint::save(&run.out, snapshot)) {
         Ok(_) => {
@@ -18,7 +18,7 @@ pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
             true
         }
         Err(e) => {
-            progress.line(&format!("checkpoint not saved: {e}"));
+            progress.warning(&format!("checkpoint not saved: {e}"));
             false
         }
     }

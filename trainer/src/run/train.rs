@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::data::mix::MAX_SHARE;
 use crate::interrupt;
 use crate::nn::{StepOptions, StepStats, Story, TrainDepth};
 use crate::optim::Outcome;
 use crate::run::answers::AnswerCounts;
 use crate::run::checkpoint;
+use crate::run::closing;
 use crate::run::levels::Opened;
 use crate::run::metrics::{EvalRecord, Record, StepRecord};
+use crate::run::pace::Pace;
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
 use crate::run::request::Request;
@@ -19,6 +22,7 @@ use crate::run::schedule::{DepthTraining, Point};
 use crate::run::settings::Settings;
 use crate::run::standing::{calibrate, save};
 use crate::run::{finish, generate, phases};
+use crate::terminal;
 
 /// Share of the run from which on evaluations fit the choice of depth.
 const CALIBRATED_FROM: f64 = 0.75;
@@ -50,7 +54,7 @@ pub fn go_on(request: &Request, run: &mut Run, progress: &mut Progress) -> anyho
 
 fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> anyhow::Result<()> {
     let mut timers = Timers::new(request);
-    let mut averages = Averages::default();
+    let (mut averages, mut pace) = (Averages::default(), Pace::default());
     let mut skipped = 0;
     loop {
         let share = run.clock.progress(run.step);
@@ -63,6 +67,9 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
         if interrupt::requested() {
             break;
         }
+        enter(&mut pace, run, &point);
+        // what was charged to it since the last step was none
+        run.engine.take_profile();
         let (stats, grad_norm, took) = step(run, &point)?;
         run.step += 1;
         match grad_norm {
@@ -70,6 +77,9 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
                 skipped = 0;
                 run.tokens += stats.tokens as u64;
                 averages.add(&stats, took);
+                if let Some(changed) = pace.add(&stats, took, &run.engine.take_profile()) {
+                    progress.line(&format!("step {}: {changed}", run.step));
+                }
                 run.answers.add(&stats.answers);
                 let blended = run.settings.schedule.depth_training == DepthTraining::Blend;
                 let any_depth = blended || run.config.rcsm.is_none();
@@ -79,7 +89,7 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
             None => {
                 skipped += 1;
                 let what = if stats.loss.is_finite() { "a gradient" } else { "the loss" };
-                progress.line(&format!("step {}: {what} is not finite: step skipped", run.step));
+                progress.warning(&format!("step {}: {what} is not finite: step skipped", run.step));
                 // what the lanes carry may be spoilt too
                 run.mend_lanes();
                 if skipped >= MAX_SKIPPED {
@@ -94,8 +104,9 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
             step: run.step,
             loss: averages.loss,
             bpc: run.last_bpc(),
+            bpc_before: run.curve.iter().rev().nth(1).map(|e| e.bpc),
             tokens_per_second: averages.rate,
-            mean_passes: averages.passes,
+            mean_passes: run.config.rcsm.map(|_| averages.passes),
             answers: &run.answers,
             left: run.clock.left(run.step),
         });
@@ -110,7 +121,19 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
         }
     }
     progress.finish();
-    finish::finish(run, progress)
+    let made = finish::finish(run, progress)?;
+    progress.finish();
+    for line in closing::lines(&made, request.invocation.as_ref(), terminal::width()) {
+        // wrapped as a shell wants it
+        terminal::print(&line);
+    }
+    Ok(())
+}
+
+/// Tells the watch over tokens per second which phase is at hand, and what it asks for.
+fn enter(pace: &mut Pace, run: &Run, point: &Point) {
+    let reasoning = (run.settings.source.mix.share * point.mix).min(MAX_SHARE);
+    pace.enter(point.phase, &run.settings.schedule.phases[point.phase].name, reasoning.into());
 }
 
 /// Forward, backward and update. The gradient norm is `None` where a value was not finite and nothing changed.
@@ -172,7 +195,7 @@ fn record_step(
         answers: AnswerCounts::of(&stats.answers),
     });
     if let Some(message) = run.metrics.write(&record) {
-        progress.line(&message);
+        progress.warning(&message);
     }
 }
 
@@ -205,8 +228,7 @@ fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
     run.curve.push(record);
     let blob = run.pack()?;
     for (prompt, seed) in SAMPLES {
-        progress
-            .line(&format!("  > {}", generate::sample(&blob, prompt, SAMPLE_TOKENS, seed)?.replace('\n', "\n    ")));
+        progress.sample(&generate::sample(&blob, prompt, SAMPLE_TOKENS, seed)?);
     }
     Ok(())
 }

@@ -174,6 +174,7 @@ impl TrainArgs {
             extends: self.extend,
             evaluate_every: minutes(self.eval_every.unwrap_or(usual)),
             checkpoint_every: minutes(self.checkpoint_every),
+            invocation: None,
         })
     }
 

@@ -50,7 +50,7 @@ pub fn generate(
     numbers: Range<u64>,
 ) -> anyhow::Result<Vec<Candidate>> {
     let numbers: Vec<u64> = numbers.collect();
-    let deepest = Some(Depth::Fixed(blob.model()?.config().rcsm.map_or(1, |rcsm| rcsm.depths[2])));
+    let deepest = blob.model()?.config().rcsm.map(|rcsm| Depth::Fixed(rcsm.depths[2]));
     let tell = |session: &mut anyhow::Result<Session<Vec<Line>>>, &number: &u64| {
         let session = session.as_mut().map_err(|e| anyhow::anyhow!("{e}"))?;
         let own = mix(drawing.seed ^ mix(number));
