@@ -8,6 +8,7 @@ mod eval;
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod generate;
 mod probe;
+mod report;
 mod smoke;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +40,8 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Trains several presets for the same time on the same data and compares them.
     Compare(Box<compare::CompareArgs>),
+    /// Draws runs, one or several over one another, as one page.
+    Report(report::ReportArgs),
     /// Checks the architecture: thirteen figures and their limits, in less than two minutes.
     Smoke(smoke::SmokeArgs),
 }
@@ -69,6 +72,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Report(args)) => report::run(args),
         Some(Command::Smoke(args)) => smoke::run(args),
     }
 }

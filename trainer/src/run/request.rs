@@ -6,6 +6,7 @@ use std::time::Duration;
 use flashlm_core::config::ModelConfig;
 
 use crate::kernels::Kernels;
+use crate::report::Wanted;
 use crate::run::settings::Settings;
 
 /// What to train, on what, and where it goes.
@@ -29,6 +30,8 @@ pub struct Request {
     /// Time between evaluations, and between checkpoints.
     pub evaluate_every: Duration,
     pub checkpoint_every: Duration,
+    /// What the run shows of itself beside its files.
+    pub report: Wanted,
 }
 
 /// Where a training run starts.

@@ -8,17 +8,19 @@ use anyhow::{Context, bail};
 use crate::interrupt;
 use crate::nn::{StepOptions, StepStats, Story, TrainDepth};
 use crate::optim::Outcome;
+use crate::report::{Reporter, Server};
 use crate::run::answers::AnswerCounts;
 use crate::run::checkpoint;
 use crate::run::levels::Opened;
-use crate::run::metrics::{EvalRecord, Record, StepRecord};
+use crate::run::metrics::{EvalRecord, Record, SampleRecord, StepRecord};
+use crate::run::origin::Origin;
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
 use crate::run::request::Request;
 use crate::run::schedule::{DepthTraining, Point};
 use crate::run::settings::Settings;
 use crate::run::standing::{calibrate, save};
-use crate::run::{finish, generate, phases};
+use crate::run::{finish, generate, phases, reasoning};
 
 /// Share of the run from which on evaluations fit the choice of depth.
 const CALIBRATED_FROM: f64 = 0.75;
@@ -30,6 +32,8 @@ const MAX_SKIPPED: u32 = 5;
 const SAMPLES: [(&str, u64); 2] = [("Once upon a time", 1), ("", 2)];
 /// Length of a shown story, tokens.
 const SAMPLE_TOKENS: usize = 120;
+/// Time between two looks of the live report at the newest steps.
+const LIVE_EVERY: Duration = Duration::from_secs(5);
 /// Weight of the newest step in the displayed averages.
 const SMOOTHING: f64 = 0.05;
 
@@ -39,11 +43,17 @@ pub fn train(request: &Request) -> anyhow::Result<()> {
     interrupt::install().context("cannot install the Ctrl-C handler")?;
     let mut progress = Progress::new();
     let mut run = prepare::prepare(request, &progress)?;
+    let mut display = Display::new(request, &run, &progress)?;
     // on one of the replicas' own threads, where a step allocates nothing
-    run.engine.pool().install(|| train_prepared(request, &mut run, &mut progress))
+    run.engine.pool().install(|| train_prepared(request, &mut run, &mut display, &mut progress))
 }
 
-fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> anyhow::Result<()> {
+fn train_prepared(
+    request: &Request,
+    run: &mut Run,
+    display: &mut Display,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
     let mut timers = Timers::new(request);
     let mut averages = Averages::default();
     let mut skipped = 0;
@@ -98,14 +108,21 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
             if run.clock.progress(run.step) >= CALIBRATED_FROM {
                 calibrate(run, progress, CALIBRATION_BATCHES);
             }
-            evaluate(run, progress)?;
+            evaluate(run, display, progress)?;
+        }
+        if display.server.is_some() && timers.live.is_due() {
+            run.metrics.flush().iter().for_each(|message| progress.line(message));
         }
         if timers.checkpoint.is_due() {
             save(run, progress);
         }
     }
     progress.finish();
-    finish::finish(run, progress)
+    let finished = finish::finish(run, progress);
+    if run.step > 0 {
+        display.write(run, progress);
+    }
+    finished
 }
 
 /// Forward, backward and update. The gradient norm is `None` where a value was not finite and nothing changed.
@@ -179,10 +196,11 @@ fn report_opened(run: &Run, progress: &Progress, opened: Option<Opened>) {
 }
 
 /// Bits per byte on the fixed part of the held-out stories, and a sample to read.
-fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
+fn evaluate(run: &mut Run, display: &mut Display, progress: &Progress) -> anyhow::Result<()> {
     let part = &run.held_out_head;
     let stories: Vec<Story> = part.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
     let evaluation = run.engine.evaluate(&stories, run.depth);
+    let blob = run.pack()?;
     let record = EvalRecord {
         step: run.step,
         elapsed: run.clock.elapsed().as_secs_f64(),
@@ -190,20 +208,51 @@ fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         bytes: part.bytes,
         tokens: run.tokens,
         mean_passes: evaluation.mean_passes,
+        reasoning: reasoning::observe(&blob, &stories)?,
     };
     progress.line(&format!(
         "step {}: held-out {:.4} bpc on {} bytes, {:.2} passes a token",
         run.step, record.bpc, record.bytes, record.mean_passes
     ));
-    let notes = [run.metrics.write(&Record::Eval(record.clone())), run.metrics.flush()];
-    notes.into_iter().flatten().for_each(|message| progress.line(&message));
+    let mut notes = vec![run.metrics.write(&Record::Eval(record.clone()))];
     run.curve.push(record);
-    let blob = run.pack()?;
     for (prompt, seed) in SAMPLES {
-        progress
-            .line(&format!("  > {}", generate::sample(&blob, prompt, SAMPLE_TOKENS, seed)?.replace('\n', "\n    ")));
+        let text = generate::sample(&blob, prompt, SAMPLE_TOKENS, seed)?;
+        progress.line(&format!("  > {}", text.replace('\n', "\n    ")));
+        let sample = SampleRecord { step: run.step, prompt: prompt.into(), seed, text };
+        notes.push(run.metrics.write(&Record::Sample(sample)));
     }
+    notes.push(run.metrics.flush());
+    notes.into_iter().flatten().for_each(|message| progress.line(&message));
+    if let Some(server) = &display.server {
+        server.publish(run.step, blob);
+    }
+    display.write(run, progress);
     Ok(())
+}
+
+/// What the run shows of itself: files, and the server where it is asked for.
+struct Display {
+    reporter: Reporter,
+    server: Option<Server>,
+}
+
+impl Display {
+    fn new(request: &Request, run: &Run, progress: &Progress) -> anyhow::Result<Self> {
+        let origin = Origin::now(run.settings.batch.threads);
+        let server = request.report.serve.map(|port| Server::start(port, &run.out, origin.clone())).transpose()?;
+        if let Some(server) = &server {
+            server.publish(run.step, run.pack()?);
+            progress.line(&format!("report: {}", server.url()));
+        }
+        let reporter = Reporter::new(&run.out, request.report.tensorboard.as_deref(), run.step, origin)?;
+        Ok(Self { reporter, server })
+    }
+
+    /// Brings the files up to date.
+    fn write(&mut self, run: &Run, progress: &Progress) {
+        self.reporter.write(run.clock.elapsed().as_secs_f64()).iter().for_each(|message| progress.line(message));
+    }
 }
 
 fn diverged(run: &Run) -> String {
@@ -246,6 +295,7 @@ impl Averages {
 struct Timers {
     evaluation: Timer,
     checkpoint: Timer,
+    live: Timer,
 }
 
 struct Timer {
@@ -256,7 +306,11 @@ struct Timer {
 impl Timers {
     fn new(request: &Request) -> Self {
         let timer = |every| Timer { every, last: Instant::now() };
-        Self { evaluation: timer(request.evaluate_every), checkpoint: timer(request.checkpoint_every) }
+        Self {
+            evaluation: timer(request.evaluate_every),
+            checkpoint: timer(request.checkpoint_every),
+            live: timer(LIVE_EVERY),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod data;
 mod engine;
 mod machine;
 mod model;
+mod report;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -16,5 +17,6 @@ pub use data::{DataArgs, FormArgs};
 pub use engine::{EngineArgs, ReasoningArgs, WritesKind};
 pub use machine::{BatchArgs, MachineArgs};
 pub use model::{FfnKind, ModelArgs};
+pub use report::ReportArgs;
 pub use train::TrainArgs;
 pub use values::DepthArg;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{real, real32};
-use super::{AmplifyArgs, BatchArgs, DataArgs, MachineArgs, ModelArgs, ReasoningArgs};
+use super::{AmplifyArgs, BatchArgs, DataArgs, MachineArgs, ModelArgs, ReasoningArgs, ReportArgs};
 use crate::kernels::Kernels;
 use crate::optim::{self, PerKind};
 use crate::run::request::{Request, Resume};
@@ -97,8 +97,8 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub amplify: AmplifyArgs,
 
-    /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json [default: out/PRESET, or
-    /// out/PRESET-SIZE where --size is given]
+    /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json, report.html, metrics.csv
+    /// [default: out/PRESET, or out/PRESET-SIZE where --size is given]
     #[arg(long, help_heading = "Run", value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// auto: go on from the newest checkpoint in --out if there is one; never: start anew, after moving a run that is
@@ -118,6 +118,8 @@ pub struct TrainArgs {
     /// Seed of initial weights, data order and noise
     #[arg(long, help_heading = "Run", default_value_t = 1)]
     pub seed: u64,
+    #[command(flatten)]
+    pub report: ReportArgs,
 }
 
 fn resume(argument: &str) -> Result<Resume, Infallible> {
@@ -149,6 +151,7 @@ impl TrainArgs {
             extends: self.extend,
             evaluate_every: minutes(self.eval_every.unwrap_or(usual)),
             checkpoint_every: minutes(self.checkpoint_every),
+            report: self.report.wanted(),
         })
     }
 
