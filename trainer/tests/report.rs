@@ -48,7 +48,8 @@ fn a_run_leaves_a_page_a_table_and_events_that_agree_with_its_metrics() {
     }
 
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    for title in ["Loss", "Held-out text (BPC)", "Depth", "Operations", "Routing entropy", "Memory gates", "Learning rate"]
+    for title in
+        ["Loss", "Held-out text (BPC)", "Depth", "Operations", "Routing entropy", "Memory gates", "Learning rate"]
     {
         assert!(page.contains(&format!("<h3>{title}</h3>")), "{title}");
     }

@@ -92,7 +92,7 @@ impl RunData {
         };
         if file.metadata().with_context(name)?.len() < self.read {
             // another run has taken its place
-            *self = Self::begun(&self.dir);
+            self.begin_anew();
         }
         file.seek(SeekFrom::Start(self.read)).with_context(name)?;
         let (mut reader, mut line) = (BufReader::with_capacity(1 << 18, file), Vec::new());
@@ -110,6 +110,11 @@ impl RunData {
         }
         self.read_results();
         Ok(())
+    }
+
+    /// Forgets what was read: another run may have taken its place.
+    pub fn begin_anew(&mut self) {
+        *self = Self { name: std::mem::take(&mut self.name), ..Self::begun(&self.dir) };
     }
 
     /// Bytes read of the records so far: whether there is news.

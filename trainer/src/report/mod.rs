@@ -16,10 +16,12 @@ mod tensorboard;
 #[cfg(test)]
 mod testing;
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use anyhow::Context;
 use flashlm_host::output;
 
 pub use self::chart::Axis;
@@ -36,6 +38,17 @@ pub struct Wanted {
     pub serve: Option<u16>,
     /// Directory of TensorBoard's runs.
     pub tensorboard: Option<PathBuf>,
+}
+
+impl Wanted {
+    /// Makes TensorBoard's directory, where one is asked for: to refuse before the work is done.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let Some(dir) = &self.tensorboard else { return Ok(()) };
+        fs::create_dir_all(dir).with_context(|| format!("--tensorboard {}: cannot be made", dir.display()))
+    }
 }
 
 /// Keeps the files about a run current.
@@ -89,8 +102,6 @@ impl Reporter {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::testing::{evaluation, step, write_run};
     use super::*;
 

@@ -42,8 +42,10 @@ const SMOOTHING: f64 = 0.05;
 pub fn train(request: &Request) -> anyhow::Result<()> {
     interrupt::install().context("cannot install the Ctrl-C handler")?;
     let mut progress = Progress::new();
+    // a port that is taken is said before anything is read or moved
+    let server = Display::serve(request)?;
     let mut run = prepare::prepare(request, &progress)?;
-    let mut display = Display::new(request, &run, &progress)?;
+    let mut display = Display::new(request, &run, server, &progress)?;
     // on one of the replicas' own threads, where a step allocates nothing
     run.engine.pool().install(|| train_prepared(request, &mut run, &mut display, &mut progress))
 }
@@ -238,9 +240,14 @@ struct Display {
 }
 
 impl Display {
-    fn new(request: &Request, run: &Run, progress: &Progress) -> anyhow::Result<Self> {
+    fn serve(request: &Request) -> anyhow::Result<Option<Server>> {
+        request.report.check()?;
+        let start = |port| Server::start(port, &request.out, Origin::now(request.settings.batch.threads));
+        request.report.serve.map(start).transpose()
+    }
+
+    fn new(request: &Request, run: &Run, server: Option<Server>, progress: &Progress) -> anyhow::Result<Self> {
         let origin = Origin::now(run.settings.batch.threads);
-        let server = request.report.serve.map(|port| Server::start(port, &run.out, origin.clone())).transpose()?;
         if let Some(server) = &server {
             server.publish(run.step, run.pack()?);
             progress.line(&format!("report: {}", server.url()));

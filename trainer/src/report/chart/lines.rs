@@ -174,7 +174,7 @@ mod tests {
         for (x, y) in points {
             assert!((30.0..=WIDTH - RIGHT + 0.1).contains(&x) && (TOP - 0.1..=HEIGHT - BOTTOM + 0.1).contains(&y));
         }
-        assert!(svg.len() < 40_000, "{} bytes", svg.len());
+        assert!(svg.len() < 50_000, "{} bytes", svg.len());
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Server {
-    /// Serves the run in `out` on 127.0.0.1, at `port` or, where that is 0, at any that is free.
+    /// Serves the run that is to be in `out` on 127.0.0.1, at `port` or, where that is 0, at any that is free.
     ///
     /// # Errors
     /// The port is taken, or there can be no thread.
@@ -111,9 +111,15 @@ impl Server {
         format!("http://{}/", self.address)
     }
 
-    /// Lets people talk to these weights, of so many steps, from now on.
+    /// Lets people talk to these weights, of so many steps, from now on. With the first of them the run has begun: what
+    /// the directory held before is not its own.
     pub fn publish(&self, step: u64, blob: Blob) {
-        *lock(&self.shared.weights) = Some(Arc::new(Weights { step, blob }));
+        let before = lock(&self.shared.weights).replace(Arc::new(Weights { step, blob }));
+        if before.is_none() {
+            let mut page = lock(&self.shared.page);
+            page.data.begin_anew();
+            page.made = None;
+        }
     }
 }
 
