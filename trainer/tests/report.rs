@@ -133,9 +133,8 @@ fn a_run_is_shown_live_and_talks_while_it_trains() {
     assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("<h3>Loss</h3>"), "{page}");
     let body = r#"{"prompt": "Once there was Tom", "seed": 5}"#;
     let length = body.len();
-    let told = ask(format!(
-        "POST /talk HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    ));
+    let head = format!("Content-Type: application/json\r\nContent-Length: {length}");
+    let told = ask(format!("POST /talk HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n{body}"));
     assert!(told.starts_with("HTTP/1.1 200 ") && told.contains("\"story\":\"Once there was Tom"), "{told}");
     assert!(ask("no request\r\n\r\n".into()).starts_with("HTTP/1.1 400 "));
 

@@ -1,8 +1,8 @@
 //! What a run did, to look at: a page that is one file, a table, TensorBoard's events, and a server that shows the run
 //! while it trains.
 //!
-//! All of them are made from `metrics.jsonl` and `results.json` ([`data`]), so that they can be made anew at any time and
-//! end where those end when a run goes on from an earlier checkpoint.
+//! All of them are made from `metrics.jsonl` and `results.json` ([`data`]), so that they can be made anew at any time
+//! and end where those end when a run goes on from an earlier checkpoint.
 
 mod chart;
 mod columns;

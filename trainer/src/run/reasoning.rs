@@ -29,8 +29,8 @@ pub struct Reasoning {
     pub write: [f64; 2],
 }
 
-/// Watches the model read the first few thousand tokens of `stories`, each from the reset state, at the depth it takes by
-/// itself. `None` for a model without a reasoning loop, and where there are no tokens.
+/// Watches the model read the first few thousand tokens of `stories`, each from the reset state, at the depth it takes
+/// by itself. `None` for a model without a reasoning loop, and where there are no tokens.
 ///
 /// # Errors
 /// The model has no end-of-story token, or the stories have one it does not know.

@@ -15,8 +15,8 @@ pub struct Bar {
     pub shares: Vec<f64>,
 }
 
-/// Bars side by side, parts in the style sheet's classes `d0`, `d1`, ...; `None` where there are no bars. `axis` is what
-/// the labels below are, `names` what the parts are.
+/// Bars side by side, parts in the style sheet's classes `d0`, `d1`, ...; `None` where there are no bars. `axis` is
+/// what the labels below are, `names` what the parts are.
 pub fn bars(about: &str, axis: &str, names: &[String], bars: &[Bar]) -> Option<String> {
     let count = bars.len();
     if count == 0 {
@@ -44,9 +44,10 @@ pub fn bars(about: &str, axis: &str, names: &[String], bars: &[Bar]) -> Option<S
             y -= height;
             let title = super::escaped(&format!("{}: {}, {:.1} %", bar.label, names[part], 100.0 * share));
             picture.add(format!(
-                r#"<rect class="d{part}" x="{:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}"><title>{title}</title></rect>"#,
+                r#"<rect class="d{part}" x="{:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}">"#,
                 middle - width / 2.0
             ));
+            picture.add(format!("<title>{title}</title></rect>"));
         }
         if i % every == 0 {
             picture.text("middle", middle, bottom + 18.0, &bar.label);

@@ -9,8 +9,8 @@ const ROW: f64 = 13.0;
 /// Space above.
 const ABOVE: f64 = 6.0;
 
-/// `rows` names of rows and `values`, for each of the `seconds` a value a row in their order, from 0. Returns the picture
-/// and the largest value, which is drawn darkest; `None` where there is nothing.
+/// `rows` are the rows' names, `values` for each of the `seconds` a value a row, in their order, from 0. Returns the
+/// picture and the largest value, which is drawn darkest; `None` where there is nothing.
 pub fn heat(about: &str, rows: &[String], seconds: &[f64], values: &[f32]) -> Option<(String, f64)> {
     let (&longest, kinds) = (seconds.last()?, rows.len());
     if kinds == 0 || values.len() != kinds * seconds.len() {

@@ -110,10 +110,11 @@ impl Lines {
                 for p in points {
                     let title = format!("{}: {:.4}", clock.label(p.0), p.3);
                     picture.add(format!(
-                        r#"<circle class="{kind} {class}" cx="{:.1}" cy="{:.1}" r="{DOT}"><title>{title}</title></circle>"#,
+                        r#"<circle class="{kind} {class}" cx="{:.1}" cy="{:.1}" r="{DOT}">"#,
                         x(p.0),
                         y(p.3)
                     ));
+                    picture.add(format!("<title>{title}</title></circle>"));
                 }
             }
         }
