@@ -110,7 +110,7 @@ fn runs_are_drawn_over_one_another_and_what_is_no_run_is_refused() {
 #[test]
 fn a_run_is_shown_live_and_talks_while_it_trains() {
     let work = Work::new();
-    let mut command = work.command("out", "--hours 1 --serve 0");
+    let mut command = work.command("out", "--data stories.txt --hours 1 --serve 0");
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let url = lines.find_map(|line| line.unwrap().strip_prefix("report: http://").map(str::to_owned)).unwrap();
