@@ -193,11 +193,18 @@ fn evaluated(run: &RunData, sample: &SampleRecord) -> String {
 }
 
 fn story(sample: &SampleRecord, title: String, index: usize) -> Story {
-    let text = match sample.text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{} …", &sample.text[..end]),
-        None => sample.text.clone(),
-    };
+    let mut text: String = sample.text.chars().take(LONGEST).map(shown).collect();
+    if sample.text.chars().nth(LONGEST).is_some() {
+        text.push_str(" …");
+    }
     Story { title, class: colour(index), text }
+}
+
+/// A character, or what stands for those that HTML cannot hold: an untrained model tells any.
+fn shown(c: char) -> char {
+    let code = u32::from(c);
+    let none = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
+    if none || c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c }
 }
 
 /// A number with a thin space between its thousands.
@@ -247,6 +254,12 @@ mod tests {
         let page = page(&[data(60_000, 60)], None, Shown::File).unwrap();
         assert!(page.len() < 600_000, "{} bytes", page.len());
         assert_eq!(page.matches("<article").count(), TOLD);
+    }
+
+    #[test]
+    fn what_html_cannot_hold_is_replaced() {
+        let text: String = "a\n\t\u{f}\u{85}\u{fdd0}\u{1ffff}é".chars().map(shown).collect();
+        assert_eq!(text, "a\n\t\u{fffd}\u{fffd}\u{fffd}\u{fffd}é");
     }
 
     #[test]

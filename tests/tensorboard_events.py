@@ -2,7 +2,7 @@
 
     python3 -m venv venv && venv/bin/pip install tensorboard "setuptools<81"
     trainer --steps 200 --out out/events --tensorboard out/board
-    venv/bin/python tests/tensorboard.py out/events out/board/events
+    venv/bin/python tests/tensorboard_events.py out/events out/board/events
 """
 
 import json
@@ -29,8 +29,9 @@ def single(value):
 
 
 def main(run, events):
-    lines = (Path(run) / "metrics.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines]
+    # splitlines would part at more than line feeds, which stories may hold
+    lines = (Path(run) / "metrics.jsonl").read_text().split("\n")
+    records = [json.loads(line) for line in lines if line]
     board = EventAccumulator(events, size_guidance={"scalars": 0, "tensors": 0})
     board.Reload()
     compared = 0
