@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -107,12 +107,22 @@ fn runs_are_drawn_over_one_another_and_what_is_no_run_is_refused() {
     assert!(stderr(&output).contains("absent: expected the directory of a run"), "{}", stderr(&output));
 }
 
+/// A process that ends with the test, however that ends.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_run_is_shown_live_and_talks_while_it_trains() {
     let work = Work::new();
     let mut command = work.command("out", "--data stories.txt --hours 1 --serve 0");
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut child = Started(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines();
     let url = lines.find_map(|line| line.unwrap().strip_prefix("report: http://").map(str::to_owned)).unwrap();
     // somebody has to read what it says
     let reader = std::thread::spawn(move || lines.for_each(drop));
@@ -140,8 +150,8 @@ fn a_run_is_shown_live_and_talks_while_it_trains() {
 
     let before = state();
     common::wait_for(|| state() > before);
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    assert!(child.wait().unwrap().success());
+    assert!(Command::new("kill").args(["-INT", &child.0.id().to_string()]).status().unwrap().success());
+    assert!(child.0.wait().unwrap().success());
     reader.join().unwrap();
     assert!(TcpStream::connect(&host).is_err(), "it ends with the run");
 }
