@@ -1,8 +1,8 @@
 //! TensorBoard's event files: records of a run as scalars and texts.
 //!
 //! A file is a row of [TFRecords](https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details),
-//! each an `Event` of TensorFlow's `event.proto` in Protocol Buffers' encoding. `tests/tensorboard_events.py` reads one with
-//! the `tensorboard` package and compares it with `metrics.jsonl`.
+//! each an `Event` of TensorFlow's `event.proto` in Protocol Buffers' encoding. `tests/tensorboard_events.py` reads one
+//! with the `tensorboard` package and compares it with `metrics.jsonl`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
