@@ -27,20 +27,20 @@ fn count(bytes: &[u8], text: &str) -> usize {
 fn a_run_leaves_a_page_a_table_and_events_that_agree_with_its_metrics() {
     let work = Work::new();
     // long enough for evaluations on the way
-    let output = work.run("out", "--data stories.txt --mix reasoning=0.5 --steps 300 --tensorboard board");
+    let output = work.run("out", "--data stories.txt --mix reasoning=0.5 --steps 120 --tensorboard board");
     assert!(output.status.success(), "{}", stderr(&output));
     let out = work.path("out");
     let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |kind: &str| records.iter().filter(|record| record["kind"] == kind).collect::<Vec<_>>();
     let (steps, evaluations, samples) = (of("step"), of("eval"), of("sample"));
-    assert!(steps.len() == 300 && !evaluations.is_empty());
+    assert!(steps.len() == 120 && !evaluations.is_empty());
     // the last evaluation, on all of the text, has no stories
     assert_eq!(samples.len(), 2 * (evaluations.len() - 1));
     for evaluation in &evaluations {
         let reasoning = &evaluation["reasoning"];
         let by_passes: u64 = reasoning["by_passes"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum();
-        assert!(by_passes > 1000 && reasoning["tokens"] == by_passes, "{reasoning}");
+        assert!(by_passes > 50 && reasoning["tokens"] == by_passes, "{reasoning}");
         let used: f64 = reasoning["op_use"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).sum();
         assert!((used - 1.0).abs() < 1e-6, "{reasoning}");
         let entropy = reasoning["use_entropy"].as_f64().unwrap();
@@ -60,8 +60,8 @@ fn a_run_leaves_a_page_a_table_and_events_that_agree_with_its_metrics() {
 
     let table = fs::read_to_string(out.join("metrics.csv")).unwrap();
     assert_eq!(table.lines().count(), 1 + steps.len() + evaluations.len());
-    let loss = steps[299]["loss"].as_f64().unwrap().to_string();
-    assert!(table.lines().any(|line| line.starts_with("step,300,") && line.contains(&format!(",{loss},"))), "{loss}");
+    let loss = steps[119]["loss"].as_f64().unwrap().to_string();
+    assert!(table.lines().any(|line| line.starts_with("step,120,") && line.contains(&format!(",{loss},"))), "{loss}");
 
     let events = events(&work.path("board/out"));
     assert_eq!(count(&events, "training/loss"), steps.len());
@@ -77,10 +77,10 @@ fn a_run_leaves_a_page_a_table_and_events_that_agree_with_its_metrics() {
     assert!(results["date"].as_str().unwrap().ends_with('Z'));
 
     // a run that goes on has one table and one page of all its steps, and a second event file of the new ones
-    let output = work.run("out", "--data stories.txt --mix reasoning=0.5 --steps 310 --extend --tensorboard board");
+    let output = work.run("out", "--data stories.txt --mix reasoning=0.5 --steps 130 --extend --tensorboard board");
     assert!(output.status.success(), "{}", stderr(&output));
     let table = fs::read_to_string(out.join("metrics.csv")).unwrap();
-    assert_eq!(table.lines().filter(|line| line.starts_with("step,")).count(), 310);
+    assert_eq!(table.lines().filter(|line| line.starts_with("step,")).count(), 130);
     assert_eq!(fs::read_dir(work.path("board/out")).unwrap().count(), 2);
 }
 
