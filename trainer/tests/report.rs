@@ -53,7 +53,7 @@ fn a_run_leaves_a_page_a_table_and_events_that_agree_with_its_metrics() {
     {
         assert!(page.contains(&format!("<h3>{title}</h3>")), "{title}");
     }
-    assert!(page.contains(">foundation</text>") && page.len() < 500_000 && !page.contains("<script"));
+    assert!(page.contains("class=\"band even\"") && page.len() < 500_000 && !page.contains("<script"));
     assert_eq!(page.matches("<article>").count(), samples.len().min(48));
     let bpc = evaluations.last().unwrap()["bpc"].as_f64().unwrap();
     assert!(page.contains(&format!("{bpc:.4}")));
