@@ -7,5 +7,6 @@ pub(crate) mod interrupt;
 pub mod kernels;
 pub mod nn;
 pub mod optim;
+pub mod report;
 pub mod run;
 pub(crate) mod terminal;

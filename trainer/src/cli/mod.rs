@@ -8,6 +8,7 @@ mod eval;
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod generate;
 mod probe;
+mod report;
 mod smoke;
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod tune;
@@ -45,6 +46,8 @@ pub enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Lets a trained model go on with a text of yours for a minute, while it rehearses what it knew.
     Tune(Box<tune::TuneArgs>),
+    /// Draws runs, one or several over one another, as one page.
+    Report(report::ReportArgs),
     /// Checks the architecture: thirteen figures and their limits, in less than two minutes.
     Smoke(smoke::SmokeArgs),
 }
@@ -82,6 +85,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Tune(args)) => tune::run(args),
+        Some(Command::Report(args)) => report::run(args),
         Some(Command::Smoke(args)) => smoke::run(args),
     }
 }

@@ -8,7 +8,7 @@ use super::Cli;
 use super::args::values::{real, real32};
 use super::args::{FormArgs, MachineArgs};
 use crate::data::cut::Split;
-use crate::run::start::Origin;
+use crate::run::start::InitFrom;
 use crate::run::tune::{self, Rehearsal};
 
 #[derive(Clone, Debug, Args)]
@@ -17,8 +17,8 @@ pub struct TuneArgs {
     #[arg(value_name = "TEXT")]
     pub text: String,
     /// The model to begin with: a packed model, a checkpoint, or default, the built-in one
-    #[arg(long, value_name = "FILE|default", default_value = "default", value_parser = super::args::origin)]
-    pub from: Origin,
+    #[arg(long, value_name = "FILE|default", default_value = "default", value_parser = super::args::init_from)]
+    pub from: InitFrom,
     /// Text that the model was trained on, to rehearse [default: stories that it tells itself]
     #[arg(long, value_name = "FILE|DIR")]
     pub old: Option<String>,

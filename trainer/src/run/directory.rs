@@ -15,6 +15,9 @@ const LOCK: &str = "run.lock";
 /// The packed model, and the newest checkpoint by a name that does not change.
 pub const PACKED: &str = "model.flm";
 pub const NEWEST: &str = "model.safetensors";
+/// The page about the run, and its figures as a table.
+pub const REPORT: &str = "report.html";
+pub const TABLE: &str = "metrics.csv";
 /// What files of phase 4 begin with.
 pub const PHASE_4: &str = "phase-4-";
 
@@ -164,7 +167,7 @@ pub fn run_files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
         let path = entry.with_context(|| dir.display().to_string())?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let fixed = [metrics::FILE, results::Results::FILE, PACKED, NEWEST].contains(&name);
+        let fixed = [metrics::FILE, results::Results::FILE, PACKED, NEWEST, REPORT, TABLE].contains(&name);
         if fixed || checkpoint::step_of(&path).is_some() || name.starts_with(PHASE_4) {
             files.push(path);
         }
@@ -226,14 +229,21 @@ mod tests {
         owner.keep();
         assert_eq!(owner.move_aside().unwrap(), None);
         for number in 1..3 {
-            for name in
-                ["step-00000040.safetensors", "metrics.jsonl", "model.flm", "phase-4-round-1.txt", "stories.txt"]
-            {
+            for name in [
+                "step-00000040.safetensors",
+                "metrics.jsonl",
+                "model.flm",
+                "phase-4-round-1.txt",
+                REPORT,
+                TABLE,
+                "stories.txt",
+            ] {
                 fs::write(out.join(name), name).unwrap();
             }
             let to = owner.move_aside().unwrap().unwrap();
             assert_eq!(to, dir.path().join(format!("x.{number}")));
-            assert_eq!(names(&to), ["metrics.jsonl", "model.flm", "phase-4-round-1.txt", "step-00000040.safetensors"]);
+            let run = [TABLE, "metrics.jsonl", "model.flm", "phase-4-round-1.txt", REPORT, "step-00000040.safetensors"];
+            assert_eq!(names(&to), run);
             assert_eq!(names(&out), [LOCK, "stories.txt"]);
         }
     }

@@ -14,9 +14,11 @@ use crate::run::checkpoint;
 use crate::run::closing::{Bpc, Made};
 use crate::run::directory::{NEWEST, PACKED};
 use crate::run::metrics::{self, EvalRecord, Record};
+use crate::run::origin::Origin;
 use crate::run::phases;
 use crate::run::prepare::Run;
 use crate::run::progress::Progress;
+use crate::run::reasoning;
 use crate::run::results::{Depths, HeldOut, Results};
 use crate::run::standing::{calibrate, save};
 use crate::terminal;
@@ -76,6 +78,8 @@ pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
         blob = export(run)?;
     }
     let results = Results {
+        version: Results::VERSION,
+        origin: Origin::now(run.settings.batch.threads),
         preset: run.preset.into(),
         complete,
         parameters: run.engine.params().layout.len,
@@ -148,7 +152,8 @@ fn measure(run: &mut Run, blob: &Blob, elapsed: f64, progress: &mut Progress) ->
         "held-out: {bpc:.4} bits per character by the trainer, {packed_bpc:.4} by the packed model, \
          {mean_passes:.2} passes a token"
     ));
-    let record = EvalRecord { step: run.step, elapsed, bpc, bytes, tokens: run.tokens, mean_passes };
+    let reasoning = reasoning::observe(blob, &stories)?;
+    let record = EvalRecord { step: run.step, elapsed, bpc, bytes, tokens: run.tokens, mean_passes, reasoning };
     let notes = [run.metrics.write(&Record::Eval(record)), run.metrics.flush()];
     notes.into_iter().flatten().for_each(|message| progress.line(&message));
     run.final_bpc = Some(bpc);

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one JSON object a line, one line per training step and per evaluation.
+//! `metrics.jsonl`: one JSON object a line, one line per training step, per evaluation and per story told at one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -8,6 +8,7 @@ use flashlm_host::output;
 use serde::{Deserialize, Serialize};
 
 use crate::run::answers::AnswerCounts;
+use crate::run::reasoning::Reasoning;
 
 /// The file's name in a run's directory.
 pub const FILE: &str = "metrics.jsonl";
@@ -18,6 +19,7 @@ pub const FILE: &str = "metrics.jsonl";
 pub enum Record {
     Step(StepRecord),
     Eval(EvalRecord),
+    Sample(SampleRecord),
 }
 
 /// A training step.
@@ -57,6 +59,21 @@ pub struct EvalRecord {
     /// Tokens trained on so far.
     pub tokens: u64,
     pub mean_passes: f64,
+    /// What the reasoning loop did on the first of the evaluated tokens; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Reasoning>,
+}
+
+/// A story told at an evaluation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SampleRecord {
+    pub step: u64,
+    /// How it begins; empty where the model begins it.
+    pub prompt: String,
+    /// The sampler's.
+    pub seed: u64,
+    /// All of it, the prompt included.
+    pub text: String,
 }
 
 impl Record {
@@ -64,6 +81,7 @@ impl Record {
         match self {
             Self::Step(r) => r.step,
             Self::Eval(r) => r.step,
+            Self::Sample(r) => r.step,
         }
     }
 }
@@ -143,7 +161,26 @@ mod tests {
     }
 
     fn eval(step: u64) -> Record {
-        Record::Eval(EvalRecord { step, elapsed: 9.0, bpc: 0.8, bytes: 1000, tokens: 1, mean_passes: 2.5 })
+        Record::Eval(EvalRecord {
+            step,
+            elapsed: 9.0,
+            bpc: 0.8,
+            bytes: 1000,
+            tokens: 1,
+            mean_passes: 2.5,
+            reasoning: None,
+        })
+    }
+
+    fn sample(step: u64) -> Record {
+        Record::Sample(SampleRecord { step, prompt: "Once".into(), seed: 1, text: "Once \"upon\"\na time".into() })
+    }
+
+    #[test]
+    fn evaluations_of_before_there_were_figures_of_reasoning_are_read() {
+        let line = r#"{"kind":"eval","step":3,"elapsed":9.0,"bpc":0.8,"bytes":1000,"tokens":1,"mean_passes":2.5}"#;
+        assert_eq!(serde_json::from_str::<Record>(line).unwrap(), eval(3));
+        assert_eq!(serde_json::to_string(&eval(3)).unwrap(), line);
     }
 
     #[test]
@@ -151,7 +188,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
         let (mut metrics, _) = Metrics::open(&path, 0).unwrap();
-        for record in [step(1), step(2), eval(2), step(3), step(4), eval(4)] {
+        for record in [step(1), step(2), eval(2), sample(2), step(3), step(4), eval(4)] {
             assert_eq!(metrics.write(&record), None);
         }
         metrics.flush();

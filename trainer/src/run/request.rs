@@ -6,6 +6,7 @@ use std::time::Duration;
 use flashlm_core::config::ModelConfig;
 
 use crate::kernels::Kernels;
+use crate::report::Wanted;
 use crate::run::closing::Invocation;
 use crate::run::settings::Settings;
 use crate::run::start::Start;
@@ -35,6 +36,8 @@ pub struct Request {
     pub checkpoint_every: Duration,
     /// How the program was started, for the commands that it says at the end; `None`: it says none.
     pub invocation: Option<Invocation>,
+    /// What the run shows of itself beside its files.
+    pub report: Wanted,
 }
 
 /// Where a training run starts.

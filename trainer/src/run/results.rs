@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use flashlm_host::{output, read_file};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,10 +11,17 @@ use serde_json::Value;
 use crate::nn::Calibration;
 use crate::run::log::Log;
 use crate::run::metrics::EvalRecord;
+use crate::run::origin::Origin;
 
 /// What it holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Results {
+    /// Of this form; 0 in files of before it was written down.
+    #[serde(default)]
+    pub version: u32,
+    /// What trained it, where, when and as was asked.
+    #[serde(flatten)]
+    pub origin: Origin,
     pub preset: String,
     /// Whether the run used up its budget.
     pub complete: bool,
@@ -73,16 +80,22 @@ impl From<Calibration> for Depths {
 impl Results {
     /// Its name in a run's directory.
     pub const FILE: &str = "results.json";
+    /// The version that is written. It rises when what a field means changes.
+    pub const VERSION: u32 = 1;
     /// A year of evaluations is shorter.
     const LONGEST: u64 = 64 << 20;
 
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// It cannot be read, or is of something else.
+    /// It cannot be read, is of something else, or of a version after [`VERSION`](Self::VERSION).
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let name = || path.display().to_string();
-        serde_json::from_slice(&read_file(path, Self::LONGEST).with_context(name)?).with_context(name)
+        let read: Self = serde_json::from_slice(&read_file(path, Self::LONGEST).with_context(name)?)
+            .with_context(|| format!("{}: expected the results of a run", path.display()))?;
+        let (found, known) = (read.version, Self::VERSION);
+        ensure!(found <= known, "{}: is of version {found}: expected {known} at the most", path.display());
+        Ok(read)
     }
 
     /// Writes the file at `path`, whole or not at all.

@@ -18,7 +18,7 @@ static BUILT_IN: &[u8] = include_blob!("../../../runtime-desktop/models/default.
 
 /// Which model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum InitFrom {
     /// The one that `flashlm` has built in.
     BuiltIn,
     /// A packed model (.flm) or a checkpoint (.safetensors).
@@ -37,7 +37,7 @@ pub struct Start {
     pub params: Params,
 }
 
-impl From<&str> for Origin {
+impl From<&str> for InitFrom {
     fn from(argument: &str) -> Self {
         match argument {
             "default" => Self::BuiltIn,
@@ -46,7 +46,7 @@ impl From<&str> for Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for InitFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => f.write_str("default"),
@@ -55,7 +55,7 @@ impl fmt::Display for Origin {
     }
 }
 
-impl Origin {
+impl InitFrom {
     /// Reads the model.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_built_in_model_packs_to_itself() {
-        let start = Origin::BuiltIn.read().unwrap();
+        let start = InitFrom::BuiltIn.read().unwrap();
         let own = Blob::copy("built in", BUILT_IN).unwrap();
         let again = start.pack().unwrap();
         // what is rounded anew: the last bits of scales and of sigmoids
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_no_model_is_refused() {
-        let message = |name: &str| format!("{:#}", Origin::from(name).read().unwrap_err());
+        let message = |name: &str| format!("{:#}", InitFrom::from(name).read().unwrap_err());
         assert!(message("notes.txt").contains("notes.txt: expected a model (.flm), a checkpoint"));
         assert!(message("nothing.flm").contains("nothing.flm: expected a readable model file"));
         assert!(message("nothing.safetensors").contains("nothing.safetensors"));

@@ -9,11 +9,13 @@ use crate::data::mix::MAX_SHARE;
 use crate::interrupt;
 use crate::nn::{StepOptions, StepStats, Story, TrainDepth};
 use crate::optim::Outcome;
+use crate::report::{Reporter, Server};
 use crate::run::answers::AnswerCounts;
 use crate::run::checkpoint;
 use crate::run::closing;
 use crate::run::levels::Opened;
-use crate::run::metrics::{EvalRecord, Record, StepRecord};
+use crate::run::metrics::{EvalRecord, Record, SampleRecord, StepRecord};
+use crate::run::origin::Origin;
 use crate::run::pace::Pace;
 use crate::run::prepare::{self, Run};
 use crate::run::progress::{Progress, Status};
@@ -21,7 +23,7 @@ use crate::run::request::Request;
 use crate::run::schedule::{DepthTraining, Point};
 use crate::run::settings::Settings;
 use crate::run::standing::{calibrate, save};
-use crate::run::{finish, generate, phases};
+use crate::run::{finish, generate, phases, reasoning};
 use crate::terminal;
 
 /// Share of the run from which on evaluations fit the choice of depth.
@@ -34,6 +36,8 @@ const MAX_SKIPPED: u32 = 5;
 const SAMPLES: [(&str, u64); 2] = [("Once upon a time", 1), ("", 2)];
 /// Length of a shown story, tokens.
 const SAMPLE_TOKENS: usize = 120;
+/// Time between two looks of the live report at the newest steps.
+const LIVE_EVERY: Duration = Duration::from_secs(5);
 /// Weight of the newest step in the displayed averages.
 const SMOOTHING: f64 = 0.05;
 
@@ -42,17 +46,25 @@ const SMOOTHING: f64 = 0.05;
 pub fn train(request: &Request) -> anyhow::Result<()> {
     interrupt::install().context("cannot install the Ctrl-C handler")?;
     let mut progress = Progress::new();
+    // a port that is taken is said before anything is read or moved
+    let server = Display::serve(request)?;
     let mut run = prepare::prepare(request, &progress)?;
-    go_on(request, &mut run, &mut progress)
+    go_on(request, &mut run, server, &mut progress)
 }
 
-/// Trains a run that is prepared, as [`train`] does.
-pub fn go_on(request: &Request, run: &mut Run, progress: &mut Progress) -> anyhow::Result<()> {
+/// Trains a run that is prepared, as [`train`] does; `server` shows it, where there is one.
+pub fn go_on(request: &Request, run: &mut Run, server: Option<Server>, progress: &mut Progress) -> anyhow::Result<()> {
+    let mut display = Display::new(request, run, server, progress)?;
     // on one of the replicas' own threads, where a step allocates nothing
-    run.engine.pool().install(|| train_prepared(request, run, progress))
+    run.engine.pool().install(|| train_prepared(request, run, &mut display, progress))
 }
 
-fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> anyhow::Result<()> {
+fn train_prepared(
+    request: &Request,
+    run: &mut Run,
+    display: &mut Display,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
     let mut timers = Timers::new(request);
     let (mut averages, mut pace) = (Averages::default(), Pace::default());
     let mut skipped = 0;
@@ -114,14 +126,21 @@ fn train_prepared(request: &Request, run: &mut Run, progress: &mut Progress) -> 
             if run.clock.progress(run.step) >= CALIBRATED_FROM {
                 calibrate(run, progress, CALIBRATION_BATCHES);
             }
-            evaluate(run, progress)?;
+            evaluate(run, display, progress)?;
+        }
+        if display.server.is_some() && timers.live.is_due() {
+            run.metrics.flush().iter().for_each(|message| progress.line(message));
         }
         if timers.checkpoint.is_due() {
             save(run, progress);
         }
     }
     progress.finish();
-    let made = finish::finish(run, progress)?;
+    let finished = finish::finish(run, progress);
+    if run.step > 0 {
+        display.write(run, progress);
+    }
+    let made = finished?;
     progress.finish();
     for line in closing::lines(&made, request.invocation.as_ref(), terminal::width()) {
         // wrapped as a shell wants it
@@ -207,10 +226,11 @@ fn report_opened(run: &Run, progress: &Progress, opened: Option<Opened>) {
 }
 
 /// Bits per byte on the fixed part of the held-out stories, and a sample to read.
-fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
+fn evaluate(run: &mut Run, display: &mut Display, progress: &Progress) -> anyhow::Result<()> {
     let part = &run.held_out_head;
     let stories: Vec<Story> = part.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
     let evaluation = run.engine.evaluate(&stories, run.depth);
+    let blob = run.pack()?;
     let record = EvalRecord {
         step: run.step,
         elapsed: run.clock.elapsed().as_secs_f64(),
@@ -218,19 +238,56 @@ fn evaluate(run: &mut Run, progress: &Progress) -> anyhow::Result<()> {
         bytes: part.bytes,
         tokens: run.tokens,
         mean_passes: evaluation.mean_passes,
+        reasoning: reasoning::observe(&blob, &stories)?,
     };
     progress.line(&format!(
         "step {}: held-out {:.4} bpc on {} bytes, {:.2} passes a token",
         run.step, record.bpc, record.bytes, record.mean_passes
     ));
-    let notes = [run.metrics.write(&Record::Eval(record.clone())), run.metrics.flush()];
-    notes.into_iter().flatten().for_each(|message| progress.line(&message));
+    let mut notes = vec![run.metrics.write(&Record::Eval(record.clone()))];
     run.curve.push(record);
-    let blob = run.pack()?;
     for (prompt, seed) in SAMPLES {
-        progress.sample(&generate::sample(&blob, prompt, SAMPLE_TOKENS, seed)?);
+        let text = generate::sample(&blob, prompt, SAMPLE_TOKENS, seed)?;
+        progress.sample(&text);
+        let sample = SampleRecord { step: run.step, prompt: prompt.into(), seed, text };
+        notes.push(run.metrics.write(&Record::Sample(sample)));
     }
+    notes.push(run.metrics.flush());
+    notes.into_iter().flatten().for_each(|message| progress.line(&message));
+    if let Some(server) = &display.server {
+        server.publish(run.step, blob);
+    }
+    display.write(run, progress);
     Ok(())
+}
+
+/// What the run shows of itself: files, and the server where it is asked for.
+struct Display {
+    reporter: Reporter,
+    server: Option<Server>,
+}
+
+impl Display {
+    fn serve(request: &Request) -> anyhow::Result<Option<Server>> {
+        request.report.check()?;
+        let start = |port| Server::start(port, &request.out, Origin::now(request.settings.batch.threads));
+        request.report.serve.map(start).transpose()
+    }
+
+    fn new(request: &Request, run: &Run, server: Option<Server>, progress: &Progress) -> anyhow::Result<Self> {
+        let origin = Origin::now(run.settings.batch.threads);
+        if let Some(server) = &server {
+            server.publish(run.step, run.pack()?);
+            progress.line(&format!("report: {}", server.url()));
+        }
+        let reporter = Reporter::new(&run.out, request.report.tensorboard.as_deref(), run.step, origin)?;
+        Ok(Self { reporter, server })
+    }
+
+    /// Brings the files up to date.
+    fn write(&mut self, run: &Run, progress: &Progress) {
+        self.reporter.write(run.clock.elapsed().as_secs_f64()).iter().for_each(|message| progress.line(message));
+    }
 }
 
 fn diverged(run: &Run) -> String {
@@ -273,6 +330,7 @@ impl Averages {
 struct Timers {
     evaluation: Timer,
     checkpoint: Timer,
+    live: Timer,
 }
 
 struct Timer {
@@ -283,7 +341,11 @@ struct Timer {
 impl Timers {
     fn new(request: &Request) -> Self {
         let timer = |every| Timer { every, last: Instant::now() };
-        Self { evaluation: timer(request.evaluate_every), checkpoint: timer(request.checkpoint_every) }
+        Self {
+            evaluation: timer(request.evaluate_every),
+            checkpoint: timer(request.checkpoint_every),
+            live: timer(LIVE_EVERY),
+        }
     }
 }
 

@@ -87,7 +87,7 @@ pub fn tune(mut request: Request, rehearsal: &Rehearsal) -> anyhow::Result<()> {
     let first = first?;
     // the budget is for training alone
     run.clock = Clock::start(request.settings.budget, Duration::ZERO);
-    train::go_on(&request, &mut run, &mut progress)?;
+    train::go_on(&request, &mut run, None, &mut progress)?;
     let tuned = request.out.join(PACKED);
     let after = Blob::open(&tuned)?;
     for ((text, path), before) in texts.into_iter().zip(first) {

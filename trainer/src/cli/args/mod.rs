@@ -6,6 +6,7 @@ mod data;
 mod engine;
 mod machine;
 mod model;
+mod report;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -16,6 +17,7 @@ pub use data::{DataArgs, FormArgs};
 pub use engine::{EngineArgs, ReasoningArgs, WritesKind};
 pub use machine::{BatchArgs, MachineArgs};
 pub use model::{FfnKind, ModelArgs};
+pub use report::ReportArgs;
 pub use train::TrainArgs;
-pub(super) use train::origin;
+pub(super) use train::init_from;
 pub use values::DepthArg;

@@ -4,6 +4,7 @@ use flashlm_core::config::{
 };
 
 use crate::cli::{Cli, Command};
+use crate::report::Wanted;
 use crate::run::preset::{self, Size};
 use crate::run::request::Resume;
 use crate::run::schedule;
@@ -23,6 +24,19 @@ fn no_argument_at_all_trains_supernova() {
     assert!(cli.command.is_none());
     assert_eq!(cli.train.model.config().unwrap(), ModelConfig::SUPERNOVA);
     assert_eq!(cli.train.resume, Resume::Auto);
+}
+
+#[test]
+fn a_report_is_served_at_the_usual_port_or_another_and_only_where_asked() {
+    let wanted = |line| parse(line).unwrap().train.report.wanted();
+    assert_eq!(wanted("trainer"), Wanted::default());
+    assert_eq!(wanted("trainer --serve").serve, Some(7171));
+    assert_eq!(wanted("trainer --serve 8080 --steps 2").serve, Some(8080));
+    assert_eq!(wanted("trainer --tensorboard board").tensorboard, Some("board".into()));
+    assert!(parse("trainer --serve 70000").is_err());
+    assert!(parse("trainer report").unwrap_err().contains("<DIR>"));
+    let runs = parse("trainer report a b --out c.html").unwrap().command;
+    assert!(matches!(runs, Some(Command::Report(args)) if args.runs.len() == 2 && args.out == Some("c.html".into())));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use clap::Args;
 use flashlm_core::config::ModelConfig;
 
 use super::values::{real, real32};
-use super::{AmplifyArgs, BatchArgs, DataArgs, MachineArgs, ModelArgs, ReasoningArgs};
+use super::{AmplifyArgs, BatchArgs, DataArgs, MachineArgs, ModelArgs, ReasoningArgs, ReportArgs};
 use crate::kernels::Kernels;
 use crate::optim::{self, PerKind};
 use crate::run::prepare::same_model;
@@ -17,7 +17,7 @@ use crate::run::preset;
 use crate::run::request::{Request, Resume};
 use crate::run::schedule::{self, Budget, Schedule};
 use crate::run::settings::{Batch, Settings, Source};
-use crate::run::start::{Origin, Start};
+use crate::run::start::{InitFrom, Start};
 
 /// Length of a run unless told otherwise, hours.
 const DEFAULT_HOURS: f64 = 2.0;
@@ -108,10 +108,10 @@ pub struct TrainArgs {
 
     /// Begin with the weights and the tokenizer of a model in place of random ones: a packed model, a checkpoint, or
     /// default, the built-in model. Its dimensions are the run's
-    #[arg(long, help_heading = "Run", value_name = "FILE|default", value_parser = origin)]
-    pub from: Option<Origin>,
-    /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json [default: out/PRESET, or
-    /// out/PRESET-SIZE where --size is given]
+    #[arg(long, help_heading = "Run", value_name = "FILE|default", value_parser = init_from)]
+    pub from: Option<InitFrom>,
+    /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json, report.html, metrics.csv
+    /// [default: out/PRESET, or out/PRESET-SIZE where --size is given]
     #[arg(long, help_heading = "Run", value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// auto: go on from the newest checkpoint in --out if there is one; never: start anew, after moving a run that is
@@ -131,9 +131,11 @@ pub struct TrainArgs {
     /// Seed of initial weights, data order and noise
     #[arg(long, help_heading = "Run", default_value_t = 1)]
     pub seed: u64,
+    #[command(flatten)]
+    pub report: ReportArgs,
 }
 
-pub(in crate::cli) fn origin(argument: &str) -> Result<Origin, Infallible> {
+pub(in crate::cli) fn init_from(argument: &str) -> Result<InitFrom, Infallible> {
     Ok(argument.into())
 }
 
@@ -148,7 +150,7 @@ fn resume(argument: &str) -> Result<Resume, Infallible> {
 impl TrainArgs {
     /// The run asked for; an error where the model, or this machine, cannot be as asked.
     pub fn request(&self) -> anyhow::Result<Request> {
-        let start = self.from.as_ref().map(Origin::read).transpose()?;
+        let start = self.from.as_ref().map(InitFrom::read).transpose()?;
         let config = match &start {
             Some(start) => self.config_of(start)?,
             None => self.model.config()?,
@@ -175,6 +177,7 @@ impl TrainArgs {
             evaluate_every: minutes(self.eval_every.unwrap_or(usual)),
             checkpoint_every: minutes(self.checkpoint_every),
             invocation: None,
+            report: self.report.wanted(),
         })
     }
 
