@@ -4,11 +4,15 @@
 pub mod args;
 mod bench;
 mod compare;
+mod config;
 mod eval;
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod generate;
 mod probe;
 mod smoke;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
 
 use clap::{Parser, Subcommand};
 
@@ -56,6 +60,18 @@ fn start_threads() {
     }
 }
 
+/// The command line, with what the file of its `--config` adds. What clap has to say of it (help, a wrong argument) it
+/// says, and ends the program.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Cli> {
+    config::parse(line).map_err(|error| match error.downcast::<clap::Error>() {
+        Ok(said) => said.exit(),
+        Err(error) => error,
+    })
+}
+
 /// Does what the command line asks for.
 ///
 /// # Errors
@@ -63,6 +79,7 @@ fn start_threads() {
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     start_threads();
     match &cli.command {
+        None if cli.train.print_config => print_config(&cli.train),
         None => run::train::train(&cli.train.request()?),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Probe(args)) => probe::run(args),
@@ -71,4 +88,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Smoke(args)) => smoke::run(args),
     }
+}
+
+/// Prints the configuration in force, if there can be such a run.
+fn print_config(train: &TrainArgs) -> anyhow::Result<()> {
+    train.request()?;
+    Ok(write!(io::stdout().lock(), "{}", train.written)?)
 }

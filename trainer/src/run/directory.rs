@@ -15,6 +15,8 @@ const LOCK: &str = "run.lock";
 /// The packed model, and the newest checkpoint by a name that does not change.
 pub const PACKED: &str = "model.flm";
 pub const NEWEST: &str = "model.safetensors";
+/// What was asked for: `--config` with it asks for it again.
+pub const CONFIGURATION: &str = "run.toml";
 /// What files of phase 4 begin with.
 pub const PHASE_4: &str = "phase-4-";
 
@@ -81,7 +83,7 @@ impl Directory {
             return Ok(None);
         }
         let to = self.aside()?;
-        for name in [metrics::FILE, results::Results::FILE, PACKED] {
+        for name in [metrics::FILE, results::Results::FILE, PACKED, CONFIGURATION] {
             let from = self.path.join(name);
             if from.exists() {
                 fs::copy(&from, to.join(name)).with_context(|| cannot_move(&from, &to))?;
@@ -164,7 +166,7 @@ pub fn run_files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
         let path = entry.with_context(|| dir.display().to_string())?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let fixed = [metrics::FILE, results::Results::FILE, PACKED, NEWEST].contains(&name);
+        let fixed = [metrics::FILE, results::Results::FILE, PACKED, NEWEST, CONFIGURATION].contains(&name);
         if fixed || checkpoint::step_of(&path).is_some() || name.starts_with(PHASE_4) {
             files.push(path);
         }
@@ -226,14 +228,14 @@ mod tests {
         owner.keep();
         assert_eq!(owner.move_aside().unwrap(), None);
         for number in 1..3 {
-            for name in
-                ["step-00000040.safetensors", "metrics.jsonl", "model.flm", "phase-4-round-1.txt", "stories.txt"]
-            {
+            let of_the_run =
+                ["metrics.jsonl", "model.flm", "phase-4-round-1.txt", "run.toml", "step-00000040.safetensors"];
+            for name in of_the_run.into_iter().chain(["stories.txt"]) {
                 fs::write(out.join(name), name).unwrap();
             }
             let to = owner.move_aside().unwrap().unwrap();
             assert_eq!(to, dir.path().join(format!("x.{number}")));
-            assert_eq!(names(&to), ["metrics.jsonl", "model.flm", "phase-4-round-1.txt", "step-00000040.safetensors"]);
+            assert_eq!(names(&to), of_the_run);
             assert_eq!(names(&out), [LOCK, "stories.txt"]);
         }
     }

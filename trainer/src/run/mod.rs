@@ -23,4 +23,5 @@ pub mod settings;
 pub mod smoke;
 mod standing;
 mod streams;
+pub mod table;
 pub mod train;
