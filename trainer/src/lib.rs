@@ -7,4 +7,5 @@ pub(crate) mod interrupt;
 pub mod kernels;
 pub mod nn;
 pub mod optim;
+pub mod plot;
 pub mod run;

@@ -1,6 +1,8 @@
 //! The command line: what can be asked for, and the programs that do it.
 
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
+mod ablate;
+#[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 pub mod args;
 mod bench;
 mod compare;
@@ -43,6 +45,8 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Trains several presets for the same time on the same data and compares them.
     Compare(Box<compare::CompareArgs>),
+    /// Trains every combination of some settings, with several seeds each, and says what they come to.
+    Ablate(Box<ablate::AblateArgs>),
     /// Checks the architecture: thirteen figures and their limits, in less than two minutes.
     Smoke(smoke::SmokeArgs),
 }
@@ -86,6 +90,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Ablate(args)) => ablate::run(args),
         Some(Command::Smoke(args)) => smoke::run(args),
     }
 }

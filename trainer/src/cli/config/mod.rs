@@ -100,6 +100,7 @@ fn training_of(cli: &mut Cli) -> Option<&mut TrainArgs> {
     match &mut cli.command {
         None => Some(&mut cli.train),
         Some(Command::Compare(args)) => Some(&mut args.train),
+        Some(Command::Ablate(args)) => Some(&mut args.train),
         Some(_) => None,
     }
 }

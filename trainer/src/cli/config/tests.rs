@@ -136,6 +136,9 @@ fn subcommands_that_train_take_a_file_too_and_others_do_not() {
     let work = Work::new("lr = 0.25\n");
     let Some(Command::Compare(compare)) = work.parse("trainer compare --steps 3").unwrap().command else { panic!() };
     assert_eq!((compare.train.lr, compare.train.steps), (0.25, Some(3)));
+    let work = Work::new("vary = ['slots=16,64', 'rcsm=on,off']\nseeds = 2\nhours = 1\n");
+    let Some(Command::Ablate(ablate)) = work.parse("trainer ablate --steps 3").unwrap().command else { panic!() };
+    assert_eq!((ablate.vary.len(), ablate.seeds, ablate.train.steps), (2, 2, Some(3)));
     assert!(work.parse("trainer smoke").unwrap_err().downcast_ref::<clap::Error>().is_some());
 }
 
