@@ -38,8 +38,8 @@ fn is_near(found: &Value, want: [f64; 2]) {
 #[test]
 fn a_grid_is_trained_once_and_its_table_is_what_the_runs_came_to() {
     let work = Work::new();
-    let line =
-        "--vary slots=2,4 --vary lr=0.002,0.006 --seeds 2 --steps 12 --no-calibrate --data stories.txt --out all";
+    let line = "--vary slots=2,4 --vary lr=0.002,0.006 --seeds 2 --steps 12 --no-calibrate --no-phase-4 \
+                --data stories.txt --out all";
     let output = ablate(&work, line).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let names = ["slots=2,lr=0.002", "slots=2,lr=0.006", "slots=4,lr=0.002", "slots=4,lr=0.006"];
@@ -102,7 +102,7 @@ fn a_grid_is_trained_once_and_its_table_is_what_the_runs_came_to() {
 #[test]
 fn a_run_that_fails_is_told_and_stops_no_other() {
     let work = Work::new();
-    let line = "--vary data=absent.txt,stories.txt --seeds 1 --steps 2 --out all";
+    let line = "--vary data=absent.txt,stories.txt --seeds 1 --steps 2 --no-calibrate --no-phase-4 --out all";
     let output = ablate(&work, line).output().unwrap();
     assert!(!output.status.success());
     assert!(stderr(&output).contains("1 of 2 runs failed"), "{}", stderr(&output));
@@ -124,7 +124,9 @@ fn what_cannot_be_is_refused_before_anything_is_trained() {
     for (vary, want) in
         [("slots=4,200", "slots=200: "), ("preset=bolt,blot", "preset=blot: "), ("magic=1", "there is no flag --magic")]
     {
-        let output = ablate(&work, &format!("--vary {vary} --seeds 1 --steps 2 --out all")).output().unwrap();
+        let output = ablate(&work, &format!("--vary {vary} --seeds 1 --steps 2 --no-calibrate --no-phase-4 --out all"))
+            .output()
+            .unwrap();
         assert!(!output.status.success() && stderr(&output).contains(want), "{}", stderr(&output));
         assert!(!work.path("all").exists());
     }
@@ -133,8 +135,8 @@ fn what_cannot_be_is_refused_before_anything_is_trained() {
 #[test]
 fn an_interrupted_grid_goes_on_where_it_was() {
     let work = Work::new();
-    let line =
-        "--vary rcsm=on,off --seeds 1 --steps 400 --no-calibrate --data stories.txt --checkpoint-every 0.01 --out all";
+    let line = "--vary rcsm=on,off --seeds 1 --steps 400 --no-calibrate --no-phase-4 --data stories.txt \
+                --checkpoint-every 0.01 --out all";
     let child = ablate(&work, line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for(|| has_checkpoint(&work.path("all/rcsm=on/seed-1")));
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

@@ -1,6 +1,5 @@
 //! The command line: what can be asked for, and the programs that do it.
 
-#[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod ablate;
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 pub mod args;

@@ -1,8 +1,8 @@
 //! Configuration: the command line, the file that `--config` names, and the one in force as such a file.
 //!
 //! A file's keys become arguments before those of the user, so that the same parsers check both; what the user gives
-//! takes the place of all in the file that it contradicts. Nothing here knows a flag by name but for the two of its own:
-//! what clap knows of the command decides.
+//! takes the place of all in the file that it contradicts. What clap knows of the command decides: no list of flags is
+//! kept here.
 
 mod file;
 #[cfg(test)]
@@ -34,8 +34,8 @@ pub fn training() -> clap::Command {
 /// The command line, with what a file adds to it.
 ///
 /// # Errors
-/// A [`clap::Error`] where clap refuses it or has something to show; else what is wrong with the file, with its name and
-/// line.
+/// A [`clap::Error`] where clap refuses it or has something to show; else what is wrong with the file, with its name
+/// and line.
 pub fn parse(line: impl IntoIterator<Item = impl Into<OsString>>) -> anyhow::Result<Cli> {
     let mut line: Vec<OsString> = line.into_iter().map(Into::into).collect();
     let mut program = Cli::command();
