@@ -7,6 +7,7 @@ pub(crate) mod interrupt;
 pub mod kernels;
 pub mod nn;
 pub mod optim;
+pub mod plot;
 pub mod report;
 pub mod run;
 pub(crate) mod terminal;

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use flashlm_host::Allocator;
-use trainer::cli::{self, Cli};
+use trainer::cli;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
-    flashlm_host::run(|| cli::run(&Cli::parse()))
+    flashlm_host::run(|| cli::run(&cli::parse(std::env::args_os())?))
 }

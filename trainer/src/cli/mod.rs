@@ -1,9 +1,11 @@
 //! The command line: what can be asked for, and the programs that do it.
 
+mod ablate;
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 pub mod args;
 mod bench;
 mod compare;
+mod config;
 mod eval;
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod generate;
@@ -12,6 +14,9 @@ mod report;
 mod smoke;
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod tune;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
 
 use clap::{Parser, Subcommand};
 
@@ -48,6 +53,8 @@ pub enum Command {
     Tune(Box<tune::TuneArgs>),
     /// Draws runs, one or several over one another, as one page.
     Report(report::ReportArgs),
+    /// Trains every combination of some settings, with several seeds each, and says what they come to.
+    Ablate(Box<ablate::AblateArgs>),
     /// Checks the architecture: thirteen figures and their limits, in less than two minutes.
     Smoke(smoke::SmokeArgs),
 }
@@ -71,6 +78,18 @@ fn invocation() -> Invocation {
     Invocation::new(words, std::env::var_os("CARGO").is_some())
 }
 
+/// The command line, with what the file of its `--config` adds. What clap has to say of it (help, a wrong argument) it
+/// says, and ends the program.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> anyhow::Result<Cli> {
+    config::parse(line).map_err(|error| match error.downcast::<clap::Error>() {
+        Ok(said) => said.exit(),
+        Err(error) => error,
+    })
+}
+
 /// Does what the command line asks for.
 ///
 /// # Errors
@@ -78,6 +97,7 @@ fn invocation() -> Invocation {
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     start_threads();
     match &cli.command {
+        None if cli.train.print_config => print_config(&cli.train),
         None => run::train::train(&Request { invocation: Some(invocation()), ..cli.train.request()? }),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Probe(args)) => probe::run(args),
@@ -86,6 +106,13 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Tune(args)) => tune::run(args),
         Some(Command::Report(args)) => report::run(args),
+        Some(Command::Ablate(args)) => ablate::run(args),
         Some(Command::Smoke(args)) => smoke::run(args),
     }
+}
+
+/// Prints the configuration in force, if there can be such a run.
+fn print_config(train: &TrainArgs) -> anyhow::Result<()> {
+    train.request()?;
+    Ok(write!(io::stdout().lock(), "{}", train.written)?)
 }

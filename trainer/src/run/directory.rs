@@ -18,6 +18,8 @@ pub const NEWEST: &str = "model.safetensors";
 /// The page about the run, and its figures as a table.
 pub const REPORT: &str = "report.html";
 pub const TABLE: &str = "metrics.csv";
+/// What was asked for: `--config` with it asks for it again.
+pub const CONFIGURATION: &str = "run.toml";
 /// What files of phase 4 begin with.
 pub const PHASE_4: &str = "phase-4-";
 
@@ -84,7 +86,7 @@ impl Directory {
             return Ok(None);
         }
         let to = self.aside()?;
-        for name in [metrics::FILE, results::Results::FILE, PACKED] {
+        for name in [metrics::FILE, results::Results::FILE, PACKED, CONFIGURATION] {
             let from = self.path.join(name);
             if from.exists() {
                 fs::copy(&from, to.join(name)).with_context(|| cannot_move(&from, &to))?;
@@ -167,7 +169,8 @@ pub fn run_files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
         let path = entry.with_context(|| dir.display().to_string())?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let fixed = [metrics::FILE, results::Results::FILE, PACKED, NEWEST, REPORT, TABLE].contains(&name);
+        let fixed =
+            [metrics::FILE, results::Results::FILE, PACKED, NEWEST, CONFIGURATION, REPORT, TABLE].contains(&name);
         if fixed || checkpoint::step_of(&path).is_some() || name.starts_with(PHASE_4) {
             files.push(path);
         }
@@ -229,21 +232,21 @@ mod tests {
         owner.keep();
         assert_eq!(owner.move_aside().unwrap(), None);
         for number in 1..3 {
-            for name in [
-                "step-00000040.safetensors",
+            let of_the_run = [
+                TABLE,
                 "metrics.jsonl",
                 "model.flm",
                 "phase-4-round-1.txt",
                 REPORT,
-                TABLE,
-                "stories.txt",
-            ] {
+                CONFIGURATION,
+                "step-00000040.safetensors",
+            ];
+            for name in of_the_run.into_iter().chain(["stories.txt"]) {
                 fs::write(out.join(name), name).unwrap();
             }
             let to = owner.move_aside().unwrap().unwrap();
             assert_eq!(to, dir.path().join(format!("x.{number}")));
-            let run = [TABLE, "metrics.jsonl", "model.flm", "phase-4-round-1.txt", REPORT, "step-00000040.safetensors"];
-            assert_eq!(names(&to), run);
+            assert_eq!(names(&to), of_the_run);
             assert_eq!(names(&out), [LOCK, "stories.txt"]);
         }
     }

@@ -12,7 +12,7 @@ use crate::nn::Story;
 use crate::run::amplify::guard;
 use crate::run::checkpoint;
 use crate::run::closing::{Bpc, Made};
-use crate::run::directory::{NEWEST, PACKED};
+use crate::run::directory::{CONFIGURATION, NEWEST, PACKED};
 use crate::run::metrics::{self, EvalRecord, Record};
 use crate::run::origin::Origin;
 use crate::run::phases;
@@ -37,7 +37,9 @@ const AT_A_TIME: usize = 256;
 pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
     if run.step == 0 {
         // there is nothing to keep: an untrained model must not look like one
-        let _ = fs::remove_file(run.out.join(metrics::FILE));
+        for name in [metrics::FILE, CONFIGURATION] {
+            let _ = fs::remove_file(run.out.join(name));
+        }
         bail!("stopped before the first step: nothing was trained and nothing exported");
     }
     let complete = run.clock.progress(run.step) >= 1.0;

@@ -28,5 +28,6 @@ pub mod smoke;
 mod standing;
 pub mod start;
 mod streams;
+pub mod table;
 pub mod train;
 pub mod tune;

@@ -1,5 +1,6 @@
 //! From what is asked for to a run ready for its next step: data, model, optimiser, and where a checkpoint left them.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
 use flashlm_core::tokenizer::FIRST_MERGE;
-use flashlm_host::{Blob, shown_bytes};
+use flashlm_host::{Blob, output, shown_bytes};
 
 use crate::data::{self, EvaluationSet, Fingerprints, Prepared, hash};
 use crate::export;
@@ -18,7 +19,7 @@ use crate::run::answers::AnswerRates;
 use crate::run::checkpoint::{self, Checkpoint};
 use crate::run::clock::Clock;
 use crate::run::difference::{difference, dimensions};
-use crate::run::directory::Directory;
+use crate::run::directory::{CONFIGURATION, Directory};
 use crate::run::levels::{Levels, Opened};
 use crate::run::log;
 use crate::run::metrics::{self, EvalRecord, Metrics};
@@ -145,6 +146,9 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     make_way(request, checkpoint.as_ref(), &directory, progress)?;
     let (metrics, curve) = Metrics::open(&out.join(metrics::FILE), state.step)
         .with_context(|| format!("cannot write {}", out.join(metrics::FILE).display()))?;
+    if !request.written.is_empty() {
+        output::write(&out.join(CONFIGURATION), &[], |file| file.write_all(request.written.as_bytes()))?;
+    }
     directory.keep();
     let goes_on = checkpoint.as_ref().is_some_and(|c| is_in(&c.path, &out));
     // what begins from another directory's checkpoint is a run of its own

@@ -20,6 +20,8 @@ pub struct Request {
     pub config: ModelConfig,
     pub kernels: Kernels,
     pub settings: Settings,
+    /// All of it as a file that a user could ask for it with; kept with the run.
+    pub written: String,
     /// Held-out stories; `None`: split off the training stories.
     pub valid: Option<PathBuf>,
     /// Where tokenizers and tokens are kept between runs; `None`: the usual place.

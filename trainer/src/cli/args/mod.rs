@@ -4,6 +4,7 @@
 mod amplify;
 mod data;
 mod engine;
+pub(super) mod given;
 mod machine;
 mod model;
 mod report;

@@ -8,6 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use flashlm_core::config::ModelConfig;
 
+use super::given::Given;
 use super::values::{real, real32};
 use super::{AmplifyArgs, BatchArgs, DataArgs, MachineArgs, ModelArgs, ReasoningArgs, ReportArgs};
 use crate::kernels::Kernels;
@@ -18,9 +19,8 @@ use crate::run::request::{Request, Resume};
 use crate::run::schedule::{self, Budget, Schedule};
 use crate::run::settings::{Batch, Settings, Source};
 use crate::run::start::{InitFrom, Start};
+use crate::run::table::{Curriculum, Row};
 
-/// Length of a run unless told otherwise, hours.
-const DEFAULT_HOURS: f64 = 2.0;
 /// Time between evaluations of a run whose length is in steps, minutes.
 const EVALUATE_EVERY: f64 = 5.0;
 /// How many evaluations there are in a run whose length is in hours.
@@ -39,10 +39,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub reasoning: ReasoningArgs,
 
-    /// Length of the run, all sessions together [hours of wall-clock time] [default: 2]
-    #[arg(long, help_heading = "Schedule", value_parser = real("hours", 1e-4, 10_000.0))]
+    /// Length of the run, all sessions together [hours of wall-clock time]
+    #[arg(long, help_heading = "Schedule", default_value_t = 2.0, value_parser = real("hours", 1e-4, 10_000.0))]
     #[arg(conflicts_with_all = ["minutes", "steps"])]
-    pub hours: Option<f64>,
+    pub hours: f64,
     /// The same [minutes]
     #[arg(long, help_heading = "Schedule", value_parser = real("minutes", 0.01, 600_000.0), conflicts_with = "steps")]
     pub minutes: Option<f64>,
@@ -110,7 +110,15 @@ pub struct TrainArgs {
     /// default, the built-in model. Its dimensions are the run's
     #[arg(long, help_heading = "Run", value_name = "FILE|default", value_parser = init_from)]
     pub from: Option<InitFrom>,
-    /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json, report.html, metrics.csv
+    /// Read flags from a TOML file: each key is a long flag without its dashes (lr = 0.004, no-rcsm = true, a list
+    /// where a flag is given several times), and [[phases]] are the table of phases. Flags given here win over the
+    /// file. Paths in it are relative to the working directory
+    #[arg(long, help_heading = "Run", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print the configuration in force as such a file, and do nothing else
+    #[arg(long, help_heading = "Run")]
+    pub print_config: bool,
+    /// Directory of the run: checkpoints, metrics.jsonl, model.flm, results.json, run.toml, report.html, metrics.csv
     /// [default: out/PRESET, or out/PRESET-SIZE where --size is given]
     #[arg(long, help_heading = "Run", value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -133,6 +141,13 @@ pub struct TrainArgs {
     pub seed: u64,
     #[command(flatten)]
     pub report: ReportArgs,
+
+    /// What of this was given, with the table of phases if there is one, and the whole as a file says it. Filled in
+    /// where `--config` is read.
+    #[arg(skip)]
+    pub given: Given,
+    #[arg(skip)]
+    pub written: String,
 }
 
 pub(in crate::cli) fn init_from(argument: &str) -> Result<InitFrom, Infallible> {
@@ -145,6 +160,11 @@ fn resume(argument: &str) -> Result<Resume, Infallible> {
         "never" => Resume::Never,
         file => Resume::File(file.into()),
     })
+}
+
+/// The directory of a run of this preset, unless told otherwise.
+fn usual_out(preset: &str) -> PathBuf {
+    PathBuf::from("out").join(preset)
 }
 
 impl TrainArgs {
@@ -162,19 +182,19 @@ impl TrainArgs {
             None => self.model.named()?.name,
         };
         let minutes = |minutes: f64| Duration::from_secs_f64(minutes * 60.0);
-        let usual = if self.steps.is_some() { EVALUATE_EVERY } else { self.hours() * 60.0 / EVALUATIONS };
         Ok(Request {
             preset,
             config,
             kernels,
             settings: self.settings(kernels)?,
+            written: self.written.clone(),
             valid: self.data.valid.clone(),
             cache: self.data.cache.clone(),
-            out: self.out.clone().unwrap_or_else(|| PathBuf::from("out").join(preset)),
+            out: self.out.clone().unwrap_or_else(|| usual_out(preset)),
             resume: self.resume.clone(),
             start,
             extends: self.extend,
-            evaluate_every: minutes(self.eval_every.unwrap_or(usual)),
+            evaluate_every: minutes(self.eval_every.unwrap_or_else(|| self.usual_evaluation())),
             checkpoint_every: minutes(self.checkpoint_every),
             invocation: None,
             report: self.report.wanted(),
@@ -191,11 +211,56 @@ impl TrainArgs {
     }
 
     fn hours(&self) -> f64 {
-        self.hours.or(self.minutes.map(|minutes| minutes / 60.0)).unwrap_or(DEFAULT_HOURS)
+        self.minutes.map_or(self.hours, |minutes| minutes / 60.0)
+    }
+
+    /// Time between evaluations where none is given [minutes].
+    fn usual_evaluation(&self) -> f64 {
+        if self.steps.is_some() { EVALUATE_EVERY } else { self.hours() * 60.0 / EVALUATIONS }
+    }
+
+    /// The table of phases in force.
+    pub fn rows(&self) -> Vec<Row> {
+        let usual = if self.no_curriculum { Curriculum::None } else { Curriculum::Phases };
+        self.given.phases.clone().unwrap_or_else(|| usual.rows())
+    }
+
+    /// What flags that were not given come to, by their long names: what depends on the preset, on other flags or on
+    /// this machine. Of a configuration that cannot be, those that can.
+    pub fn derived(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![
+            ("threads", self.machine.threads().to_string()),
+            ("eval-every", self.usual_evaluation().to_string()),
+            ("data", self.data.source()),
+        ];
+        if let Ok(kernels) = self.machine.kernels() {
+            all.extend([("isa", kernels.isa().to_string()), ("precision", kernels.precision().to_string())]);
+        }
+        let (Ok(named), Ok(config)) = (self.model.named(), self.model.config()) else { return all };
+        all.extend([
+            ("out", usual_out(named.name).display().to_string()),
+            ("d-model", config.d_model.to_string()),
+            ("layers", config.layers.to_string()),
+            ("d-ffn", config.d_ffn.to_string()),
+            ("vocab", config.vocab.to_string()),
+            ("mixer", config.mixer.name().to_owned()),
+        ]);
+        if let Some(rcsm) = config.rcsm {
+            let depths = rcsm.depths.map(|depth| depth.to_string()).join(",");
+            all.extend([
+                ("rcsm-after", rcsm.after.to_string()),
+                ("rcsm-width", rcsm.width.to_string()),
+                ("rcsm-ops", rcsm.ops.to_string()),
+                ("rcsm-slots", rcsm.slots.to_string()),
+                ("rcsm-taps", rcsm.taps.to_string()),
+                ("rcsm-depths", depths),
+            ]);
+        }
+        all
     }
 
     fn settings(&self, kernels: Kernels) -> anyhow::Result<Settings> {
-        let phases = if self.no_curriculum { schedule::one_phase } else { schedule::four_phases };
+        let shares = self.reasoning.shares();
         Ok(Settings {
             seed: self.seed,
             budget: self.steps.map_or(Budget::Hours(self.hours()), Budget::Steps),
@@ -225,7 +290,7 @@ impl TrainArgs {
                 ..optim::Settings::default()
             },
             schedule: Schedule {
-                phases: phases(self.reasoning.shares()),
+                phases: self.rows().iter().map(|row| row.phase(shares)).collect(),
                 shape: self.schedule,
                 lr: self.lr,
                 lr_floor: self.lr_floor,

@@ -1,26 +1,27 @@
 //! `trainer compare`: presets trained for the same time on the same data, side by side in a table, as JSON and as a
 //! plot.
 
-mod plot;
-
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
-use clap::Args;
+use anyhow::Context;
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
 use flashlm_core::{Sampler, SamplerConfig};
 use flashlm_host::{Blob, output};
 use serde::Serialize;
 
+use super::ablate::grid::{self, Axis};
+use super::ablate::runs::{self, Outcome};
+use super::ablate::{all_done, plan};
 use super::args::TrainArgs;
-use crate::interrupt;
 use crate::nn::Layout;
+use crate::plot::{self, Curve, Point};
 use crate::run::packed;
 use crate::run::preset::{self, Named, Preset};
 use crate::run::results::Results;
-use crate::run::train;
 
 /// Tokens a decoding run takes, and the runs, of which the median counts.
 const DECODED: usize = 512;
@@ -61,21 +62,30 @@ struct Row {
     curve: Vec<[f64; 2]>,
 }
 
-/// Runs `trainer compare`. A run that was interrupted goes on where it was when the command is given again.
+/// Runs `trainer compare`: the grid of `trainer ablate` over presets, with one seed. A run that was interrupted goes on
+/// where it was when the command is given again.
 pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
-    let find = |preset: Preset| preset::find(&preset::TABLE, preset, args.train.model.size);
-    let models = distinct(&args.presets).into_iter().map(find).collect::<Result<Vec<_>, _>>()?;
-    let out = args.train.out.clone().unwrap_or_else(|| PathBuf::from("out").join("compare"));
-    for model in &models {
-        let mut train = args.train.clone();
-        train.model.preset = model.preset;
-        train.out = Some(out.join(model.name));
-        train::train(&train.request()?).context(model.name)?;
-        if interrupt::requested() {
-            bail!("stopped while training {}; the same command goes on from there", model.name);
+    let train = &args.train;
+    if train.print_config {
+        return super::print_config(train);
+    }
+    let presets = distinct(&args.presets);
+    let find = |&preset: &Preset| preset::find(&preset::TABLE, preset, train.model.size);
+    let models = presets.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let words: Vec<String> = presets.iter().filter_map(ValueEnum::to_possible_value).map(word).collect();
+    let axis = Axis::new("preset", &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let cells = grid::cells(&train.given, &[axis])?;
+    let out = train.out.clone().unwrap_or_else(|| PathBuf::from("out").join("compare"));
+    let dir = |model: &Named| out.join(model.name);
+    let of = |cell: &grid::Cell| cells.iter().position(|own| own.name == cell.name).unwrap_or_default();
+    let runs = plan(&cells, &[train.seed], |cell, _| dir(models[of(cell)]))?;
+    let outcomes = runs::train(&runs, |_| Ok(()))?;
+    let mut rows = Vec::new();
+    for (model, outcome) in models.iter().zip(&outcomes) {
+        if let Outcome::Complete(results) = outcome {
+            rows.push(measure(model, results, &dir(model))?);
         }
     }
-    let rows = models.iter().map(|m| measure(m, &out.join(m.name))).collect::<anyhow::Result<Vec<_>>>()?;
     let mut stdout = io::stdout().lock();
     write!(stdout, "{}", table(&rows))?;
     let json = serde_json::to_string_pretty(&rows)?;
@@ -86,8 +96,15 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<()> {
         Ok(())
     };
     write("compare.json", &json)?;
-    let curves: Vec<_> = rows.iter().map(|row| (row.preset, &row.curve[..])).collect();
-    write("compare.svg", &plot::svg(&curves))
+    let point = |&[seconds, bpc]: &[f64; 2]| Point { x: seconds / 60.0, y: bpc, spread: 0.0 };
+    let curve = |row: &Row| Curve { name: row.preset.into(), points: row.curve.iter().map(point).collect() };
+    let curves: Vec<_> = rows.iter().map(curve).collect();
+    write("compare.svg", &plot::svg(&curves, "training, minutes", "held-out bits per character"))?;
+    all_done(&outcomes)
+}
+
+fn word(value: PossibleValue) -> String {
+    value.get_name().to_owned()
 }
 
 /// The presets in their order, each once.
@@ -101,12 +118,11 @@ fn distinct(presets: &[Preset]) -> Vec<Preset> {
     distinct
 }
 
-/// What a finished run in `dir` left, and how fast its model decodes.
-fn measure(named: &Named, dir: &Path) -> anyhow::Result<Row> {
+/// What a finished run in `dir` came to, and how fast its model decodes.
+fn measure(named: &Named, results: &Results, dir: &Path) -> anyhow::Result<Row> {
     let path = dir.join(Results::FILE);
-    let results = Results::read(&path)?;
-    ensure!(results.complete, "{}: expected a complete run", path.display());
-    let held_out = results.held_out.with_context(|| format!("{}: expected a held-out figure", path.display()))?;
+    let no_figure = || format!("{}: expected a held-out figure", path.display());
+    let held_out = results.held_out.as_ref().with_context(no_figure)?;
     let blob = packed::load(&dir.join("model.flm"))?;
     let model = blob.model()?;
     let (parameters, ternary) = Layout::new(model.config()).counts();
