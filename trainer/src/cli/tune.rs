@@ -70,5 +70,6 @@ pub fn run(args: &TuneArgs) -> anyhow::Result<()> {
     (train.data.split, train.data.form) = (args.split, args.form.clone());
     // one phase, of given stories, and the choice of depth that the model came with
     (train.no_curriculum, train.amplify.off, train.reasoning.no_calibrate) = (true, true, true);
-    tune::tune(train.request()?, &Rehearsal { text: args.old.clone(), share: args.old_share })
+    let rehearsal = Rehearsal { text: args.old.clone(), share: args.old_share };
+    tune::tune(train.request()?, &rehearsal, &super::invocation())
 }

@@ -103,13 +103,21 @@ pub fn lines(made: &Made, invocation: Option<&Invocation>, width: Option<usize>)
     lines
 }
 
+/// The command to talk to the model of a run in `out`, for a terminal of `width`.
+pub fn talk(out: &Path, Invocation { flashlm, .. }: &Invocation, width: Option<usize>) -> Vec<String> {
+    command(&talking(out, flashlm), width)
+}
+
+fn talking(out: &Path, flashlm: &[String]) -> Vec<String> {
+    [flashlm, &["-m".to_owned(), out.join(PACKED).display().to_string()]].concat()
+}
+
 /// What each command is for, and its words.
 fn commands(made: &Made, invocation: &Invocation) -> [(&'static str, Vec<String>); 3] {
     let Invocation { trainer, flashlm, .. } = invocation;
     let words = |begin: &[String], rest: &[String]| [begin, rest].concat();
-    let path = |path: &Path| path.display().to_string();
-    let talk = words(flashlm, &["-m".into(), path(&made.out.join(PACKED))]);
-    let report = words(trainer, &["report".into(), path(&made.out)]);
+    let talk = talking(&made.out, flashlm);
+    let report = words(trainer, &["report".into(), made.out.display().to_string()]);
     let (what, again) = if made.complete {
         let longer = match made.budget {
             Budget::Hours(hours) => ["--hours".into(), (2.0 * hours).to_string()],

@@ -21,11 +21,13 @@ use crate::data::hash::{hash, mix};
 use crate::data::prepare::default_cache_dir;
 use crate::interrupt;
 use crate::run::clock::Clock;
+use crate::run::closing::{self, Invocation};
 use crate::run::directory::PACKED;
 use crate::run::progress::Progress;
 use crate::run::request::Request;
 use crate::run::settings::MixedText;
 use crate::run::{prepare, train};
+use crate::terminal;
 
 /// Stories that the model tells, how many of them are held out, and the most tokens of one.
 const STORIES: u32 = 700;
@@ -63,7 +65,7 @@ impl fmt::Display for Change {
 ///
 /// # Errors
 /// As a training run.
-pub fn tune(mut request: Request, rehearsal: &Rehearsal) -> anyhow::Result<()> {
+pub fn tune(mut request: Request, rehearsal: &Rehearsal, invocation: &Invocation) -> anyhow::Result<()> {
     interrupt::install().context("cannot install the Ctrl-C handler")?;
     let mut progress = Progress::new();
     let own = match rehearsal {
@@ -94,6 +96,8 @@ pub fn tune(mut request: Request, rehearsal: &Rehearsal) -> anyhow::Result<()> {
         let after = bits_per_byte(&after, &path, threads)?;
         progress.line(&Change { text, before, after }.to_string());
     }
+    terminal::print("to talk to it:");
+    closing::talk(&request.out, invocation, terminal::width()).iter().for_each(|line| terminal::print(line));
     Ok(())
 }
 

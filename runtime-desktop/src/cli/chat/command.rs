@@ -21,6 +21,7 @@ pub enum Command {
     Show,
     Stats,
     Load(PathBuf),
+    Learn(PathBuf),
     Reset,
     Help,
     Quit,
@@ -135,6 +136,13 @@ pub const COMMANDS: &[About] = &[
     about("set", Takes::Nothing, "", "show these settings"),
     about("stats", Takes::Nothing, "", "tokens/s and passes per token by setting, operations used, memory"),
     about("load", Takes::File, " FILE", "change to another model"),
+    about(
+        "learn",
+        Takes::File,
+        " FILE",
+        "let the model go on with a text of yours for a minute, in the background; `trainer tune`\n\
+        has more to choose from",
+    ),
     about("reset", Takes::Nothing, "", "forget all that was told, the statistics and where the random numbers stand"),
     about("help", Takes::Nothing, "", "this"),
     about("quit", Takes::Nothing, "", "leave (so does Ctrl-D)"),
@@ -183,6 +191,8 @@ impl Command {
             "trace" => set(settings::switch(trimmed).map(Change::Trace)),
             "load" if trimmed.is_empty() => Err("/load: expected a model file (.flm)".into()),
             "load" => Ok(Self::Load(trimmed.into())),
+            "learn" if trimmed.is_empty() => Err("/learn: expected a text to learn".into()),
+            "learn" => Ok(Self::Learn(trimmed.into())),
             "save" if trimmed.is_empty() => Err("/save: expected the name of a file to write".into()),
             "save" => Ok(Self::Save(trimmed.into())),
             // the text's own spaces count: "/continue  and" adds " and"
@@ -231,7 +241,9 @@ mod tests {
         assert!(Command::parse("/pace fast").unwrap_err().starts_with("/pace: expected words a minute"));
         assert!(Command::parse("/sing").unwrap_err().contains("/help"));
         assert!(Command::parse("/reset now").unwrap_err().contains("takes no value"));
-        assert!(Command::parse("/load").is_err() && Command::parse("/save ").is_err());
+        assert!(
+            Command::parse("/load").is_err() && Command::parse("/learn").is_err() && Command::parse("/save ").is_err()
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod command;
 mod complete;
 mod history;
 mod input;
+mod learn;
 mod newest;
 mod report;
 mod turns;
@@ -18,6 +19,7 @@ use flashlm_host::{Blob, FOLDED, Seed, check_depth, output};
 
 use self::command::{Change, Command};
 use self::input::Input;
+use self::learn::Learning;
 use self::turns::{Line, Turns};
 use super::args;
 use crate::engine::{Ended, Engine};
@@ -37,6 +39,8 @@ enum Next {
 
 pub fn run(path: Option<PathBuf>, args: args::Chat, screen: Screen) -> Result<()> {
     let mut blob = model::open(path.as_deref())?;
+    // where it is from, but for the built-in one
+    let mut model = path.clone();
     // A wrong model or depth on the command line ends the program before anything is asked.
     blob.depth(args.telling.sampling.depth)?;
     let mut settings = args.telling.settings();
@@ -46,20 +50,20 @@ pub fn run(path: Option<PathBuf>, args: args::Chat, screen: Screen) -> Result<()
         && let Some(found) = offered(&mut input)?
     {
         match model::open(Some(&found)) {
-            Ok(loaded) => blob = loaded,
+            Ok(loaded) => (blob, model) = (loaded, Some(found)),
             Err(error) => screen.complain(&format!("{error:#}; {} stays", blob.name()))?,
         }
     }
     show_drawn(args.telling.sampling.seed, screen)?;
-    let (mut turns, mut saved) = (Turns::default(), Vec::new());
+    let mut lasting = Lasting::default();
     loop {
-        let next = Chat::new(&blob, &mut settings, &mut turns, &mut saved, screen)?.talk(&mut input)?;
+        let next = Chat::new(&blob, model.as_deref(), &mut settings, &mut lasting, screen)?.talk(&mut input)?;
         match next {
             Next::Quit => return Ok(()),
             Next::Load(path) => match model::open(Some(&path)) {
                 Ok(loaded) => {
-                    blob = loaded;
-                    turns.close();
+                    (blob, model) = (loaded, Some(path));
+                    lasting.turns.close();
                 }
                 Err(error) => screen.complain(&format!("{error:#}; {} stays", blob.name()))?,
             },
@@ -78,23 +82,32 @@ fn offered(input: &mut Input) -> Result<Option<PathBuf>> {
     Ok(input.agrees(&question)?.then_some(path))
 }
 
+/// What stays when the model is another.
+#[derive(Default)]
+struct Lasting {
+    turns: Turns,
+    /// Files that this chat wrote, and may write again.
+    saved: Vec<PathBuf>,
+    learning: Learning,
+}
+
 /// The conversation with one model.
 struct Chat<'a> {
     blob: &'a Blob,
+    /// Where the model is from; `None`: it is built in.
+    model: Option<&'a Path>,
     engine: Engine<'a>,
     settings: &'a mut Settings,
-    turns: &'a mut Turns,
-    /// Files that this chat wrote, and may write again.
-    saved: &'a mut Vec<PathBuf>,
+    lasting: &'a mut Lasting,
     screen: Screen,
 }
 
 impl<'a> Chat<'a> {
     fn new(
         blob: &'a Blob,
+        from: Option<&'a Path>,
         settings: &'a mut Settings,
-        turns: &'a mut Turns,
-        saved: &'a mut Vec<PathBuf>,
+        lasting: &'a mut Lasting,
         screen: Screen,
     ) -> Result<Self> {
         let model = blob.model()?;
@@ -103,7 +116,7 @@ impl<'a> Chat<'a> {
             settings.depth = None;
         }
         settings.trace &= rcsm.is_some();
-        Ok(Self { blob, engine: Engine::new(blob, settings.clone())?, settings, turns, saved, screen })
+        Ok(Self { blob, model: from, engine: Engine::new(blob, settings.clone())?, settings, lasting, screen })
     }
 
     /// Talks until another model is wanted, or none.
@@ -116,6 +129,9 @@ impl<'a> Chat<'a> {
         }
         let rcsm = model.config().rcsm.as_ref();
         while let Some(line) = input.line()? {
+            if let Some(ended) = self.lasting.learning.ended() {
+                screen.say(&ended)?;
+            }
             let command = match Command::parse(&line) {
                 Ok(command) => command,
                 Err(error) => {
@@ -140,9 +156,13 @@ impl<'a> Chat<'a> {
                 Command::Show => screen.say(&self.settings.to_string())?,
                 Command::Stats => screen.say(&report::report(&self.engine, self.blob))?,
                 Command::Load(path) => return Ok(Next::Load(path)),
+                Command::Learn(file) => match self.lasting.learning.begin(file, self.model) {
+                    Ok(said) => screen.say(&said)?,
+                    Err(error) => screen.complain(&format!("/learn: {error:#}"))?,
+                },
                 Command::Reset => {
                     self.engine.reset()?;
-                    *self.turns = Turns::default();
+                    self.lasting.turns = Turns::default();
                 }
                 Command::Help => screen.say(&command::help())?,
                 Command::Quit => return Ok(Next::Quit),
@@ -153,7 +173,7 @@ impl<'a> Chat<'a> {
 
     /// Reads a line, shows what was read, then generates until the story, the length or the reader's patience ends.
     fn tell(&mut self, line: Line) -> Result<()> {
-        let Self { engine, turns, settings, screen, .. } = self;
+        let Self { engine, settings, lasting: Lasting { turns, .. }, screen, .. } = self;
         let before = engine.snapshot();
         let shown = match &line {
             Line::Story(text) => engine.start(text)?,
@@ -185,7 +205,7 @@ impl<'a> Chat<'a> {
 
     /// Tells the last part again, with the next seed.
     fn retry(&mut self) -> Result<()> {
-        let (line, before) = match self.turns.undo() {
+        let (line, before) = match self.lasting.turns.undo() {
             Ok(undone) => undone,
             Err(error) => return Ok(self.screen.complain(&error)?),
         };
@@ -201,7 +221,7 @@ impl<'a> Chat<'a> {
 
     /// Forgets the last part.
     fn undo(&mut self) -> Result<()> {
-        match self.turns.undo() {
+        match self.lasting.turns.undo() {
             Ok((line, before)) => {
                 self.engine.restore(before)?;
                 self.screen.complain(&format!("forgotten: {:?} and what followed", line.text()))?;
@@ -213,16 +233,16 @@ impl<'a> Chat<'a> {
 
     /// Writes what was told to a file, which is new or from this chat.
     fn save(&mut self, path: PathBuf) -> Result<()> {
-        let (shown, stories) = (path.display(), self.turns.stories());
+        let (shown, stories) = (path.display(), self.lasting.turns.stories());
         let error = if stories.is_empty() {
             "nothing was told yet".into()
-        } else if path.exists() && !self.saved.contains(&path) {
+        } else if path.exists() && !self.lasting.saved.contains(&path) {
             format!("{shown}: is there already: expected the name of a new file")
         } else if let Err(error) = output::write(&path, &[], |out| out.write_all(stories.as_bytes())) {
             error.to_string()
         } else {
             self.screen.complain(&format!("saved in {shown}"))?;
-            self.saved.push(path);
+            self.lasting.saved.push(path);
             return Ok(());
         };
         Ok(self.screen.complain(&format!("/save: {error}"))?)

@@ -129,7 +129,7 @@ fn tables_and_json_lines_are_no_documents_and_no_plain_text() {
         assert!(error.to_string().contains("items.tsv: expected a text, found a table (CSV)"), "{error}");
     }
     assert_eq!(read_unmarked(&lines, &Form::default()).unwrap(), b"a\n<|endoftext|>\n");
-    assert!(read(&lines).unwrap_err().to_string().contains("found JSON lines"));
+    assert!(read(&lines).unwrap_err().to_string().contains("found records (JSON lines or Parquet)"));
 }
 
 #[test]
