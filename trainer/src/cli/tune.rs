@@ -23,7 +23,7 @@ pub struct TuneArgs {
     #[arg(long, value_name = "FILE|DIR")]
     pub old: Option<String>,
     /// Share of the tokens that is rehearsed
-    #[arg(long, default_value_t = 0.4, value_parser = real32("share", 0.0, 0.9))]
+    #[arg(long, default_value_t = 0.5, value_parser = real32("share", 0.0, 0.9))]
     pub old_share: f32,
     /// Length of the run [minutes of wall-clock time]
     #[arg(long, default_value_t = 1.0, value_parser = real("minutes", 0.01, 10_000.0), conflicts_with = "steps")]
@@ -32,7 +32,7 @@ pub struct TuneArgs {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
     /// Highest learning rate
-    #[arg(long, default_value_t = 1e-3, value_parser = real32("rate", 1e-7, 1.0))]
+    #[arg(long, default_value_t = 2e-4, value_parser = real32("rate", 1e-7, 1.0))]
     pub lr: f32,
     /// Sequences each thread trains side by side
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]

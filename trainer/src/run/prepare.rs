@@ -444,7 +444,8 @@ fn load_data(request: &Request, checkpoint: Option<&Checkpoint>, progress: &Prog
     for text in &data.mixed {
         let (name, percent, left_out) = (&text.name, 100.0 * text.share, text.left_out);
         let (read, tokens) = (shown(text.documents, text.bytes), text.train.tokens());
-        progress.line(&format!("mixed in, {percent:.0} %: {name}: {read}, {tokens} tokens; left out: {left_out} copies"));
+        let more = format!("{read}, {tokens} tokens; left out: {left_out} copies");
+        progress.line(&format!("mixed in, {percent:.0} %: {name}: {more}"));
     }
     Ok(data)
 }
