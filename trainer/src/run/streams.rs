@@ -58,8 +58,8 @@ pub struct Choice {
 }
 
 impl Streams {
-    /// Lanes at their start, that read each of `texts` with its share of the tokens. `table` is the tokenizer's; an error
-    /// where it is none, or a family of `mix` is unknown.
+    /// Lanes at their start, that read each of `texts` with its share of the tokens. `table` is the tokenizer's; an
+    /// error where it is none, or a family of `mix` is unknown.
     pub fn new(
         texts: Vec<(TokenCache, f32)>,
         table: Vec<u8>,
