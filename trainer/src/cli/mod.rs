@@ -12,7 +12,6 @@ mod generate;
 mod probe;
 mod report;
 mod smoke;
-#[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod tune;
 
 use std::ffi::OsString;

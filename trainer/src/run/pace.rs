@@ -10,7 +10,7 @@ const STEPS: usize = 40;
 const FEWEST: usize = 20;
 /// Steps at a phase's begin that are not compared: rows of the batch still read what the phase before began.
 const SETTLING: usize = 5;
-/// Change of the tokens per second that is worth a line [share].
+/// Change of the tokens per second that is worth a line (a share).
 const WORTH_SAYING: f64 = 0.08;
 /// Standard errors that two means are apart when they differ.
 const APART: f64 = 2.0;

@@ -17,9 +17,9 @@ pub struct Reasoning {
     pub by_passes: Vec<u64>,
     /// Share of the weight that each operation got over all passes.
     pub op_use: Vec<f64>,
-    /// Entropy of those shares [bits]; the logarithm of the number of operations where all are used alike.
+    /// Entropy of those shares, in bits; the logarithm of the number of operations where all are used alike.
     pub use_entropy: f64,
-    /// Mean entropy of a pass's weights, of which it has two [bits].
+    /// Mean entropy of a pass's weights, of which it has two, in bits.
     pub pass_entropy: f64,
     /// Means over passes after a token's first: how far it read where the pass before pointed, and how far what it read
     /// replaced what was read before; absent where all tokens took one pass.
@@ -51,7 +51,7 @@ pub fn observe(blob: &Blob, stories: &[Story<'_>]) -> anyhow::Result<Option<Reas
     Ok((sums.tokens > 0).then(|| sums.means()))
 }
 
-/// Entropy of what adds up to some total [bits]; 0 where it adds up to nothing.
+/// Entropy of what adds up to some total, in bits; 0 where it adds up to nothing.
 pub fn entropy(parts: impl IntoIterator<Item = f64> + Clone) -> f64 {
     let total: f64 = parts.clone().into_iter().sum();
     let shares = parts.into_iter().map(|part| part / total).filter(|&share| share > 0.0);
