@@ -21,6 +21,7 @@ const ENDINGS: [&str; 6] = [".txt", ".md", ".markdown", ".jsonl", ".ndjson", ".p
 pub const KINDS: &str = ".txt, .md or .jsonl";
 #[cfg(feature = "parquet")]
 pub const KINDS: &str = ".txt, .md, .jsonl or .parquet";
+/// Why other files are left out.
 #[cfg(not(feature = "parquet"))]
 const NO_TEXT: &str = "not .txt, .md or .jsonl";
 #[cfg(feature = "parquet")]
