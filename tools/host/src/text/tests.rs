@@ -160,7 +160,7 @@ fn a_folder_says_what_it_gave() {
                 ".git hidden",
                 ".hidden.txt hidden",
                 "gone.txt a link to nothing",
-                &format!("notes.rtf not {}", super::files::KINDS),
+                &format!("notes.rtf not {}", files::KINDS),
                 "sub/up a link to a folder it is in"
             ]
         );
@@ -172,6 +172,6 @@ fn a_folder_says_what_it_gave() {
     fs::create_dir(path("empty")).unwrap();
     fs::write(path("empty/a.csv"), "a,b").unwrap();
     let message = files(&path("empty")).unwrap_err().to_string();
-    let none = format!("no {} files", super::files::KINDS);
+    let none = format!("no {} files", files::KINDS);
     assert!(message.contains(&none) && message.contains("a.csv (a table: "), "{message}");
 }
