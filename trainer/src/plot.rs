@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::report::Axis;
+
 /// The picture and the axes' frame in it, pixels.
 const SIZE: [f64; 2] = [800.0, 480.0];
 const LEFT: f64 = 64.0;
@@ -12,8 +14,6 @@ const RIGHT: f64 = 60.0;
 const LETTER: f64 = 7.2;
 /// The least width of the frame.
 const FRAME: f64 = 480.0;
-/// Marks that an axis aims at.
-const MARKS: f64 = 6.0;
 /// Colours that colour-blind readers tell apart (Okabe and Ito, 2008); then the same, dashed and dotted.
 const COLOURS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
 const DASHES: [&str; 3] = ["", " stroke-dasharray=\"7 4\"", " stroke-dasharray=\"2 3\""];
@@ -105,41 +105,6 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A linear axis whose ends are round numbers.
-struct Axis {
-    low: f64,
-    high: f64,
-    step: f64,
-}
-
-impl Axis {
-    fn new(low: f64, high: f64) -> Self {
-        let range = if high > low { high - low } else { low.abs().max(1.0) };
-        let magnitude = 10f64.powf((range / MARKS).log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * magnitude).find(|s| range / s <= MARKS);
-        let step = step.unwrap_or(10.0 * magnitude);
-        // the least number that is not below either end
-        let (low, high) = ((low / step).floor() * step, ((low + range) / step).ceil() * step);
-        Self { low, high, step }
-    }
-
-    fn share(&self, value: f64) -> f64 {
-        (value - self.low) / (self.high - self.low)
-    }
-
-    fn marks(&self) -> impl Iterator<Item = f64> {
-        let count = ((self.high - self.low) / self.step).round() as usize;
-        let (low, step) = (self.low, self.step);
-        (0..=count).map(move |i| low + i as f64 * step)
-    }
-
-    /// A mark with as many digits as tell it from the next.
-    fn label(&self, mark: f64) -> String {
-        let digits = (-self.step.log10().floor()).max(0.0) as usize;
-        format!("{mark:.digits$}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,16 +151,6 @@ mod tests {
         let width: f64 = text.split("viewBox=\"0 0 ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
         assert!(width >= LEFT + FRAME + 120.0 * LETTER, "{width}");
         assert!(text.contains("a&lt;ba&lt;b") && !text.contains("a<b"));
-    }
-
-    #[test]
-    fn axes_have_round_marks_around_the_data() {
-        let axis = Axis::new(0.612, 1.93);
-        let marks: Vec<_> = axis.marks().map(|m| axis.label(m)).collect();
-        assert_eq!(marks, ["0.5", "1.0", "1.5", "2.0"]);
-        let axis = Axis::new(0.0, 10.02);
-        assert_eq!(axis.marks().map(|m| axis.label(m)).collect::<Vec<_>>(), ["0", "2", "4", "6", "8", "10", "12"]);
-        assert_eq!(Axis::new(3.0, 3.0).share(3.0), 0.0);
     }
 
     #[test]
