@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use flashlm_host::escaped;
+
 use crate::report::Axis;
 
 /// The picture and the axes' frame in it, pixels.
@@ -98,11 +100,6 @@ pub fn svg(curves: &[Curve], x_name: &str, y_name: &str) -> String {
     }
     out.push_str("</svg>\n");
     out
-}
-
-/// Text as XML has it.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

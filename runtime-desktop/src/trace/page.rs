@@ -1,6 +1,7 @@
 //! A trace as one page: the text, its words coloured by their passes, and what was done for each.
 
 use flashlm_core::tokenizer::Tokenizer;
+use flashlm_host::escaped;
 
 use super::{Trace, counted};
 
@@ -50,29 +51,4 @@ pub fn page(trace: &Trace, tokenizer: &Tokenizer, given: usize, model: &str) -> 
          <table>\n<thead><tr><th>word</th><th>passes</th><th>for each token: operations and weights, gates, what was \
          read with which share</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</body>\n</html>\n"
     )
-}
-
-/// `text` as HTML has it, also within quotation marks.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn what_html_would_read_is_escaped() {
-        assert_eq!(escaped("<b> & \"c\" 'd'"), "&lt;b&gt; &amp; &quot;c&quot; 'd'");
-    }
 }

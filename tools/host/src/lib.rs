@@ -4,6 +4,7 @@
 mod blob;
 mod exit;
 mod file;
+mod html;
 mod kind;
 mod lfs;
 mod links;
@@ -19,6 +20,7 @@ mod words;
 pub use blob::{Blob, check_depth};
 pub use exit::run;
 pub use file::read_file;
+pub use html::escaped;
 pub use kind::{KIND_BYTES, kind};
 pub use lfs::{LFS_POINTER, LONGEST_LFS_POINTER, is_lfs_pointer};
 pub use links::{Direction, Link, Links};

@@ -35,6 +35,6 @@ pub use flashlm_probe::reasoning;
 pub use lanes::{Chunk, Deal, DepthShares, Lane, StoryTokens, Told, lanes};
 pub use mix::{Mix, Teller};
 pub use pieces::Pieces;
-pub use prepare::{Fingerprints, Mixed, Options, Prepared};
+pub use prepare::{Fingerprints, Mixed, MixedText, Options, Prepared, with_shares};
 pub use source::Source;
 pub use texts::Texts;

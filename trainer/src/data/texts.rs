@@ -106,7 +106,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::cut::{Reading, Split};
-    use super::super::{Mix, Mixed, Options, Source, bpe};
+    use super::super::{Mix, Mixed, Options, Source, bpe, with_shares};
     use super::*;
 
     /// `count` stories of about `words` words, all of them about `who`.
@@ -132,7 +132,8 @@ mod tests {
             cache_dir: dir.join("cache"),
             seed: 1,
         };
-        Texts::new(options.prepare(|_| {}).unwrap().into_texts(), 1)
+        let prepared = options.prepare(|_| {}).unwrap();
+        Texts::new(with_shares(prepared.train, prepared.mixed), 1)
     }
 
     /// For each first letter, the share of the pool's tokens in stories that begin with it, and how many there are.

@@ -10,6 +10,7 @@ pub mod directory;
 mod finish;
 pub mod generate;
 pub mod levels;
+mod load;
 pub mod log;
 pub mod metrics;
 pub mod origin;

@@ -9,7 +9,7 @@ use flashlm_core::Tokenizer;
 use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
 use flashlm_core::tokenizer::FIRST_MERGE;
-use flashlm_host::{Blob, output, shown_bytes};
+use flashlm_host::{Blob, output};
 
 use crate::data::{self, EvaluationSet, Fingerprints, Prepared, hash};
 use crate::export;
@@ -21,12 +21,13 @@ use crate::run::clock::Clock;
 use crate::run::difference::{difference, dimensions};
 use crate::run::directory::{CONFIGURATION, Directory};
 use crate::run::levels::{Levels, Opened};
+use crate::run::load::load;
 use crate::run::log;
 use crate::run::metrics::{self, EvalRecord, Metrics};
 use crate::run::progress::Progress;
 use crate::run::request::{Request, Resume};
 use crate::run::schedule::{DepthTraining, Point};
-use crate::run::settings::{MixedText, Settings, Source};
+use crate::run::settings::Settings;
 use crate::run::streams::{Choice, Lanes, Streams};
 
 /// Bytes of held-out text that the evaluations during a run score.
@@ -35,8 +36,6 @@ const EVALUATION_BYTES: u64 = 100_000;
 /// worth its passes.
 const CALIBRATION_TOKENS: usize = 1 << 16;
 const CALIBRATION_MARGIN: f32 = 0.02;
-/// Bytes of text a tokenizer is trained on.
-const TOKENIZER_SAMPLE: u64 = 64 << 20;
 
 /// A run between two steps.
 pub struct Run {
@@ -94,9 +93,10 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     check_memory(request, ModelConfig { vocab: config.vocab.min(FIRST_MERGE.into()), ..config })?;
     let mut directory = Directory::claim(&out)?;
     let checkpoint = find_checkpoint(request, &directory)?;
-    let data = load_data(request, checkpoint.as_ref(), progress)?;
-    let (tokenizer, valid, valid_path) = (data.tokenizer.clone(), data.valid.clone(), data.valid_path.clone());
-    let (fingerprints, mixed) = (data.fingerprints, data.mixed_held_out());
+    let data = load(request, checkpoint.as_ref(), progress)?;
+    let Prepared { tokenizer, train, valid, valid_path, fingerprints, mixed, .. } = data;
+    let held_out = |text: &data::MixedText| Some((text.name.clone(), text.held_out.clone()?));
+    let held_out_mixed = mixed.iter().filter_map(held_out).collect();
     let words = Tokenizer::from_bytes(&tokenizer)?;
     if words.vocab() < config.vocab {
         progress.line(&format!("the stories give a vocabulary of {} tokens", words.vocab()));
@@ -112,7 +112,7 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     let (all, ternary) = params.layout.counts();
     let mut optimizer = Optimizer::new(kernels, &params.layout, settings.optimizer);
     let mut streams = Streams::new(
-        data.into_texts(),
+        data::with_shares(train, mixed),
         tokenizer.clone(),
         &settings.source.mix,
         Lanes { replicas: batch.threads, sequences: batch.sequences, seed: settings.seed },
@@ -168,7 +168,7 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
         held_out_head: valid.head(EVALUATION_BYTES, words),
         held_out: valid,
         held_out_path: valid_path,
-        held_out_mixed: mixed,
+        held_out_mixed,
         step: state.step,
         tokens: state.tokens,
         phases: state.phases,
@@ -413,46 +413,6 @@ pub fn same_model(found: &ModelConfig, asked: &ModelConfig) -> bool {
         f.default_depth = a.default_depth;
     }
     found.vocab <= asked.vocab && ModelConfig { vocab: asked.vocab, ..found } == *asked
-}
-
-fn load_data(request: &Request, checkpoint: Option<&Checkpoint>, progress: &Progress) -> anyhow::Result<Prepared> {
-    let Request { config, settings, .. } = request;
-    let options = data::Options {
-        data: data::Source::parse(&settings.source.train)?,
-        valid: request.valid.clone().map(data::Source::Path),
-        reading: settings.source.reading.clone(),
-        vocab: config.vocab as usize,
-        tokenizer: checkpoint.map(|c| &c.tokenizer).or(request.start.as_ref().map(|s| &s.tokenizer)).cloned(),
-        texts: mixed_texts(&settings.source)?,
-        mix: settings.source.mix.clone(),
-        sample: TOKENIZER_SAMPLE,
-        cache_dir: request.cache.clone().unwrap_or_else(|| data::prepare::default_cache_dir().into()),
-        seed: settings.seed,
-    };
-    let data = options.prepare(|note| progress.line(&note))?;
-    let shown = |documents: usize, bytes| format!("{documents} documents, {}", shown_bytes(bytes));
-    progress.line(&format!("read: {}", shown(data.documents, data.bytes)));
-    if data.duplicates + data.in_validation > 0 {
-        let (copies, seen) = (data.duplicates, data.in_validation);
-        progress.line(&format!("left out: {copies} copies of others and {seen} that the held-out text has"));
-    }
-    let (train, valid) = (&data.train, &data.valid);
-    let held_out = valid.stories.iter().filter(|story| !story.tokens.is_empty()).count();
-    let (documents, tokens) = (train.len(), train.tokens());
-    let held_out = shown(held_out, valid.bytes);
-    progress.line(&format!("to train on: {documents} documents, {tokens} tokens; held out: {held_out}"));
-    for text in &data.mixed {
-        let (name, percent, left_out) = (&text.name, 100.0 * text.share, text.left_out);
-        let (read, tokens) = (shown(text.documents, text.bytes), text.train.tokens());
-        let more = format!("{read}, {tokens} tokens; left out: {left_out} copies");
-        progress.line(&format!("mixed in, {percent:.0} %: {name}: {more}"));
-    }
-    Ok(data)
-}
-
-fn mixed_texts(source: &Source) -> anyhow::Result<Vec<data::Mixed>> {
-    let mixed = |text: &MixedText| Ok(data::Mixed { source: data::Source::parse(&text.data)?, share: text.share });
-    source.texts.iter().map(mixed).collect()
 }
 
 /// Gives optimiser, streams and engine what a checkpoint holds for them.

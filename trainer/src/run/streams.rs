@@ -206,7 +206,7 @@ mod tests {
 
     use super::*;
     use crate::data::cut::{Reading, Split};
-    use crate::data::{Options, Source};
+    use crate::data::{Options, Source, with_shares};
 
     const SEQUENCES: usize = 16;
     const TOKENS: usize = 64;
@@ -231,7 +231,7 @@ mod tests {
         let prepared = options.prepare(|_| {}).unwrap();
         let lanes = Lanes { replicas: 1, sequences: SEQUENCES, seed: 1 };
         let table = prepared.tokenizer.clone();
-        let mut streams = Streams::new(prepared.into_texts(), table, &Mix::NONE, lanes).unwrap();
+        let mut streams = Streams::new(with_shares(prepared.train, prepared.mixed), table, &Mix::NONE, lanes).unwrap();
         assert!(streams.beginnings(pool) >= SEQUENCES);
         streams.choose(Choice { pool, ..streams.library.choice });
         let mut batch = || {

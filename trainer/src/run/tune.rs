@@ -8,21 +8,22 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use flashlm_core::text::SEPARATOR;
-use flashlm_core::{Generation, Sampler, SamplerConfig};
+use anyhow::Context;
+use flashlm_core::SamplerConfig;
+use flashlm_core::text::{Prompt, SEPARATOR};
 use flashlm_host::text::Form;
 use flashlm_host::{Blob, output};
 use rayon::prelude::*;
 
 use crate::data::bpe::EOT_TEXT;
-use crate::data::evaluation;
 use crate::data::hash::{hash, mix};
 use crate::data::prepare::default_cache_dir;
+use crate::data::{DataError, evaluation};
 use crate::interrupt;
 use crate::run::clock::Clock;
 use crate::run::closing::{self, Invocation};
 use crate::run::directory::PACKED;
+use crate::run::generate::continue_text;
 use crate::run::progress::Progress;
 use crate::run::request::Request;
 use crate::run::settings::MixedText;
@@ -136,7 +137,7 @@ fn tell_own(request: &Request, progress: &Progress) -> anyhow::Result<Own> {
         .collect();
     let told = told?;
     if interrupt::requested() {
-        bail!("stopped before the first step: nothing was trained and nothing exported");
+        return Err(DataError::Interrupted.into());
     }
     std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
     let (held_out, train) = told.split_at(HELD_OUT);
@@ -152,15 +153,11 @@ fn tell(blob: &Blob, seed: u64) -> anyhow::Result<String> {
     if interrupt::requested() {
         return Ok(String::new());
     }
-    let tokenizer = blob.tokenizer()?;
     let config = SamplerConfig { temperature: 1.0, top_p: 1.0, seed, ..SamplerConfig::default() };
-    let (mut session, mut sampler) = (blob.session(None)?, Sampler::new(config)?);
-    let mut story = Generation::begin(&mut session, &mut sampler, &[], &mut ())?;
-    let mut text = Vec::new();
-    for _ in 0..LONGEST {
-        let Some(token) = story.next(&mut session, &mut sampler, &mut ())? else { break };
-        text.extend_from_slice(&tokenizer.piece(token));
-    }
-    // what was cut within a character
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    let mut text = String::new();
+    continue_text(blob, Prompt::new(b""), LONGEST, config, None, |piece| {
+        text.push_str(piece);
+        Ok(())
+    })?;
+    Ok(text)
 }

@@ -42,7 +42,7 @@ pub fn bars(about: &str, axis: &str, names: &[String], bars: &[Bar]) -> Option<S
         for (part, &share) in bar.shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
             let height = share * (bottom - TOP);
             y -= height;
-            let title = super::escaped(&format!("{}: {}, {:.1} %", bar.label, names[part], 100.0 * share));
+            let title = flashlm_host::escaped(&format!("{}: {}, {:.1} %", bar.label, names[part], 100.0 * share));
             picture.add(format!(
                 r#"<rect class="d{part}" x="{:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}">"#,
                 middle - width / 2.0

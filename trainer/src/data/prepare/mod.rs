@@ -1,13 +1,12 @@
 //! From the arguments to everything training needs.
 
+mod tokenizer;
+
 use std::collections::HashSet;
 use std::fs;
 use std::hash::Hasher;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::Duration;
 
 use flashlm_core::text::SEPARATOR;
 use flashlm_core::tokenizer::Tokenizer;
@@ -24,11 +23,8 @@ use super::mix::Mix;
 use super::source::{Part, Source};
 use super::split::Split;
 use super::write::write;
-use super::{DataError, bpe, split};
-use crate::interrupt;
+use super::{DataError, split};
 
-/// Time between two looks at Ctrl-C while the tokenizer is trained.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Goes into every cache key: raise it when the same inputs come to mean other files.
 const VERSION: u64 = 3;
 
@@ -100,18 +96,11 @@ pub struct Prepared {
     pub mixed: Vec<MixedText>,
 }
 
-impl Prepared {
-    /// The files of held-out stories of the texts that are mixed in, by the texts' names.
-    pub fn mixed_held_out(&self) -> Vec<(String, PathBuf)> {
-        self.mixed.iter().filter_map(|text| Some((text.name.clone(), text.held_out.clone()?))).collect()
-    }
-
-    /// Everything to train on, each text with its share of the tokens; the data first, with what the others leave.
-    pub fn into_texts(self) -> Vec<(TokenCache, f32)> {
-        let rest = 1.0 - self.mixed.iter().map(|text| text.share).sum::<f32>();
-        let mixed = self.mixed.into_iter().map(|text| (text.train, text.share));
-        std::iter::once((self.train, rest)).chain(mixed).collect()
-    }
+/// Everything to train on, each text with its share of the tokens; the data's first, with what the others leave.
+pub fn with_shares(data: TokenCache, mixed: Vec<MixedText>) -> Vec<(TokenCache, f32)> {
+    let rest = 1.0 - mixed.iter().map(|text| text.share).sum::<f32>();
+    let mixed = mixed.into_iter().map(|text| (text.train, text.share));
+    std::iter::once((data, rest)).chain(mixed).collect()
 }
 
 /// A text that was read and split.
@@ -178,11 +167,11 @@ impl Options {
         let valid = EvaluationSet::from_bytes(&held_out, tokenizer)?;
         let fingerprints =
             Fingerprints { stories: together(&opened), held_out: hash(&held_out), tokenizer: hash(&table) };
-        let mut all = opened.into_iter();
-        let words = (tokenizer, hash(&table));
-        let Some(data) = all.next() else { return Err(DataError::Interrupted) };
+        let words = (tokenizer, fingerprints.tokenizer);
+        let data = opened.remove(0);
         let train = self.encode(&data, words, &mut note)?;
-        let mixed: Result<_, DataError> = all.map(|text| self.mixed_text(text, words, &mut note)).collect();
+        let mixed: Result<_, DataError> =
+            opened.into_iter().map(|text| self.mixed_text(text, words, &mut note)).collect();
         Ok(Prepared {
             tokenizer: table,
             train,
@@ -285,64 +274,6 @@ impl Options {
         })?;
         Ok(path)
     }
-
-    /// The cached tokenizer of these texts, or one trained on them and cached, its JSON form beside it.
-    fn tokenizer(&self, texts: &[Opened], note: &mut impl FnMut(String)) -> Result<Vec<u8>, DataError> {
-        let mut words = vec![VERSION, together(texts), self.vocab as u64, self.sample, self.mix.key(self.seed)?];
-        words.extend(texts.iter().skip(1).map(|text| u64::from(text.share.to_bits())));
-        let key = combine(&words);
-        let path = self.cache_dir.join(format!("tokenizer-{key:016x}.bin"));
-        if let Ok(bytes) = fs::read(&path) {
-            match checked(&bytes) {
-                Some(table) => return Ok(table.to_vec()),
-                None => note(format!("{}: damaged, making it anew", path.display())),
-            }
-        }
-        note(format!("training a tokenizer of {} tokens", self.vocab));
-        let most = self.sample.min(bpe::MAX_SAMPLE) as f64;
-        let mut sample = Vec::new();
-        for Opened { corpus, split, share, .. } in texts {
-            sample.append(&mut corpus.sample(&split.train, (most * f64::from(*share)) as u64)?);
-        }
-        let table = self.train_tokenizer(sample)?;
-        let json = bpe::to_tokenizers(&Tokenizer::from_bytes(&table)?)?;
-        let json = json.to_string(true).map_err(|error| DataError::Bpe(error.to_string()))?;
-        output::write(&path.with_extension("json"), &[], |file| file.write_all(json.as_bytes()))?;
-        output::write(&path, &[], |file| {
-            file.write_all(&table)?;
-            file.write_all(&hash(&table).to_le_bytes())
-        })?;
-        Ok(table)
-    }
-
-    /// Trains it on a thread of its own, which nothing can stop, and goes on without it when the user wants to stop.
-    fn train_tokenizer(&self, texts: Vec<Vec<u8>>) -> Result<Vec<u8>, DataError> {
-        let (sender, receiver) = channel();
-        let (vocab, mix, seed) = (self.vocab, self.mix.clone(), self.seed);
-        // whoever waits may be gone
-        let train = move || drop(sender.send(bpe::train_mixed(&texts, vocab, &mix, seed)));
-        let failed = |what: String| DataError::Bpe(what);
-        thread::Builder::new()
-            .name("tokenizer".into())
-            .spawn(train)
-            .map_err(|error| failed(format!("no thread for it: {error}")))?;
-        loop {
-            // where there are no threads but this one, it is the one that does that thread's parallel work
-            while rayon::yield_now() == Some(rayon::Yield::Executed) {}
-            match receiver.recv_timeout(LOOK_EVERY) {
-                Ok(table) => return table,
-                Err(RecvTimeoutError::Timeout) if interrupt::requested() => return Err(DataError::Interrupted),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(failed("it ended without a result".into())),
-            }
-        }
-    }
-}
-
-/// A cached table without the hash that follows it, if they agree.
-fn checked(bytes: &[u8]) -> Option<&[u8]> {
-    let (table, sum) = bytes.split_last_chunk()?;
-    (hash(table) == u64::from_le_bytes(*sum) && Tokenizer::from_bytes(table).is_ok()).then_some(table)
 }
 
 /// A number that changes with any of the texts.
@@ -366,6 +297,7 @@ pub fn default_cache_dir() -> &'static Path {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bpe;
     use super::super::encoder::AnswerTokens;
     use super::super::lanes::{StoryTokens, Told};
     use super::*;
