@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use trainer::kernels::{FloatMatrix, Isa, Kernels, Precision, QuantizedRows, TernaryMatrix, Workspace, Write};
+use trainer::kernels::{
+    Backward, FloatMatrix, Isa, Kernels, Precision, QuantizedRows, TernaryMatrix, Workspace, Write,
+};
 
 /// Rows of every product.
 const M: usize = 2048;
@@ -49,6 +51,27 @@ fn ternary(c: &mut Criterion, kernels: Kernels, (n, k): (usize, usize)) {
     });
 }
 
+/// The gradients in int8: of the input, and then of the weights.
+fn int8(c: &mut Criterion, kernels: Kernels, (n, k): (usize, usize)) {
+    let (x, dy, weight) = (numbers(M * k), numbers(M * n), numbers(n * k));
+    let mut rows = QuantizedRows::with_capacity(M, k);
+    kernels.quantize(&x, M, k, &mut rows);
+    let mut w = TernaryMatrix::new(kernels, n, k);
+    w.pack(&weight);
+    let mut ws = Workspace::new();
+    let (mut dx, mut dw) = (vec![0.0; M * k], vec![0.0; n * k]);
+
+    let mut group = c.benchmark_group(format!("{} int8", kernels.isa()));
+    let shape = format!("{n}x{k}");
+    group.throughput(Throughput::Elements((M * n * k) as u64));
+    group.bench_function(BenchmarkId::new("int8_backward_input", &shape), |b| {
+        b.iter(|| kernels.int8_backward_input(&dy, M, &w, &mut dx, &mut ws));
+    });
+    group.bench_function(BenchmarkId::new("int8_backward_weight", &shape), |b| {
+        b.iter(|| kernels.int8_backward_weight(&rows, &w, &mut dw, &mut ws));
+    });
+}
+
 fn float(c: &mut Criterion, kernels: Kernels, (n, k): (usize, usize)) {
     let (x, dy, weight) = (numbers(M * k), numbers(M * n), numbers(n * k));
     let mut w = FloatMatrix::new(kernels, n, k);
@@ -76,6 +99,10 @@ fn every_level(c: &mut Criterion) {
             let Ok(kernels) = Kernels::new(isa, precision) else { continue };
             TERNARY.into_iter().for_each(|shape| ternary(c, kernels, shape));
             FLOAT.into_iter().for_each(|shape| float(c, kernels, shape));
+        }
+        let kernels = Kernels::new(isa, Precision::F32).and_then(|kernels| kernels.with_backward(Backward::Int8));
+        if let Ok(kernels) = kernels {
+            TERNARY.into_iter().for_each(|shape| int8(c, kernels, shape));
         }
     }
 }

@@ -223,7 +223,7 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
     let step = forward_backward + update;
     let per_step = |d: Duration| d.as_secs_f64() / f64::from(args.repeats);
     Ok(Report {
-        kernels: format!("{} {}", kernels.isa(), kernels.precision()),
+        kernels: format!("{} {}, {} backward", kernels.isa(), kernels.precision(), kernels.backward()),
         parameters,
         threads: shape.threads,
         sequences: shape.sequences,

@@ -26,6 +26,17 @@ pub enum Precision {
     Bf16,
 }
 
+/// What the gradients of ternary layers are multiplied in; sums are exact int32 or f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Backward {
+    /// Gradients and activations in f32: any CPU.
+    F32,
+    /// Gradients rounded to bfloat16: AVX-512 BF16 or AMX.
+    Bf16,
+    /// Gradients quantised row by row to int8, see [`super::int8`]: any CPU.
+    Int8,
+}
+
 /// Why [`Kernels::new`](super::Kernels::new) refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
@@ -36,7 +47,7 @@ pub enum Unavailable {
         isa: Isa,
     },
     /// The instruction set has no bfloat16 products on this CPU.
-    #[error("precision `bf16` needs avx512_bf16 at instruction set `avx512` or `amx`; this CPU has none at `{isa}`")]
+    #[error("`bf16` needs avx512_bf16 at instruction set `avx512` or `amx`; this CPU has none at `{isa}`")]
     Bf16 {
         /// The one asked for.
         isa: Isa,
@@ -88,6 +99,11 @@ impl Isa {
         false
     }
 
+    /// What gradients of ternary layers are fastest in: int8, but where its products are plain loops.
+    pub fn fastest_backward(self) -> Backward {
+        if self == Self::Portable { Backward::F32 } else { Backward::Int8 }
+    }
+
     fn needs(self) -> &'static str {
         match self {
             Self::Portable => "nothing",
@@ -117,6 +133,39 @@ impl FromStr for Isa {
         // what core calls it
         let name = if name == "scalar" { "portable" } else { name };
         Self::ALL.into_iter().find(|isa| isa.to_string() == name).ok_or_else(unknown)
+    }
+}
+
+impl Backward {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
+}
+
+impl From<Precision> for Backward {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+impl fmt::Display for Backward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+impl FromStr for Backward {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let unknown = || UnknownName { name: name.to_owned(), known: "f32, bf16, int8" };
+        Self::ALL.into_iter().find(|backward| backward.to_string() == name).ok_or_else(unknown)
     }
 }
 
@@ -191,6 +240,9 @@ mod tests {
         }
         for precision in [Precision::F32, Precision::Bf16] {
             assert_eq!(precision.to_string().parse(), Ok(precision));
+        }
+        for backward in Backward::ALL {
+            assert_eq!(backward.to_string().parse(), Ok(backward));
         }
         assert!("sse".parse::<Isa>().unwrap_err().to_string().contains("avx512"));
     }

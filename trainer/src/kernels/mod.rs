@@ -16,6 +16,7 @@ mod buffer;
 #[cfg(test)]
 mod elementwise_tests;
 mod float;
+mod int8;
 mod isa;
 mod memory;
 mod operands;
@@ -23,17 +24,19 @@ mod peak;
 mod portable;
 mod small;
 mod strided;
+mod ternary;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use isa::{Isa, Precision, Unavailable, UnknownName};
+pub use isa::{Backward, Isa, Precision, Unavailable, UnknownName};
 pub use memory::{counted, filled, room, zeros};
-pub use operands::{FloatMatrix, QuantizedRows, TernaryMatrix, Workspace};
+pub use operands::{FloatMatrix, QuantizedRows, Workspace};
 pub use peak::{Macs, Multiply};
 pub use small::{Rounding, rows_times_matrix};
 pub use strided::Strided;
+pub use ternary::TernaryMatrix;
 
 /// What a product does to its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +47,13 @@ pub enum Write {
     Add,
 }
 
-/// The kernels of one instruction set in one precision. A value proves that this CPU has both.
+/// The kernels of one instruction set in one precision, and what gradients of ternary layers are multiplied in. A value
+/// proves that this CPU has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernels {
     isa: Isa,
     precision: Precision,
+    backward: Backward,
 }
 
 impl Kernels {
@@ -60,18 +65,32 @@ impl Kernels {
         if precision == Precision::Bf16 && !isa.has_bf16() {
             return Err(Unavailable::Bf16 { isa });
         }
-        Ok(Self { isa, precision })
+        Ok(Self { isa, precision, backward: precision.into() })
+    }
+
+    /// The same with the gradients of ternary layers multiplied in `backward`, or why this CPU cannot.
+    pub fn with_backward(self, backward: Backward) -> Result<Self, Unavailable> {
+        if backward == Backward::Bf16 && !self.isa.has_bf16() {
+            return Err(Unavailable::Bf16 { isa: self.isa });
+        }
+        Ok(Self { backward, ..self })
+    }
+
+    /// The same with the gradients of ternary layers multiplied in the precision of the other products.
+    pub fn in_one_precision(self) -> Self {
+        Self { backward: self.precision.into(), ..self }
     }
 
     /// The fastest kernels of this CPU: its best instruction set, in bfloat16 where that has it.
     pub fn detect() -> Self {
         let isa = Isa::detect();
-        Self { isa, precision: if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 } }
+        let precision = if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 };
+        Self { isa, precision, backward: precision.into() }
     }
 
     /// The same instruction set in f32, which every CPU has.
     pub fn in_f32(self) -> Self {
-        Self { precision: Precision::F32, ..self }
+        Self { precision: Precision::F32, backward: Backward::F32, ..self }
     }
 
     /// The instruction set.
@@ -79,9 +98,14 @@ impl Kernels {
         self.isa
     }
 
-    /// The number format of float products and of the backward products.
+    /// The number format of float products.
     pub fn precision(self) -> Precision {
         self.precision
+    }
+
+    /// What the gradients of ternary layers are multiplied in.
+    pub fn backward(self) -> Backward {
+        self.backward
     }
 
     /// Runs `f` compiled with the instruction set's features, so that plain loops in it use its registers.
@@ -134,17 +158,11 @@ impl Kernels {
         assert_eq!(x.k(), w.k(), "activations of width {} for a matrix of {} inputs", x.k(), w.k());
         assert_eq!(y.len(), x.rows() * w.n(), "output is not ({}, {})", x.rows(), w.n());
         ws.macs.int8 += (x.rows() * w.n() * w.k()) as u64;
-        match self.isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::Avx512 | Isa::Amx => x86::ternary_forward(self.isa, x, w, y),
-            _ => self.vectorize(
-                #[inline(always)]
-                || portable::ternary_forward(x, w, y),
-            ),
-        }
+        self.int8_product(x.factor(), w.forward_factor(), y, Write::Set);
     }
 
-    /// `dx (M, K) (+)= dy (M, N) diag(s) t`, the gradient of [`Kernels::ternary_forward`]'s input.
+    /// `dx (M, K) (+)= dy (M, N) diag(s) t`, the gradient of [`Kernels::ternary_forward`]'s input, in floats. Panics
+    /// where the matrix was made for [`Self::int8_backward_input`].
     pub fn backward_input(
         self,
         dy: &[f32],
@@ -158,12 +176,13 @@ impl Kernels {
         check_shape("dy", dy, m, w.n());
         check_shape("dx", dx, m, w.k());
         ws.macs.float += (m * w.n() * w.k()) as u64;
-        match self.precision {
-            Precision::F32 => float::backward_input(dy, m, w, dx, write),
+        match w.kernels.backward {
+            Backward::F32 => float::backward_input(dy, m, w, dx, write),
             #[cfg(target_arch = "x86_64")]
-            Precision::Bf16 => x86::backward_input(self.isa, dy, w, dx, write, ws),
+            Backward::Bf16 => x86::backward_input(self.isa, dy, w, dx, write, ws),
             #[cfg(not(target_arch = "x86_64"))]
-            Precision::Bf16 => no_bf16(ws),
+            Backward::Bf16 => no_bf16(ws),
+            Backward::Int8 => panic!("a matrix made for gradients in int8"),
         }
     }
 
@@ -173,12 +192,12 @@ impl Kernels {
         check_shape("dy", dy, x.rows(), n);
         check_shape("dw", dw, n, x.k());
         ws.macs.float += (x.rows() * n * x.k()) as u64;
-        match self.precision {
-            Precision::F32 => float::backward_weight(dy, x, n, dw, ws),
+        match (self.backward, self.precision) {
+            (Backward::F32, _) | (Backward::Int8, Precision::F32) => float::backward_weight(dy, x, n, dw, ws),
             #[cfg(target_arch = "x86_64")]
-            Precision::Bf16 => x86::backward_weight(self.isa, dy, x, n, dw, ws),
+            _ => x86::backward_weight(self.isa, dy, x, n, dw, ws),
             #[cfg(not(target_arch = "x86_64"))]
-            Precision::Bf16 => no_bf16(ws),
+            _ => no_bf16(ws),
         }
     }
 
@@ -230,7 +249,7 @@ impl Kernels {
 
     /// A matrix is laid out for the kernels it was made with, and read by no others.
     fn check(self, other: Self) {
-        assert_eq!(self, other, "a matrix made for other kernels");
+        assert_eq!((self.isa, self.precision), (other.isa, other.precision), "a matrix made for other kernels");
     }
 }
 

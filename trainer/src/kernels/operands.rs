@@ -11,7 +11,8 @@
 use flashlm_core::math;
 
 use super::buffer::Buffer;
-use super::{Isa, Kernels, Macs, Precision};
+use super::int8::Int8Scratch;
+use super::{Kernels, Macs, Precision};
 
 /// Rows are padded to whole pairs of tiles.
 pub(super) const ROW_PAD: usize = 32;
@@ -19,6 +20,42 @@ pub(super) const ROW_PAD: usize = 32;
 pub(super) const INT8_PAD: usize = 64;
 /// The contraction of bfloat16 products is padded to the width of a tile.
 pub(super) const BF16_PAD: usize = 32;
+
+/// How the rows of a left factor lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// One after the other, so many values apart.
+    Rows(usize),
+    /// In panels, as the right factor's columns do.
+    Panels,
+}
+
+/// The left factor of an integer product, int8 unless said otherwise: rows of the right factor's depth, zero past their
+/// end. Rows may be read up to whole pairs of tiles.
+#[derive(Clone, Copy)]
+pub(super) struct LeftFactor<'a, T = i8> {
+    pub values: &'a [T],
+    pub lines: Lines,
+    /// Rows of the product, M.
+    pub rows: usize,
+    /// What the sums of a row are worth.
+    pub scale: &'a [f32],
+    /// What the right factor's unsigned values add to each sum of a row too many; not read where they are signed.
+    pub extra: &'a [i32],
+}
+
+/// The right factor of an integer product, `depth` values of the contraction for each column, a multiple of
+/// [`INT8_PAD`]: panels as described above, pairs where they are int16, or at [`Isa::Portable`](super::Isa::Portable) one
+/// column after another.
+#[derive(Clone, Copy)]
+pub(super) struct RightFactor<'a, T = i8> {
+    pub values: &'a [T],
+    /// Columns of the product, N; there are values and scales for whole pairs of tiles.
+    pub cols: usize,
+    pub depth: usize,
+    /// What the sums of a column are worth.
+    pub scale: &'a [f32],
+}
 
 /// Activations (M, K) in int8, one scale a row, as [`Kernels::quantize`] writes them.
 #[derive(Clone)]
@@ -98,6 +135,11 @@ impl QuantizedRows {
         self.k.next_multiple_of(INT8_PAD)
     }
 
+    pub(super) fn factor(&self) -> LeftFactor<'_> {
+        let (values, lines, rows) = (self.q.as_ref(), Lines::Rows(self.stride()), self.rows);
+        LeftFactor { values, lines, rows, scale: self.scale.as_ref(), extra: self.sum.as_ref() }
+    }
+
     #[inline(always)]
     pub(super) fn fill(&mut self, x: &[f32], m: usize) {
         assert_eq!(x.len(), m * self.k, "activations are not ({m}, {})", self.k);
@@ -110,132 +152,6 @@ impl QuantizedRows {
         }
         self.rows = m;
     }
-}
-
-/// Ternary weights (N, K) with one scale a row, made from the latent float weights by [`TernaryMatrix::pack`].
-#[derive(Clone)]
-pub struct TernaryMatrix {
-    pub(super) kernels: Kernels,
-    pub(super) n: usize,
-    pub(super) k: usize,
-    /// s, padded with zeros.
-    pub(super) scale: Buffer<f32>,
-    /// t, row-major, row stride `INT8_PAD`.
-    pub(super) codes: Buffer<i8>,
-    /// t (AMX) or t + 1 (AVX2, AVX-512), as int8 panels; empty at [`Isa::Portable`].
-    pub(super) int8: Buffer<i8>,
-    /// t as bfloat16 panels with contraction N; only at [`Precision::Bf16`].
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
-    pub(super) bf16: Buffer<u16>,
-    /// s t, row-major; only at [`Precision::F32`].
-    pub(super) float: Buffer<f32>,
-}
-
-impl TernaryMatrix {
-    /// An all-zero matrix of `n` outputs and `k` inputs in the layouts that `kernels` reads.
-    pub fn new(kernels: Kernels, n: usize, k: usize) -> Self {
-        assert!(n > 0 && k > 0, "an empty matrix ({n}, {k})");
-        let (rows, stride) = (n.next_multiple_of(ROW_PAD), k.next_multiple_of(INT8_PAD));
-        let panels = if kernels.isa() == Isa::Portable { 0 } else { rows * stride };
-        let (bf16, float) = match kernels.precision() {
-            Precision::Bf16 => (rows * k.next_multiple_of(BF16_PAD), 0),
-            Precision::F32 => (0, n * k),
-        };
-        let mut matrix = Self {
-            kernels,
-            n,
-            k,
-            scale: Buffer::new(rows),
-            codes: Buffer::new(rows * stride),
-            int8: Buffer::new(panels),
-            bf16: Buffer::new(bf16),
-            float: Buffer::new(float),
-        };
-        let zero = matrix.code_of_zero();
-        matrix.int8.as_mut().fill(zero);
-        matrix
-    }
-
-    /// Outputs, N.
-    pub fn n(&self) -> usize {
-        self.n
-    }
-
-    /// Inputs, K.
-    pub fn k(&self) -> usize {
-        self.k
-    }
-
-    /// s, (N): the mean absolute latent weight of each row, at least 1e-5.
-    pub fn scale(&self) -> &[f32] {
-        &self.scale.as_ref()[..self.n]
-    }
-
-    /// The codes -1, 0, +1 of one output row, (K).
-    pub fn codes(&self, row: usize) -> &[i8] {
-        assert!(row < self.n, "row {row} of {}", self.n);
-        &self.codes.as_ref()[row * self.stride()..][..self.k]
-    }
-
-    /// Takes the ternary values of the latent `weight`, row-major (N, K): s = max(mean |w|, 1e-5) and
-    /// t = clamp(round_half_even(w / s), -1, 1), row by row.
-    pub fn pack(&mut self, weight: &[f32]) {
-        assert_eq!(weight.len(), self.n * self.k, "weight is not ({}, {})", self.n, self.k);
-        let kernels = self.kernels;
-        kernels.vectorize(
-            #[inline(always)]
-            || self.fill(weight),
-        );
-        #[cfg(target_arch = "x86_64")]
-        if kernels.precision() == Precision::Bf16 {
-            super::x86::pack_ternary(self);
-        }
-    }
-
-    pub(super) fn stride(&self) -> usize {
-        self.k.next_multiple_of(INT8_PAD)
-    }
-
-    fn code_of_zero(&self) -> i8 {
-        i8::from(matches!(self.kernels.isa(), Isa::Avx2 | Isa::Avx512))
-    }
-
-    #[inline(always)]
-    fn fill(&mut self, weight: &[f32]) {
-        let (k, stride) = (self.k, self.stride());
-        let rows = self.codes.as_mut().chunks_exact_mut(stride).zip(self.scale.as_mut());
-        for (w, (codes, scale)) in weight.chunks_exact(k).zip(rows) {
-            *scale = math::quantize_ternary(w, &mut codes[..k]);
-        }
-        let shift = self.code_of_zero() as u8;
-        let codes: &[u32] = bytemuck::cast_slice(self.codes.as_ref());
-        let words = stride / 4;
-        let panels: &mut [u32] = bytemuck::cast_slice_mut(self.int8.as_mut());
-        // no byte carries into the next: -1 + 1 is 255 + 1, so the addition is done without carries
-        let shift = u32::from_ne_bytes([shift; 4]);
-        for (panel, rows) in panels.chunks_exact_mut(16 * words).zip(codes.chunks_exact(16 * words)) {
-            for (j, quad) in panel.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-                for (row, word) in quad.iter_mut().enumerate() {
-                    *word = add_bytes(rows[row * words + j], shift);
-                }
-            }
-        }
-        let scale = self.scale.as_ref();
-        for ((float, codes), &s) in
-            self.float.as_mut().chunks_exact_mut(k).zip(self.codes.as_ref().chunks_exact(stride)).zip(scale)
-        {
-            for (float, &t) in float.iter_mut().zip(codes) {
-                *float = s * t as f32;
-            }
-        }
-    }
-}
-
-/// Adds two words byte by byte.
-#[inline(always)]
-fn add_bytes(a: u32, b: u32) -> u32 {
-    const HIGH: u32 = 0x8080_8080;
-    ((a & !HIGH) + (b & !HIGH)) ^ ((a ^ b) & HIGH)
 }
 
 /// Float weights (N, K) in the layouts the float products read, made by [`FloatMatrix::pack`].
@@ -304,6 +220,8 @@ pub struct Workspace {
     pub(super) right: Buffer<u16>,
     /// A product before it is added to its destination, or a factor in f32.
     pub(super) float: Buffer<f32>,
+    /// A gradient in int8.
+    pub(super) int8: Int8Scratch,
     /// Multiplications done with this workspace.
     pub(super) macs: Macs,
 }
@@ -311,7 +229,8 @@ pub struct Workspace {
 impl Workspace {
     /// Empty scratch memory.
     pub fn new() -> Self {
-        Self { left: Buffer::new(0), right: Buffer::new(0), float: Buffer::new(0), macs: Macs::default() }
+        let (left, right, float) = (Buffer::new(0), Buffer::new(0), Buffer::new(0));
+        Self { left, right, float, int8: Int8Scratch::new(), macs: Macs::default() }
     }
 
     /// Makes room for bfloat16 products of up to (m, k) times (k, n), whatever is multiplied first.
@@ -330,25 +249,5 @@ impl Workspace {
 impl Default for Workspace {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_add_without_carrying() {
-        assert_eq!(add_bytes(0xff00_01ff, 0x0101_0101), 0x0001_0200);
-    }
-
-    #[test]
-    fn ternary_rows_round_half_to_even_and_clamp() {
-        let mut codes = [0; 5];
-        // mean |w| = 4.0; 2.0 / 4.0 and -2.0 / 4.0 are ties and go to the even 0
-        assert_eq!(math::quantize_ternary(&[2.0, -2.0, 2.5, 12.5, -1.0], &mut codes), 4.0);
-        assert_eq!(codes, [0, 0, 1, 1, 0]);
-        assert_eq!(math::quantize_ternary(&[0.0, 1e-5, -1e30 * 0.0, 0.0, 0.0], &mut codes), 1e-5);
-        assert_eq!(codes, [0, 1, 0, 0, 0]);
     }
 }

@@ -162,6 +162,49 @@ fn check_shape(m: usize, n: usize, k: usize, seed: u64) {
         kernels.matmul_tn(&dy, &x, m, n, k, &mut dw, &mut ws);
         assert_close(kernels, "matmul_tn", &dw, -0.5, &tn);
     }
+
+    let mut first = None;
+    for isa in Isa::available() {
+        let kernels = Kernels::new(isa, Precision::F32).and_then(|kernels| kernels.with_backward(Backward::Int8));
+        let (dx, dw) = int8_gradients(kernels.expect("available"), (m, n, k), (&x, &dy, &weight), seed);
+        let error = |got: &[f32], start: f32, want: &Exact| {
+            let squares = got.iter().zip(&want.values).map(|(&got, want)| (got as f64 - start as f64 - want).powi(2));
+            squares.sum::<f64>().sqrt() / want.size.max(1e-6)
+        };
+        // a step is a 127th of the absmax, some three to six times the root mean square; rounded at random a second time
+        let (dx_error, dw_error) = (error(&dx, 0.0, &backward_input), error(&dw, 0.25, &backward_weight));
+        assert!(dx_error < 0.02 && dw_error < 0.08, "int8 at {isa} ({m}, {n}, {k}): {dx_error:.4} and {dw_error:.4}");
+        match &first {
+            None => first = Some((dx, dw)),
+            Some(first) => assert!(*first == (dx, dw), "int8 gradients ({m}, {n}, {k}) at {isa} differ"),
+        }
+    }
+}
+
+/// Both gradients through int8, the one of the weights added to 0.25.
+fn int8_gradients(
+    kernels: Kernels,
+    (m, n, k): (usize, usize, usize),
+    (x, dy, weight): (&[f32], &[f32], &[f32]),
+    seed: u64,
+) -> (Vec<f32>, Vec<f32>) {
+    let mut rows = QuantizedRows::with_capacity(m + 3, k);
+    kernels.quantize(&numbers((m + 3) * k, seed + 3), m + 3, k, &mut rows);
+    kernels.quantize(x, m, k, &mut rows);
+    let mut w = TernaryMatrix::new(kernels, n, k);
+    w.pack(&numbers(n * k, seed + 4));
+    w.pack(weight);
+    let mut ws = Workspace::new();
+    let (mut dx, mut dw) = (vec![f32::NAN; m * k], vec![0.0; n * k]);
+    // a first use with other numbers must not leak into results
+    let other = numbers(m * n, seed + 5);
+    kernels.int8_backward_input(&other, m, &w, &mut dx, &mut ws);
+    kernels.int8_backward_weight(&rows, &w, &mut dw, &mut ws);
+    dx.fill(f32::NAN);
+    dw.fill(0.25);
+    kernels.int8_backward_input(dy, m, &w, &mut dx, &mut ws);
+    kernels.int8_backward_weight(&rows, &w, &mut dw, &mut ws);
+    (dx, dw)
 }
 
 /// Fills scratch memory with NaN: whatever a product reads of it, it must have written.
@@ -222,6 +265,8 @@ fn a_second_product_of_the_same_shape_allocates_no_scratch() {
 #[test]
 fn bfloat16_is_refused_where_the_instruction_set_lacks_it() {
     assert_eq!(Kernels::new(Isa::Portable, Precision::Bf16), Err(Unavailable::Bf16 { isa: Isa::Portable }));
+    let portable = Kernels::new(Isa::Portable, Precision::F32).expect("portable");
+    assert_eq!(portable.with_backward(Backward::Bf16), Err(Unavailable::Bf16 { isa: Isa::Portable }));
     let message = Unavailable::Bf16 { isa: Isa::Portable }.to_string();
     assert!(message.contains("avx512_bf16") && message.contains("portable"), "{message}");
     for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {

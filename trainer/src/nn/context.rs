@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::attention::window::Workspace as AttentionWorkspace;
 use super::profile::{Part, Profile};
 use super::shape::{BLOCK_ROWS, Shape};
-use crate::kernels::{Kernels, Macs, QuantizedRows, TernaryMatrix, Workspace, Write, zeros};
+use crate::kernels::{Backward, Kernels, Macs, QuantizedRows, TernaryMatrix, Workspace, Write, zeros};
 
 /// What every layer is given, forward and backward.
 pub struct Context<'a> {
@@ -94,15 +94,22 @@ impl Worker {
         self.lap_products(Part::Forward);
     }
 
-    /// `dx = dy w`, (M, N) by (N, K): the gradient of what [`Self::project`] read.
-    pub fn backward_input(&mut self, dy: &[f32], m: usize, w: &TernaryMatrix, dx: &mut [f32]) {
-        self.kernels.backward_input(dy, m, w, dx, Write::Set, &mut self.workspace);
+    /// The gradients of [`Self::project`]: `dx = dy w`, (M, N) by (N, K), of what it read, and `dw += dy^T q`, (N, K), of
+    /// its matrix.
+    pub fn backward(&mut self, dy: &[f32], q: &QuantizedRows, w: &TernaryMatrix, dx: &mut [f32], dw: &mut [f32]) {
+        let (kernels, ws) = (self.kernels, &mut self.workspace);
+        if kernels.backward() == Backward::Int8 {
+            kernels.int8_backward_input(dy, q.rows(), w, dx, ws);
+        } else {
+            kernels.backward_input(dy, q.rows(), w, dx, Write::Set, ws);
+        }
         self.lap_products(Part::BackwardInput);
-    }
-
-    /// `dw += dy^T q`, (M, N) by (M, K): the gradient of its matrix.
-    pub fn backward_weight(&mut self, dy: &[f32], q: &QuantizedRows, n: usize, dw: &mut [f32]) {
-        self.kernels.backward_weight(dy, q, n, dw, &mut self.workspace);
+        let ws = &mut self.workspace;
+        if kernels.backward() == Backward::Int8 {
+            kernels.int8_backward_weight(q, w, dw, ws);
+        } else {
+            kernels.backward_weight(dy, q, w.n(), dw, ws);
+        }
         self.lap_products(Part::BackwardWeight);
     }
 

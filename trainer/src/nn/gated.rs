@@ -169,7 +169,7 @@ impl GatedRecurrence {
                 },
             );
             let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
-            input.backward_project(cx.worker, (block, &rows), &weights.input, dgates, du, grads);
+            input.backward_project(cx.worker, block, &weights.input, dgates, du, grads);
         }
 
         for ((g, &dd), &a) in grads[self.spans.decay.clone()].iter_mut().zip(&*ddecay).zip(decay) {

@@ -103,7 +103,7 @@ impl Glu {
                 },
             );
             let du = &mut cx.scratch.block[..m * d];
-            input.backward_project(cx.worker, (block, &rows), &weights.input, dgate_up, du, grads);
+            input.backward_project(cx.worker, block, &weights.input, dgate_up, du, grads);
             input.backward_rows(cx.worker, cx.params, (rows, du), x, dx, grads);
         }
     }

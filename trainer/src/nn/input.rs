@@ -96,14 +96,13 @@ impl Input {
     pub fn backward_project(
         &self,
         worker: &mut Worker,
-        (block, rows): (usize, &Range<usize>),
+        block: usize,
         weight: &TernaryMatrix,
         dy: &[f32],
         du: &mut [f32],
         grads: &mut [f32],
     ) {
-        worker.backward_input(dy, rows.len(), weight, du);
-        worker.backward_weight(dy, &self.q[block], dy.len() / rows.len(), &mut grads[self.weight.clone()]);
+        worker.backward(dy, &self.q[block], weight, du, &mut grads[self.weight.clone()]);
     }
 
     fn quantize(&mut self, cx: &mut Context<'_>, (block, rows): (usize, Range<usize>), x: &[f32]) {

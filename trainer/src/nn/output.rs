@@ -60,7 +60,6 @@ impl Output {
         grads: &mut [f32],
     ) {
         let dx = &dx[rows.start * self.d..rows.end * self.d];
-        worker.backward_input(dx, rows.len(), weight, dq);
-        worker.backward_weight(dx, &self.q[block], self.d, &mut grads[self.weight.clone()]);
+        worker.backward(dx, &self.q[block], weight, dq, &mut grads[self.weight.clone()]);
     }
 }

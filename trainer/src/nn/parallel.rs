@@ -209,7 +209,7 @@ impl ParallelRecurrence {
                 },
             );
             let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
-            input.backward_project(cx.worker, (block, &rows), &weights.input, dgates, du, grads);
+            input.backward_project(cx.worker, block, &weights.input, dgates, du, grads);
         }
         add(&mut grads[self.spans.group_gain.clone()], dgain);
         add(&mut grads[self.spans.group_bias.clone()], dgroup_bias);

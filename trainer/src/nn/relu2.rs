@@ -115,7 +115,7 @@ impl Relu2 {
                 },
             );
             let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
-            input.backward_project(cx.worker, (block, &rows), &weights.input, dhidden, du, grads);
+            input.backward_project(cx.worker, block, &weights.input, dhidden, du, grads);
         }
         self.input.backward(cx, x, dx, grads);
     }

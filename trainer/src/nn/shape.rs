@@ -105,7 +105,7 @@ pub struct Activations {
 
 impl Activations {
     pub fn new(kernels: Kernels, m: usize, width: usize) -> Self {
-        let kept = kernels.isa() < Isa::Avx512;
+        let kept = kernels.isa() < Isa::Amx;
         Self { kept, width, data: zeros(if kept { m } else { m.min(BLOCK_ROWS) } * width) }
     }
 

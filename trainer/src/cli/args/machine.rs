@@ -13,9 +13,12 @@ pub struct MachineArgs {
     /// Instruction set of the kernels [default: the best this CPU has]
     #[arg(long, value_name = "ISA")]
     pub isa: Option<kernels::Isa>,
-    /// Factors of the backward products: bf16 or f32 [default: bf16 where the CPU multiplies it]
+    /// Factors of float products: bf16 or f32 [default: bf16 where the CPU multiplies it]
     #[arg(long)]
     pub precision: Option<kernels::Precision>,
+    /// Factors of the ternary layers' gradients: int8, bf16 or f32 [default: int8; f32 at --isa portable]
+    #[arg(long, value_name = "FORMAT")]
+    pub backward: Option<kernels::Backward>,
 }
 
 impl MachineArgs {
@@ -29,8 +32,8 @@ impl MachineArgs {
     pub fn kernels(&self) -> anyhow::Result<kernels::Kernels> {
         let isa = self.isa.unwrap_or_else(kernels::Isa::detect);
         let best = if isa.has_bf16() { kernels::Precision::Bf16 } else { kernels::Precision::F32 };
-        let precision = self.precision.unwrap_or(best);
-        Ok(kernels::Kernels::new(isa, precision)?)
+        let kernels = kernels::Kernels::new(isa, self.precision.unwrap_or(best))?;
+        Ok(kernels.with_backward(self.backward.unwrap_or(isa.fastest_backward()))?)
     }
 }
 

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::{BLOCK_COLS, Block, TernaryBlock, avx512};
+use super::{BLOCK_COLS, Block, ScaledBlock, avx512};
 use crate::kernels::Write;
 
 /// Rows of a block.
@@ -175,13 +175,13 @@ unsafe fn sum_bf16(block: &Block, c: *mut f32, ldc: usize, tall: bool) {
     }
 }
 
-/// An int8 block of signed codes.
+/// An int8 block whose factors are both signed.
 ///
 /// # Safety
-/// `ternary` is as [`TernaryBlock`] describes, [`Tiles`] are configured, and the CPU has AVX-512.
+/// `scaled` is as [`ScaledBlock`] describes, [`Tiles`] are configured, and the CPU has AVX-512.
 #[target_feature(enable = "avx512f")]
-pub unsafe fn ternary_block(ternary: &TernaryBlock) {
-    let &Block { a, lda, b, panel, steps, rows, .. } = &ternary.block;
+pub unsafe fn int8_block(scaled: &ScaledBlock) {
+    let &Block { a, lda, b, panel, steps, rows, .. } = &scaled.block;
     let mut sums = Sums::<i32>(MaybeUninit::uninit());
     let sums = sums.0.as_mut_ptr().cast::<i32>();
     // SAFETY: the caller's block; the rows of `sums` read below were written by the tiles.
@@ -193,7 +193,7 @@ pub unsafe fn ternary_block(ternary: &TernaryBlock) {
         }
         for row in 0..rows {
             let sums = sums.add(row * BLOCK_COLS);
-            avx512::store_scaled(ternary, row, [0, TILE].map(|col| _mm512_loadu_si512(sums.add(col).cast())));
+            avx512::store_scaled(scaled, row, [0, TILE].map(|col| _mm512_loadu_si512(sums.add(col).cast())));
         }
     }
 }

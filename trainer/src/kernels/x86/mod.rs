@@ -9,11 +9,14 @@
 mod amx;
 mod avx2;
 mod avx512;
+mod bytes;
 mod convert;
 
 pub(super) use amx::Tiles;
+pub(super) use avx512::row_sums;
+pub(super) use bytes::{interleave, pair, transpose};
 
-use super::operands::{BF16_PAD, INT8_PAD, ROW_PAD, odd_lines};
+use super::operands::{BF16_PAD, INT8_PAD, LeftFactor, Lines, ROW_PAD, RightFactor, odd_lines};
 use super::{FloatMatrix, Isa, QuantizedRows, Strided, TernaryMatrix, Workspace, Write};
 
 /// Columns of a block: two panels.
@@ -46,51 +49,78 @@ struct Block {
     write: Write,
 }
 
-/// A [`Block`] of int8 whose sums are multiplied with both scales on the way out. `scale` has [`BLOCK_COLS`]
-/// values to read, `row_scale` and `row_sum` one for each row; `write` is not read.
+/// A [`Block`] of integers whose sums, less `row_extra` where the right factor's values are unsigned, are multiplied with
+/// both scales on the way out. `scale` has [`BLOCK_COLS`] values to read, `row_scale` and `row_extra` one for each row.
 #[derive(Clone, Copy)]
-struct TernaryBlock {
+struct ScaledBlock {
     block: Block,
     scale: *const f32,
     row_scale: *const f32,
-    row_sum: *const i32,
+    row_extra: *const i32,
 }
 
-/// `y = x t^T diag(s)`.
-pub(super) fn ternary_forward(isa: Isa, x: &QuantizedRows, w: &TernaryMatrix, y: &mut [f32]) {
-    let (m, n, stride) = (x.rows(), w.n(), x.stride());
-    let (q, panels) = (x.q.as_ref(), w.int8.as_ref());
-    let (rows, cols) = (m.next_multiple_of(ROW_PAD), n.next_multiple_of(ROW_PAD));
-    assert!(q.len() >= rows * stride && x.scale.as_ref().len() >= m && x.sum.as_ref().len() >= m);
-    assert!(w.stride() == stride && panels.len() >= cols * stride && w.scale.as_ref().len() >= cols);
-    assert!(y.len() >= m * n);
-    let (height, run): (usize, unsafe fn(&TernaryBlock)) = match isa {
-        Isa::Amx => (amx::HEIGHT, amx::ternary_block),
-        Isa::Avx512 => (avx512::HEIGHT, avx512::ternary_block),
-        _ => (avx2::HEIGHT, avx2::ternary_block),
+/// `y (M, N) (+)= left right`, exact but for the scales.
+pub(super) fn int8_product(isa: Isa, left: LeftFactor<'_>, right: RightFactor<'_>, y: &mut [f32], write: Write) {
+    let (height, run): (usize, unsafe fn(&ScaledBlock)) = match (isa, left.lines) {
+        (Isa::Amx, Lines::Rows(_)) => (amx::HEIGHT, amx::int8_block),
+        (Isa::Avx512, Lines::Rows(_)) => (avx512::HEIGHT, avx512::int8_block),
+        (Isa::Avx512, Lines::Panels) => (avx512::HEIGHT_PANELS, avx512::int8_panel_block),
+        (Isa::Avx2, Lines::Rows(_)) => (avx2::HEIGHT, avx2::int8_block),
+        _ => unreachable!("no left factor at {isa} is made {:?}", left.lines),
     };
     let _tiles = (isa == Isa::Amx).then(Tiles::configure);
+    scaled_product(left, right, y, write, height, run);
+}
+
+/// The same of int16, for AVX2, whose products of int8 would saturate: both factors in panels of pairs.
+pub(super) fn int16_product(left: LeftFactor<'_, i16>, right: RightFactor<'_, i16>, y: &mut [f32], write: Write) {
+    scaled_product(left, right, y, write, avx2::HEIGHT_INT16, avx2::int16_block);
+}
+
+/// Runs the blocks of an integer product.
+fn scaled_product<T>(
+    left: LeftFactor<'_, T>,
+    right: RightFactor<'_, T>,
+    y: &mut [f32],
+    write: Write,
+    height: usize,
+    run: unsafe fn(&ScaledBlock),
+) {
+    let (m, n, depth) = (left.rows, right.cols, right.depth);
+    let (rows, cols) = (m.next_multiple_of(ROW_PAD), n.next_multiple_of(ROW_PAD));
+    let stride = match left.lines {
+        Lines::Rows(stride) => stride,
+        Lines::Panels => depth,
+    };
+    assert!(depth.is_multiple_of(INT8_PAD) && stride >= depth && left.values.len() >= rows * stride);
+    assert!(left.scale.len() >= m && left.extra.len() >= m);
+    assert!(right.values.len() >= cols * depth && right.scale.len() >= cols && y.len() >= m * n);
     let y = y.as_mut_ptr();
-    for_blocks(m, n, height, stride, |row, col| {
+    // a block begins within a panel of 16 rows, four bytes of each side by side
+    let (start, lda): (fn(usize, usize) -> usize, usize) = match left.lines {
+        Lines::Rows(_) => (|row, stride| row * stride, size_of::<T>() * stride),
+        Lines::Panels => (|row, depth| row / 16 * 16 * depth + row % 16 * (4 / size_of::<T>()), 4),
+    };
+    for_blocks(m, n, height, size_of::<T>() * depth, |row, col| {
         // SAFETY: the lengths checked above keep every block inside its buffers, whose rows are padded to
         // 32; the caller's `Kernels` proved the instruction set, and for AMX the tiles are configured.
         unsafe {
-            run(&TernaryBlock {
+            run(&ScaledBlock {
                 block: Block {
-                    a: q.as_ptr().add(row * stride).cast(),
-                    lda: stride,
-                    b: panels.as_ptr().add(col * stride).cast(),
-                    panel: 16 * stride,
-                    steps: stride / INT8_PAD,
+                    a: left.values.as_ptr().add(start(row, stride)).cast(),
+                    lda,
+                    b: right.values.as_ptr().add(col * depth).cast(),
+                    panel: size_of::<T>() * 16 * depth,
+                    steps: size_of::<T>() * depth / INT8_PAD,
                     c: y.add(row * n + col),
                     ldc: n,
                     rows: height.min(m - row),
                     cols: BLOCK_COLS.min(n - col),
-                    write: Write::Set,
+                    write,
                 },
-                scale: w.scale.as_ref().as_ptr().add(col),
-                row_scale: x.scale.as_ref().as_ptr().add(row),
-                row_sum: x.sum.as_ref().as_ptr().add(row),
+                scale: right.scale.as_ptr().add(col),
+                row_scale: left.scale.as_ptr().add(row),
+                row_extra: left.extra.as_ptr().add(row),
             });
         }
     });
@@ -125,7 +155,7 @@ fn product(
     for first in (0..depth).step_by(step) {
         let write = if first == 0 { write } else { Write::Add };
         for_blocks(rows, cols, height, 2 * step, |row, col| {
-            // SAFETY: as in `ternary_forward`, by the lengths checked above.
+            // SAFETY: as in `scaled_product`, by the lengths checked above.
             unsafe {
                 run(&Block {
                     a: left.as_ptr().add(row * stride + first).cast(),
@@ -279,11 +309,10 @@ pub(super) fn strided_product(
     product(isa, left, stride, right, depth, c, ldc, m, n, write);
 }
 
-/// Writes the bfloat16 panels of a matrix whose codes are set.
-pub(super) fn pack_ternary(w: &mut TernaryMatrix) {
-    let (stride, k) = (w.stride(), w.k());
+/// Writes the bfloat16 panels of ternary codes, rows of `k` values padded to [`INT8_PAD`].
+pub(super) fn pack_ternary(codes: &[i8], k: usize, panels: &mut [u16]) {
     // SAFETY: precision bf16 proves AVX-512 with BF16.
-    unsafe { convert::pair_int8_rows(w.codes.as_ref(), stride, k, w.bf16.as_mut()) };
+    unsafe { convert::pair_int8_rows(codes, k.next_multiple_of(INT8_PAD), k, panels) };
 }
 
 /// Writes the bfloat16 panels of `weight` (N, K).

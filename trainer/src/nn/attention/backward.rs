@@ -111,7 +111,7 @@ impl Attention {
                 },
             );
             let du = &mut cx.scratch.all[rows.start * d..rows.end * d];
-            input.backward_project(cx.worker, (block, &rows), &weights.input, dprojected, du, grads);
+            input.backward_project(cx.worker, block, &weights.input, dprojected, du, grads);
         }
         self.input.backward(cx, x, dx, grads);
     }

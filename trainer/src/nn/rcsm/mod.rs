@@ -70,13 +70,15 @@ pub struct Weights {
 impl Weights {
     pub fn new(kernels: Kernels, layout: &Layout, c: &RcsmConfig, d_model: usize) -> Self {
         let (r, o, s) = (c.width as usize, c.ops as usize, c.slots as usize);
+        // its gradients pass through many of these small products, one after the other
+        let ternary = |n, k| TernaryMatrix::new(kernels.in_one_precision(), n, k);
         Self {
             spans: Spans::new(layout),
-            down: TernaryMatrix::new(kernels, r, d_model),
-            up: TernaryMatrix::new(kernels, d_model, r),
-            code: TernaryMatrix::new(kernels, s, r),
-            router: TernaryMatrix::new(kernels, o, r),
-            ops: (0..o).map(|_| TernaryMatrix::new(kernels, r, r)).collect(),
+            down: ternary(r, d_model),
+            up: ternary(d_model, r),
+            code: ternary(s, r),
+            router: ternary(o, r),
+            ops: (0..o).map(|_| ternary(r, r)).collect(),
             mix: FloatMatrix::new(kernels, r, r),
             mix_t: zeros(r * r),
         }
