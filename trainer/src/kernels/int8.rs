@@ -153,7 +153,7 @@ impl Int8Scratch {
         let (g, x) = ((g, (m, n, g_stride)), (x, (m, k, x_stride)));
         let scale = self.row_scale.at_least(rows);
         scale.iter_mut().zip(s).for_each(|(scale, s)| *scale = largest / s);
-        let extra = self.row_extra.at_least(rows);
+        self.row_extra.at_least(rows);
         self.ones.at_least(cols).fill(1.0);
         match kernels.isa() {
             #[cfg(target_arch = "x86_64")]
@@ -165,8 +165,13 @@ impl Int8Scratch {
             Isa::Avx512 => {
                 let left = self.left.at_least(rows * depth);
                 super::x86::interleave(g.0, g.1, 0, left);
-                super::x86::row_sums(left, depth, -i32::from(OFFSET), extra);
+                super::x86::row_sums(left, depth, -i32::from(OFFSET), self.row_extra.as_mut());
                 super::x86::interleave(x.0, x.1, OFFSET, self.right.at_least(cols * depth));
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => {
+                super::aarch64::interleave(g.0, g.1, self.left.at_least(rows * depth));
+                super::aarch64::interleave(x.0, x.1, self.right.at_least(cols * depth));
             }
             isa => {
                 let left = self.left.at_least(rows * odd_stride(depth));
@@ -188,7 +193,8 @@ impl Int8Scratch {
                 super::x86::int16_product(left, right, dw, Write::Add);
             }
             isa => {
-                let lines = if isa == Isa::Avx512 { Lines::Panels } else { Lines::Rows(odd_stride(depth)) };
+                let panels = matches!(isa, Isa::Avx512 | Isa::Neon);
+                let lines = if panels { Lines::Panels } else { Lines::Rows(odd_stride(depth)) };
                 let left = LeftFactor { values: self.left.as_ref(), lines, rows, scale, extra };
                 let right = RightFactor { values: self.right.as_ref(), cols, depth, scale: ones };
                 kernels.int8_product(left, right, dw, Write::Add);
@@ -203,6 +209,7 @@ fn odd_stride(depth: usize) -> usize {
 }
 
 /// What makes signed bytes unsigned ones, added without carry: they become 128 larger.
+#[cfg(target_arch = "x86_64")]
 const OFFSET: i8 = i8::MIN;
 
 impl Kernels {
@@ -245,6 +252,8 @@ impl Kernels {
         match self.isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512 | Isa::Amx => super::x86::int8_product(self.isa, left, right, y, write),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => super::aarch64::int8_product(left, right, y, write),
             _ => self.vectorize(
                 #[inline(always)]
                 || portable::int8_product(left, right, y, write),
@@ -300,7 +309,12 @@ pub(super) fn right_factor(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize,
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512 | Isa::Amx => super::x86::interleave(rows, (m, n, stride), offset, out),
-        _ => transpose(rows, (m, n, stride), out, m.next_multiple_of(INT8_PAD)),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => super::aarch64::interleave(rows, (m, n, stride), out),
+        _ => {
+            debug_assert_eq!(offset, 0, "signed values at {isa}");
+            transpose(rows, (m, n, stride), out, m.next_multiple_of(INT8_PAD));
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use std::str::FromStr;
 pub enum Isa {
     /// Plain Rust loops: any CPU.
     Portable,
+    /// NEON with the dot-product extension, on AArch64.
+    Neon,
     /// AVX2 and FMA.
     Avx2,
     /// AVX-512 F, BW, CD, DQ, VL and VNNI.
@@ -64,7 +66,7 @@ pub struct UnknownName {
 
 impl Isa {
     /// All of them, the slowest first.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
+    pub const ALL: [Self; 5] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Amx];
 
     /// The fastest instruction set of this CPU.
     pub fn detect() -> Self {
@@ -80,13 +82,15 @@ impl Isa {
     pub fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => std::arch::is_aarch64_feature_detected!("dotprod"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => x86::has_avx2(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => x86::has_avx512(),
             #[cfg(target_arch = "x86_64")]
             Self::Amx => x86::has_amx(),
-            #[cfg(not(target_arch = "x86_64"))]
+            // another processor's
             _ => false,
         }
     }
@@ -99,14 +103,20 @@ impl Isa {
         false
     }
 
-    /// What gradients of ternary layers are fastest in: int8, but where its products are plain loops.
-    pub fn fastest_backward(self) -> Backward {
-        if self == Self::Portable { Backward::F32 } else { Backward::Int8 }
+    /// What gradients of ternary layers are multiplied in unless told otherwise: int8 where its products are the faster,
+    /// which at [`Isa::Amx`] nobody has measured.
+    pub fn default_backward(self) -> Backward {
+        match self {
+            Self::Portable => Backward::F32,
+            Self::Neon | Self::Avx2 | Self::Avx512 => Backward::Int8,
+            Self::Amx => Backward::Bf16,
+        }
     }
 
     fn needs(self) -> &'static str {
         match self {
             Self::Portable => "nothing",
+            Self::Neon => "dotprod (on AArch64)",
             Self::Avx2 => "avx2, fma, f16c and bmi2",
             Self::Avx512 => "avx512 f, bw, cd, dq, vl and vnni",
             Self::Amx => "amx_tile, amx_int8, amx_bf16 and avx512_bf16, granted by Linux,",
@@ -118,6 +128,7 @@ impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Amx => "amx",
@@ -129,7 +140,7 @@ impl FromStr for Isa {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let unknown = || UnknownName { name: name.to_owned(), known: "portable, avx2, avx512, amx" };
+        let unknown = || UnknownName { name: name.to_owned(), known: "portable, neon, avx2, avx512, amx" };
         // what core calls it
         let name = if name == "scalar" { "portable" } else { name };
         Self::ALL.into_iter().find(|isa| isa.to_string() == name).ok_or_else(unknown)

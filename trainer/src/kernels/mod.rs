@@ -12,6 +12,8 @@
 //! Shape letters: M rows (tokens), N outputs, K inputs; every matrix is row-major. Any M, N, K >= 1 works.
 #![expect(unsafe_code, reason = "instruction sets are unsafe to use; this folder is where they are used")]
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod buffer;
 #[cfg(test)]
 mod elementwise_tests;
@@ -81,11 +83,12 @@ impl Kernels {
         Self { backward: self.precision.into(), ..self }
     }
 
-    /// The fastest kernels of this CPU: its best instruction set, in bfloat16 where that has it.
+    /// The fastest kernels of this CPU: its best instruction set, in bfloat16 where that has it, and gradients of ternary
+    /// layers in [`Isa::default_backward`].
     pub fn detect() -> Self {
         let isa = Isa::detect();
         let precision = if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 };
-        Self { isa, precision, backward: precision.into() }
+        Self { isa, precision, backward: isa.default_backward() }
     }
 
     /// The same instruction set in f32, which every CPU has.
@@ -135,6 +138,7 @@ impl Kernels {
                 Isa::Avx2 => unsafe { avx2(f) },
                 // SAFETY: as above; `Isa::Amx` includes all of `Isa::Avx512`.
                 Isa::Avx512 | Isa::Amx => unsafe { avx512(f) },
+                Isa::Neon => unreachable!("not on this processor"),
             }
         }
         #[cfg(not(target_arch = "x86_64"))]

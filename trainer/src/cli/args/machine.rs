@@ -16,7 +16,8 @@ pub struct MachineArgs {
     /// Factors of float products: bf16 or f32 [default: bf16 where the CPU multiplies it]
     #[arg(long)]
     pub precision: Option<kernels::Precision>,
-    /// Factors of the ternary layers' gradients: int8, bf16 or f32 [default: int8; f32 at --isa portable]
+    /// Factors of the ternary layers' gradients: int8, bf16 or f32 [default: the precision, if it is given; else
+    /// int8, with AMX bf16, and f32 at --isa portable]
     #[arg(long, value_name = "FORMAT")]
     pub backward: Option<kernels::Backward>,
 }
@@ -33,7 +34,8 @@ impl MachineArgs {
         let isa = self.isa.unwrap_or_else(kernels::Isa::detect);
         let best = if isa.has_bf16() { kernels::Precision::Bf16 } else { kernels::Precision::F32 };
         let kernels = kernels::Kernels::new(isa, self.precision.unwrap_or(best))?;
-        Ok(kernels.with_backward(self.backward.unwrap_or(isa.fastest_backward()))?)
+        let default = self.precision.map_or(isa.default_backward(), kernels::Backward::from);
+        Ok(kernels.with_backward(self.backward.unwrap_or(default))?)
     }
 }
 
