@@ -1,7 +1,7 @@
 //! The gradients of ternary layers in int8, on the forward's instructions.
 //!
-//! With `y = x t^T diag(s)` and `x = diag(a) q` the gradients are `dx = dy diag(s) t` and `dw = dy^T diag(a) q`. The rows
-//! of `dy diag(s)` are quantised once, each by its absmax: `dy diag(s) = diag(r) g`. Then
+//! With `y = x t^T diag(s)` and `x = diag(a) q` the gradients are `dx = dy diag(s) t` and `dw = dy^T diag(a) q`. The
+//! rows of `dy diag(s)` are quantised once, each by its absmax: `dy diag(s) = diag(r) g`. Then
 //!
 //! - `dx = diag(r) (g t)`
 //! - `dw = diag(1 / s) (g^T diag(r a) q)`
@@ -47,7 +47,9 @@ pub(super) struct Int8Scratch {
     left: Buffer<i8>,
     right: Buffer<i8>,
     /// Both in int16, at [`Isa::Avx2`] alone: there products of int8 would saturate.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     wide_left: Buffer<i16>,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     wide_right: Buffer<i16>,
     /// Of every row of `dw`, and of every column.
     row_scale: Buffer<f32>,
@@ -228,8 +230,8 @@ impl Kernels {
         self.int8_product(ws.int8.factor(), w.backward_factor(), dx, Write::Set);
     }
 
-    /// `dw (N, K) += dy^T (q * scale)` of the `dy` that [`Self::int8_backward_input`] of the same matrix quantised last,
-    /// the gradient of the latent weights.
+    /// `dw (N, K) += dy^T (q * scale)` of the `dy` that [`Self::int8_backward_input`] of the same matrix quantised
+    /// last, the gradient of the latent weights.
     pub fn int8_backward_weight(self, x: &QuantizedRows, w: &TernaryMatrix, dw: &mut [f32], ws: &mut Workspace) {
         let (n, k) = (w.n(), w.k());
         check_shape("dw", dw, n, k);
@@ -303,8 +305,8 @@ fn left_factor(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize, usize), out
     }
 }
 
-/// Rows (M, N), `stride` apart, as the right factor of a product that contracts them, with `offset` added to every value
-/// without carry.
+/// Rows (M, N), `stride` apart, as the right factor of a product that contracts them, with `offset` added to every
+/// value without carry.
 pub(super) fn right_factor(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize, usize), offset: i8, out: &mut [i8]) {
     match isa {
         #[cfg(target_arch = "x86_64")]

@@ -103,8 +103,8 @@ impl Isa {
         false
     }
 
-    /// What gradients of ternary layers are multiplied in unless told otherwise: int8 where its products are the faster,
-    /// which at [`Isa::Amx`] nobody has measured.
+    /// What gradients of ternary layers are multiplied in unless told otherwise: int8 where its products are the
+    /// faster, which at [`Isa::Amx`] nobody has measured.
     pub fn default_backward(self) -> Backward {
         match self {
             Self::Portable => Backward::F32,

@@ -83,8 +83,8 @@ impl Kernels {
         Self { backward: self.precision.into(), ..self }
     }
 
-    /// The fastest kernels of this CPU: its best instruction set, in bfloat16 where that has it, and gradients of ternary
-    /// layers in [`Isa::default_backward`].
+    /// The fastest kernels of this CPU: its best instruction set, in bfloat16 where that has it, and gradients of
+    /// ternary layers in [`Isa::default_backward`].
     pub fn detect() -> Self {
         let isa = Isa::detect();
         let precision = if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 };

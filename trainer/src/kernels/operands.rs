@@ -41,12 +41,13 @@ pub(super) struct LeftFactor<'a, T = i8> {
     /// What the sums of a row are worth.
     pub scale: &'a [f32],
     /// What the right factor's unsigned values add to each sum of a row too many; not read where they are signed.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub extra: &'a [i32],
 }
 
 /// The right factor of an integer product, `depth` values of the contraction for each column, a multiple of
-/// [`INT8_PAD`]: panels as described above, pairs where they are int16, or at [`Isa::Portable`](super::Isa::Portable) one
-/// column after another.
+/// [`INT8_PAD`]: panels as described above, pairs where they are int16, or at [`Isa::Portable`](super::Isa::Portable)
+/// one column after another.
 #[derive(Clone, Copy)]
 pub(super) struct RightFactor<'a, T = i8> {
     pub values: &'a [T],

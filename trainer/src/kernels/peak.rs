@@ -113,6 +113,7 @@ impl Kernels {
 }
 
 /// Rounds of a loop, each of one multiplication in every chain: a few microseconds.
+#[cfg(target_arch = "x86_64")]
 const ROUNDS: u64 = 512;
 
 #[cfg(target_arch = "x86_64")]

@@ -13,6 +13,7 @@ pub enum Rounding {
 
 /// `y (rows, N) += x (rows, K) w (K, N)`, all row-major, summed in the order of K; K and N follow from the lengths.
 #[inline(always)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "plain loops elsewhere"))]
 pub fn rows_times_matrix(kernels: Kernels, rounding: Rounding, x: &[f32], rows: usize, w: &[f32], y: &mut [f32]) {
     let (k, n) = (x.len() / rows, y.len() / rows);
     assert!(x.len() == rows * k && y.len() == rows * n && w.len() >= k * n, "shapes of a small product");

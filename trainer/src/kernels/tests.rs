@@ -171,7 +171,8 @@ fn check_shape(m: usize, n: usize, k: usize, seed: u64) {
             let squares = got.iter().zip(&want.values).map(|(&got, want)| (got as f64 - start as f64 - want).powi(2));
             squares.sum::<f64>().sqrt() / want.size.max(1e-6)
         };
-        // a step is a 127th of the absmax, some three to six times the root mean square; rounded at random a second time
+        // a step is a 127th of the absmax, some three to six times the root mean square; rounded at random a second
+        // time
         let (dx_error, dw_error) = (error(&dx, 0.0, &backward_input), error(&dw, 0.25, &backward_weight));
         assert!(dx_error < 0.02 && dw_error < 0.08, "int8 at {isa} ({m}, {n}, {k}): {dx_error:.4} and {dw_error:.4}");
         match &first {

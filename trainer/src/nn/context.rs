@@ -94,8 +94,8 @@ impl Worker {
         self.lap_products(Part::Forward);
     }
 
-    /// The gradients of [`Self::project`]: `dx = dy w`, (M, N) by (N, K), of what it read, and `dw += dy^T q`, (N, K), of
-    /// its matrix.
+    /// The gradients of [`Self::project`]: `dx = dy w`, (M, N) by (N, K), of what it read, and `dw += dy^T q`, (N, K),
+    /// of its matrix.
     pub fn backward(&mut self, dy: &[f32], q: &QuantizedRows, w: &TernaryMatrix, dx: &mut [f32], dw: &mut [f32]) {
         let (kernels, ws) = (self.kernels, &mut self.workspace);
         if kernels.backward() == Backward::Int8 {

@@ -1,5 +1,5 @@
-//! int8 products on AArch64 with the dot-product extension: `sdot` adds four products to each int32 lane, and takes four
-//! values of a row by lane, so nothing has to be spread out. Both factors are signed.
+//! int8 products on AArch64 with the dot-product extension: `sdot` adds four products to each int32 lane, and takes
+//! four values of a row by lane, so nothing has to be spread out. Both factors are signed.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -30,8 +30,8 @@ pub(super) fn int8_product(left: LeftFactor<'_>, right: RightFactor<'_>, y: &mut
     for col in (0..n).step_by(PANEL) {
         let scale: &[f32; PANEL] = right.scale[col..].first_chunk().expect("scales for whole panels");
         for row in (0..m).step_by(HEIGHT) {
-            // SAFETY: the lengths checked above: whole panels of columns, and whole fours of rows; the caller's `Kernels`
-            // proved the extension.
+            // SAFETY: the lengths checked above: whole panels of columns, and whole fours of rows; the caller's
+            // `Kernels` proved the extension.
             let sums = unsafe {
                 let b = right.values.as_ptr().add(col * depth);
                 match left.lines {
@@ -65,8 +65,8 @@ pub(super) fn int8_product(left: LeftFactor<'_>, right: RightFactor<'_>, y: &mut
 /// A block of a left factor in rows.
 ///
 /// # Safety
-/// Four rows at `a`, `stride` apart, and the panel at `b` have `depth` values to a column, a multiple of 16; the CPU has the
-/// dot-product extension.
+/// Four rows at `a`, `stride` apart, and the panel at `b` have `depth` values to a column, a multiple of 16; the CPU
+/// has the dot-product extension.
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn of_rows(a: *const i8, stride: usize, b: *const i8, depth: usize) -> Sums {
     // SAFETY: as the caller promises.
@@ -123,7 +123,8 @@ unsafe fn of_panel(a: *const i8, b: *const i8, depth: usize) -> Sums {
     }
 }
 
-/// `acc + a . b[LANE]`: four products a lane with word LANE of `b`. Rust's intrinsic of the instruction is not stable yet.
+/// `acc + a . b[LANE]`: four products a lane with word LANE of `b`. Rust's intrinsic of the instruction is not stable
+/// yet.
 ///
 /// # Safety
 /// The CPU has the dot-product extension.

@@ -10,9 +10,9 @@ const TILE: usize = 16;
 /// Columns that AVX-512 transposes at once: four tiles.
 const WIDE: usize = 64;
 
-/// `out` (N, M), rows `out_stride` apart, is the transpose of `rows` (M, N), which are `stride` apart and whole multiples
-/// of 64 long; zero from M to the next multiple of [`INT8_PAD`]. Rows of `out` from N to the next multiple of 16 are
-/// overwritten with what stands in the rows' padding.
+/// `out` (N, M), rows `out_stride` apart, is the transpose of `rows` (M, N), which are `stride` apart and whole
+/// multiples of 64 long; zero from M to the next multiple of [`INT8_PAD`]. Rows of `out` from N to the next multiple of
+/// 16 are overwritten with what stands in the rows' padding.
 pub fn transpose(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize, usize), out: &mut [i8], out_stride: usize) {
     let (depth, cols) = (m.next_multiple_of(INT8_PAD), n.next_multiple_of(TILE));
     assert!(stride.is_multiple_of(WIDE) && stride >= n && rows.len() >= m * stride);
@@ -21,9 +21,9 @@ pub fn transpose(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize, usize), o
         let count = m.saturating_sub(first).min(TILE);
         for col in (0..cols).step_by(WIDE) {
             let tiles = (cols - col).min(WIDE) / TILE;
-            // SAFETY: `count` rows from `first` on lie within `rows`, each with 64 values from `col` on, as the stride is
-            // a multiple of 64; `tiles` times 16 rows of `out` from `col` on have 16 values from `first` on. AVX-512's
-            // level proves its features; SSE2 is part of x86-64.
+            // SAFETY: `count` rows from `first` on lie within `rows`, each with 64 values from `col` on, as the stride
+            // is a multiple of 64; `tiles` times 16 rows of `out` from `col` on have 16 values from `first` on.
+            // AVX-512's level proves its features; SSE2 is part of x86-64.
             unsafe {
                 let from = rows.as_ptr().wrapping_add(first * stride + col);
                 let to = out.as_mut_ptr().add(col * out_stride + first);
@@ -71,8 +71,8 @@ unsafe fn transpose_tile(from: *const i8, stride: usize, count: usize) -> [__m12
 /// [`transpose_tile`] of four tiles side by side, of which the first `tiles` are written.
 ///
 /// # Safety
-/// 64 values of each of `count` rows may be read, and 16 of each of 16 `tiles` rows of `to` written. The CPU has AVX-512
-/// BW.
+/// 64 values of each of `count` rows may be read, and 16 of each of 16 `tiles` rows of `to` written. The CPU has
+/// AVX-512 BW.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 unsafe fn transpose_wide(from: *const i8, stride: usize, count: usize, to: *mut i8, to_stride: usize, tiles: usize) {

@@ -49,8 +49,9 @@ struct Block {
     write: Write,
 }
 
-/// A [`Block`] of integers whose sums, less `row_extra` where the right factor's values are unsigned, are multiplied with
-/// both scales on the way out. `scale` has [`BLOCK_COLS`] values to read, `row_scale` and `row_extra` one for each row.
+/// A [`Block`] of integers whose sums, less `row_extra` where the right factor's values are unsigned, are multiplied
+/// with both scales on the way out. `scale` has [`BLOCK_COLS`] values to read, `row_scale` and `row_extra` one for each
+/// row.
 #[derive(Clone, Copy)]
 struct ScaledBlock {
     block: Block,
