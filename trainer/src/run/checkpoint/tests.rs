@@ -7,6 +7,7 @@ use crate::data::cut::Reading;
 use crate::data::{DepthShares, Mix};
 use crate::kernels::Kernels;
 use crate::optim::{self, Outcome};
+use crate::ranks::Reduce;
 use crate::run::schedule::{self, Budget, Schedule};
 use crate::run::settings::{Batch, Source};
 
@@ -24,7 +25,8 @@ pub(crate) fn settings() -> Settings {
     Settings {
         seed: 7,
         budget: Budget::Steps(100),
-        batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1 },
+        batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1, ranks: 1 },
+        reduce: Reduce::F32,
         source: Source {
             train: "builtin".into(),
             valid: None,
