@@ -1,8 +1,9 @@
 //! Runs of the real program in several processes, started by `mpirun`: the same bits as in one, decisions and files of
 //! the first rank alone, and nothing lost when a rank is killed.
 //!
-//! `cargo test -p trainer --features mpi --test mpi`, where there is an MPI. `FAULT_TRIES` is how often a rank is killed
-//! (3, unless given): `FAULT_TRIES=20 cargo test --release -p trainer --features mpi --test mpi killed -- --nocapture`.
+//! `cargo test -p trainer --features mpi --test mpi`, where there is an MPI. `FAULT_TRIES` is how often a rank is
+//! killed (3, unless given): `FAULT_TRIES=20 cargo test --release -p trainer --features mpi --test mpi killed --
+//! --nocapture`.
 #![cfg(all(target_os = "linux", feature = "mpi"))]
 
 mod common;
@@ -81,17 +82,21 @@ fn assert_alike(work: &Work, a: &str, b: &str, what: &str) {
 fn ranks_have_the_bits_of_one_process_with_all_their_threads() {
     let _turn = alone();
     let work = Work::new();
+    let nova = "--preset nova-ignition --heads 2 --d-head 16 --window 40 --mod-from 0";
     for (count, threads, more) in [
         (2, 1, format!("{RUN} --steps 120 --no-calibrate")),
+        (2, 1, format!("{RUN} --steps 60 --no-calibrate --generated-tolerance=-5")),
         (3, 1, "--data stories.txt --steps 20 --no-calibrate --accumulate 2 --depth-training blend".to_owned()),
-        (2, 2, "--preset nova-ignition --heads 2 --d-head 16 --window 40 --mod-from 0 --steps 12".to_owned()),
+        (2, 2, format!("--data stories.txt {nova} --steps 12 --no-calibrate")),
     ] {
-        let name = |what: &str| format!("{what}-{count}-{threads}");
+        let name = |what: &str| format!("{what}-{count}-{threads}-{}", more.len());
         ok(&one(&work, count * threads, &name("one"), &more));
         let message = ok(&ranks(&work, count, threads, &name("ranks"), &more).output().unwrap());
         assert!(message.contains(&format!("{count} ranks x {threads} threads")), "{message}");
         assert_eq!(message.matches("to train on: ").count(), 1, "one rank speaks: {message}");
         assert_alike(&work, &name("one"), &name("ranks"), &format!("{count} ranks of {threads} threads"));
+        let rolls_back = more.contains("tolerance");
+        assert_eq!(message.contains("rolled back to step"), rolls_back, "{message}");
         for file in ["model.flm", "model.safetensors", "results.json", "report.html"] {
             assert!(work.path(&name("ranks")).join(file).exists(), "{file}");
         }
@@ -230,6 +235,24 @@ fn the_first_ranks_interrupt_stops_all_and_saves() {
     let (checkpoint, _) = newest(&out);
     let state = checkpoint.state.unwrap();
     assert_eq!((state.settings.batch.ranks, state.settings.batch.threads), (2, 1));
+}
+
+#[test]
+fn a_run_by_the_clock_takes_its_decisions_together() {
+    let _turn = alone();
+    let work = Work::new();
+    // evaluations, checkpoints and the fitting of depth are due every second or so, in all four phases
+    let more = format!("{RUN} --minutes 0.2 --checkpoint-every 0.01");
+    let message = ok(&ranks(&work, 2, 1, "out", &more).output().unwrap());
+    assert!(message.matches("choice of depth fitted").count() > 1, "{message}");
+    let text = fs::read(work.path("out").join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!((&results["complete"], &results["settings"]["batch"]["ranks"]), (&true.into(), &2.into()));
+    assert_eq!(results["phases"]["segments"].as_array().unwrap().len(), 4, "{message}");
+    assert!(!results["phases"]["amplification"]["rounds"].as_array().unwrap().is_empty(), "{message}");
+    assert!(results["held_out"]["bpc"].as_f64().unwrap() > 0.1);
+    let steps = results["steps"].as_u64().unwrap();
+    assert_eq!(work.losses("out").len() as u64, steps, "one rank writes");
 }
 
 #[test]

@@ -195,9 +195,10 @@ fn significant(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// A count in thousands or millions.
+/// A count, in thousands or millions where it is large.
 fn short(count: f64) -> String {
     match count {
+        ..100.0 => significant(count),
         ..1e4 => format!("{count:.0}"),
         ..1e7 => format!("{:.1} k", count / 1e3),
         _ => format!("{:.1} M", count / 1e6),

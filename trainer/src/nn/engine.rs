@@ -216,8 +216,8 @@ impl Engine {
     /// Forward and backward of all micro-batches, gradients of the mean loss over the step's tokens in
     /// [`Self::grads`]; of all processes, where there are several.
     ///
-    /// `fill(replica, rows)` writes the next chunk of every sequence of a replica of this process. Sequences carry their
-    /// state from chunk to chunk; the end-of-story token resets it.
+    /// `fill(replica, rows)` writes the next chunk of every sequence of a replica of this process. Sequences carry
+    /// their state from chunk to chunk; the end-of-story token resets it.
     pub fn step(&mut self, mut fill: impl FnMut(usize, Rows<'_>), options: &StepOptions) -> StepStats {
         let (place, processes) = self.place();
         let per_token = 1.0 / (processes * self.shape.step_tokens()) as f32;

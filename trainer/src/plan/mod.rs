@@ -26,9 +26,9 @@
 //! ```
 //!
 //! Larger models of the same shape take C and U in proportion to their parameters, and have their embedding's share.
-//! (Muon's part of U grows somewhat faster, by their width.) What is left out: that ranks wait for the slowest, that the
-//! exchange takes processor time from the replicas, that links are shared. So a prediction is the best that can be had,
-//! and one for a thousand ranks from a measurement on one is no more than arithmetic.
+//! (Muon's part of U grows somewhat faster, by their width.) What is left out: that ranks wait for the slowest, that
+//! the exchange takes processor time from the replicas, that links are shared. So a prediction is the best that can be
+//! had, and one for a thousand ranks from a measurement on one is no more than arithmetic.
 //!
 //! A step's tokens grow with the ranks. Beyond a critical batch (McCandlish et al., 2018, "An Empirical Model of
 //! Large-Batch Training") more tokens a step save few steps, and the efficiency here says nothing about that.

@@ -22,7 +22,7 @@ mod mpi;
 mod shards;
 mod start;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -44,6 +44,7 @@ pub fn with(program: impl FnOnce(Ranks) -> anyhow::Result<()>) -> anyhow::Result
     if !ranks.leads() {
         interrupt::follow();
     }
+    let _watch = Watch;
     match program(ranks) {
         Err(error) if count > 1 && !error.is::<Followed>() => {
             let _ = writeln!(io::stderr(), "error: rank {rank} of {count}: {error:#}");
@@ -52,6 +53,17 @@ pub fn with(program: impl FnOnce(Ranks) -> anyhow::Result<()>) -> anyhow::Result
         }
         // the universe ends here: after a `Followed` it waits until the first rank ends all
         result => result,
+    }
+}
+
+/// Ends all ranks where this one panics: the others would wait for it, and so would the end of its universe.
+struct Watch;
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            SimpleCommunicator::world().abort(1)
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! Sums of rounded gradients: every rank adds up a share of them, in f32, and sends what they come to to all others.
 //!
 //! Rounded sums that travelled along a chain would be rounded at every rank. Here a number is rounded twice whatever
-//! the ranks: on its way to who adds it up, and as a part of the sum on its way back. A rank's own part of its own share
-//! is not rounded at all. With 8-bit codes what either rounding leaves over is kept and goes with the next step's (error
-//! feedback; Seide et al., 2014, "1-bit stochastic gradient descent"; Karimireddy et al., 2019). It is lost when a run
-//! stops: checkpoints do not have it.
+//! the ranks: on its way to who adds it up, and as a part of the sum on its way back. A rank's own part of its own
+//! share is not rounded at all. With 8-bit codes what either rounding leaves over is kept and goes with the next step's
+//! (error feedback; Seide et al., 2014, "1-bit stochastic gradient descent"; Karimireddy et al., 2019). It is lost when
+//! a run stops: checkpoints do not have it.
 //!
 //! Each rank sends `(N - 1) / N` of the gradients twice, to the others in turn, as a ring's all-reduce does.
 

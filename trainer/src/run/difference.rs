@@ -89,7 +89,8 @@ pub fn difference(before: &State, now: &Settings, data: &Fingerprints, extends: 
     changes.extend(changed(old, &same_length));
     let mut restarts = Vec::new();
     let mut restart = |differs: bool, what| restarts.extend(differs.then_some(what));
-    // accumulation only says how often the optimiser steps, and threads may be in whatever ranks: the lanes are the same
+    // accumulation only says how often the optimiser steps, and threads may be in whatever ranks: the lanes are the
+    // same
     restart(now.batch.tokens != old.batch.tokens, "--tokens");
     restart(now.source.mix != old.source.mix || now.source.texts != old.source.texts, "--mix");
     if let Some(was) = &before.fingerprints {

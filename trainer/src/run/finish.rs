@@ -34,8 +34,8 @@ const AT_A_TIME: usize = 256;
 
 /// Saves and exports; a complete run is also measured on all of the held-out text, unless the user is in a hurry or it
 /// was measured before. Returns what was made. Of several ranks all have to call it, and the first does what needs no
-/// other.
-pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
+/// other: only there something was made.
+pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Option<Made>> {
     if run.step == 0 {
         // there is nothing to keep: an untrained model must not look like one
         for name in [metrics::FILE, CONFIGURATION].into_iter().filter(|_| run.ranks.leads()) {
@@ -63,7 +63,7 @@ pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
     let calibration = if fits { calibrate(run, progress, CALIBRATION_BATCHES) } else { None };
     let saved = run.saved == Some(run.step) && calibration.is_none() || save(run, progress);
     if !run.ranks.leads() {
-        return Ok(made(run, complete, 0, None));
+        return Ok(None);
     }
     let flm = run.out.join(PACKED);
     let export = |run: &Run| -> anyhow::Result<Blob> {
@@ -81,7 +81,7 @@ pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
     }
     if before.is_some() {
         progress.line(&format!("finished earlier, after {} steps: {} stands", run.step, path.display()));
-        return Ok(made(run, complete, blob.bytes().len(), before.as_ref()));
+        return Ok(Some(made(run, complete, blob.bytes().len(), before.as_ref())));
     }
     let held_out = if complete { measure(run, &blob, elapsed, progress)? } else { None };
     if held_out.is_some() {
@@ -115,7 +115,7 @@ pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
         Some(ref h) if (h.bpc - h.packed_bpc).abs() > PACKED_TOLERANCE => {
             bail!("the packed model's {:.4} bpc is not the trainer's {:.4}: this is a bug", h.packed_bpc, h.bpc)
         }
-        _ => Ok(made(run, complete, blob.bytes().len(), held_out.as_ref())),
+        _ => Ok(Some(made(run, complete, blob.bytes().len(), held_out.as_ref()))),
     }
 }
 

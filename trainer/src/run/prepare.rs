@@ -44,7 +44,8 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     let mut directory = ranks.leads().then(|| Directory::claim(&out)).transpose()?;
     let checkpoint = checkpoint::spread(&ranks, || find_checkpoint(request, directory.as_ref()))?;
     let data = ranks.in_turn(|| load(request, checkpoint.as_ref(), progress))?;
-    ranks.same("the texts", hash::hash(&serde_json::to_vec(&data.fingerprints)?))?;
+    let prints = hash::hash(&serde_json::to_vec(&data.fingerprints)?);
+    ranks.same("the texts", prints).map_err(|e| ranks.together(e.into()))?;
     let Prepared { tokenizer, train, valid, valid_path, fingerprints, mixed, .. } = data;
     let held_out = |text: &data::MixedText| Some((text.name.clone(), text.held_out.clone()?));
     let held_out_mixed = mixed.iter().filter_map(held_out).collect();

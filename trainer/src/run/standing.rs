@@ -90,8 +90,8 @@ pub(crate) fn calibrate(run: &mut Run, progress: &Progress, batches: usize) -> O
     Some(found)
 }
 
-/// Bits per byte of the first part of the held-out text, at the deepest depth, as the first rank finds it: figures of one run compare, whether or
-/// not the choice of depth was fitted in between.
+/// Bits per byte of the first part of the held-out text, at the deepest depth, as the first rank finds it: figures of
+/// one run compare, whether or not the choice of depth was fitted in between.
 pub fn held_out_bpc(run: &mut Run, progress: &Progress) -> f64 {
     let deepest = run.config.rcsm.map_or(1, |rcsm| rcsm.depths[2]);
     let Run { ranks, engine, held_out_head: part, .. } = run;

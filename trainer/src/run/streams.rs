@@ -111,7 +111,8 @@ impl Streams {
         library.choice = choice;
     }
 
-    /// The next chunk of every sequence of this process's `replica`; where that fails, [`failure`](Self::failure) says why.
+    /// The next chunk of every sequence of this process's `replica`; where that fails, [`failure`](Self::failure) says
+    /// why.
     pub fn fill(&mut self, replica: usize, rows: Rows) {
         let filled = self.library.fill(&mut self.lanes, self.first + replica, rows);
         self.failure = self.failure.take().or(filled.err());
@@ -176,8 +177,8 @@ impl Streams {
         }
     }
 
-    /// Goes on about where a [`cursor`](Self::cursor) of another number of lanes was taken ([`regrouped`]); `false`, and
-    /// nothing changed, where it is none.
+    /// Goes on about where a [`cursor`](Self::cursor) of another number of lanes was taken ([`regrouped`]); `false`,
+    /// and nothing changed, where it is none.
     pub fn regroup(&mut self, cursor: &Value) -> bool {
         let Ok(before) = serde_json::from_value::<Vec<Lane>>(cursor.clone()) else { return false };
         self.lanes = regrouped(&before, self.lanes.len());

@@ -146,11 +146,8 @@ fn train_prepared(
     if run.step > 0 {
         display.write(run, progress);
     }
-    let made = finished?;
+    let Some(made) = finished? else { return Ok(()) };
     progress.finish();
-    if !run.ranks.leads() {
-        return Ok(());
-    }
     for line in closing::lines(&made, request.invocation.as_ref(), terminal::width()) {
         // wrapped as a shell wants it
         terminal::print(&line);

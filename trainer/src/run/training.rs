@@ -97,7 +97,8 @@ impl Run {
     }
 
     /// Fits the choice of depth to at most so many batches of stories that training has not come to, and lets inference
-    /// choose from now on. Of several ranks the first fits it, to its own rows, and gives it to the others. `None` where there is no choice to fit. Neither the stream nor training's state moves.
+    /// choose from now on. Of several ranks the first fits it, to its own rows, and gives it to the others. `None`
+    /// where there is no choice to fit. Neither the stream nor training's state moves.
     pub fn calibrate(&mut self, batches: usize) -> Option<Calibration> {
         if !self.calibrates() {
             return None;

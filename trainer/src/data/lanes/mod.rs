@@ -140,8 +140,8 @@ pub fn lanes(count: usize, seed: u64) -> Vec<Lane> {
 }
 
 /// So many lanes that go on about where `before`, of another number, stood: each begins its next story at its place
-/// behind all that were begun. What was being read is left, and as some lanes were ahead of others, a few stories of the
-/// epoch are left out or read twice.
+/// behind all that were begun. What was being read is left, and as some lanes were ahead of others, a few stories of
+/// the epoch are left out or read twice.
 pub fn regrouped(before: &[Lane], count: usize) -> Vec<Lane> {
     // lanes that have begun no story since the last change of the pool are of a round that is over
     let pool = before.iter().map(|lane| lane.pool).max().unwrap_or(0);

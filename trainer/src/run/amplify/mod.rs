@@ -3,9 +3,9 @@
 //!
 //! [`generate`] tells stories from beginnings of training stories, through core; [`score`] says what they are worth;
 //! [`select`] keeps the best; [`stories`] puts them behind the training stories; [`guard`] watches the held-out text.
-//! Here is what happens when. Of several ranks the first tells and chooses, and gives the others what it kept; all go back
-//! together. All of it is a function of the run's seed and steps where the run is as long as its
-//! steps; kept stories and what was done so far are part of every checkpoint.
+//! Here is what happens when. Of several ranks the first tells and chooses, and gives the others what it kept; all go
+//! back together. All of it is a function of the run's seed and steps where the run is as long as its steps; kept
+//! stories and what was done so far are part of every checkpoint.
 
 pub mod generate;
 pub mod guard;
