@@ -3,6 +3,7 @@
 //! Waiting is done by testing, with sleeps that grow: MPI's own waiting keeps a processor busy, one that replicas, or
 //! other ranks of the machine, have a use for.
 
+use std::env;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -18,6 +19,13 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Root, Sour
 use super::{Followed, Link, Ranks};
 use crate::interrupt;
 
+/// What those who start ranks put into their environment: Open MPI and its kin; what speaks PMIx or PMI, as Slurm's
+/// `srun` and MPICH's and Intel's `mpirun` do; Cray's. The last one is the user's, where it is none of them. Without
+/// any the program is by itself, and MPI is not started: by itself it wants shared memory and files that a run can do
+/// without.
+const STARTED: [&str; 7] =
+    ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS", "PALS_RANKID", "FLASHLM_MPI"];
+
 /// How long a call waits with a processor to itself, and the longest it sleeps between two looks.
 const BUSY: Duration = Duration::from_micros(50);
 const LONGEST: Duration = Duration::from_millis(1);
@@ -32,6 +40,9 @@ struct World {
 
 /// As [`super::with`].
 pub fn with(program: impl FnOnce(Ranks) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if STARTED.iter().all(|name| env::var_os(name).is_none()) {
+        return program(Ranks::alone());
+    }
     let started = mpi::initialize_with_threading(Threading::Serialized);
     let (universe, threading) = started.context("MPI was started before: this is a bug")?;
     ensure!(
