@@ -8,6 +8,8 @@ use flashlm_host::signals;
 use crate::terminal;
 
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+/// Whether another process decides when this one stops.
+static FOLLOWS: AtomicBool = AtomicBool::new(false);
 
 /// Takes the signals over, once, however often it is called.
 pub fn install() -> io::Result<()> {
@@ -21,8 +23,16 @@ pub fn install() -> io::Result<()> {
             terminal::clear_if_idle();
             signals::end(signal);
         }
-        terminal::note("stopping: saving a checkpoint and the model (Ctrl-C again: stop at once)");
+        if !FOLLOWS.load(Ordering::SeqCst) {
+            terminal::note("stopping: saving a checkpoint and the model (Ctrl-C again: stop at once)");
+        }
     })
+}
+
+/// Has the first signal say nothing: another process, which gets it too, decides what comes of it.
+#[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "only ranks follow others"))]
+pub fn follow() {
+    FOLLOWS.store(true, Ordering::SeqCst);
 }
 
 /// Whether a signal came.

@@ -13,6 +13,7 @@ use crate::nn::{
     BatchShape, EmbeddingMode, Engine, Footprint, Layout, Params, Part, Rng, StepOptions, StepProfile, TrainDepth,
 };
 use crate::optim::{self, Optimizer};
+use crate::plan::Measured;
 
 /// How long the peak of one kind of multiplication is looked for.
 const PEAK_TIME: Duration = Duration::from_millis(100);
@@ -151,6 +152,9 @@ fn rows(profile: &StepProfile, peaks: &Peaks, optimizer: Macs, steps: u32, step:
 }
 
 /// Runs the benchmark and prints its report.
+///
+/// # Errors
+/// The model cannot be, or cannot be trained here.
 pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let report = measure(args)?;
     let mut out = io::stdout().lock();
@@ -160,6 +164,15 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         write!(out, "{}", table(&report))?;
     }
     Ok(())
+}
+
+/// A step's parts, for what they would come to elsewhere.
+///
+/// # Errors
+/// As [`run`]'s.
+pub(super) fn measured(args: &BenchArgs) -> anyhow::Result<Measured> {
+    let Report { parameters, threads, sequences, tokens, forward_backward, update, .. } = measure(args)?;
+    Ok(Measured { parameters, threads, sequences, tokens, forward_backward, update })
 }
 
 fn measure(args: &BenchArgs) -> anyhow::Result<Report> {

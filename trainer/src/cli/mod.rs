@@ -9,6 +9,8 @@ mod config;
 mod eval;
 #[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
 mod generate;
+#[expect(rustdoc::broken_intra_doc_links, reason = "help texts name units in brackets")]
+mod plan;
 mod probe;
 mod report;
 mod smoke;
@@ -20,6 +22,7 @@ use std::io::{self, Write};
 use clap::{Parser, Subcommand};
 
 use self::args::TrainArgs;
+use crate::ranks;
 use crate::run;
 use crate::run::closing::Invocation;
 use crate::run::request::Request;
@@ -46,6 +49,9 @@ pub enum Command {
     Generate(generate::GenerateArgs),
     /// Times whole training steps: tokens per second, and where the time goes.
     Bench(bench::BenchArgs),
+    /// Predicts what training on many machines would come to, from what a step takes on this one: time, tokens per
+    /// second, cost, and where more of them stop paying.
+    Plan(Box<plan::PlanArgs>),
     /// Trains several presets for the same time on the same data and compares them.
     Compare(Box<compare::CompareArgs>),
     /// Lets a trained model go on with a text of yours for a minute, while it rehearses what it knew.
@@ -97,11 +103,15 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     start_threads();
     match &cli.command {
         None if cli.train.print_config => print_config(&cli.train),
-        None => run::train::train(&Request { invocation: Some(invocation()), ..cli.train.request()? }),
+        None => {
+            let request = Request { invocation: Some(invocation()), ..cli.train.request()? };
+            ranks::with(|ranks| run::train::train(&request.on(ranks)))
+        }
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Probe(args)) => probe::run(args),
         Some(Command::Generate(args)) => generate::run(args),
         Some(Command::Bench(args)) => bench::run(args),
+        Some(Command::Plan(args)) => plan::run(args),
         Some(Command::Compare(args)) => compare::run(args),
         Some(Command::Tune(args)) => tune::run(args),
         Some(Command::Report(args)) => report::run(args),

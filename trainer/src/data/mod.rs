@@ -32,7 +32,7 @@ pub use curriculum::Curriculum;
 pub use error::DataError;
 pub use evaluation::{EvalStory, EvaluationSet};
 pub use flashlm_probe::reasoning;
-pub use lanes::{Chunk, Deal, DepthShares, Lane, StoryTokens, Told, lanes};
+pub use lanes::{Chunk, Deal, DepthShares, Lane, StoryTokens, Told, lanes, regrouped};
 pub use mix::{Mix, Teller};
 pub use pieces::Pieces;
 pub use prepare::{Fingerprints, Mixed, MixedText, Options, Prepared, with_shares};

@@ -6,6 +6,7 @@
 //! choice goes deeper where that is worth it on average, also where a guess at the first depth is often right. Nothing
 //! moves but the choice's weights.
 
+use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
 use super::engine::Engine;
@@ -17,8 +18,12 @@ const STEPS: usize = 25;
 /// Pull of the weights towards zero, in rows' worth of curvature, a row of the mean weight being one.
 const RIDGE: f64 = 1.0;
 
+/// The tensors that the choice of depth is made of, the only ones that a calibration changes.
+pub const CHOICE: [&str; 2] = ["rcsm.deeper.weight", "rcsm.deeper.bias"];
+
 /// What a calibration found, for the choices behind the first and the second depth.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 pub struct Calibration {
     /// Tokens looked at.
     pub tokens: u64,
@@ -87,7 +92,7 @@ impl Engine {
         let biases = fits.each_ref().map(|w| w[r] as f32);
         let result = measure(&examples, &all_nats, &weights, biases, r);
         self.update(|params, _, layout| {
-            for (name, values) in [("rcsm.deeper.weight", &weights[..]), ("rcsm.deeper.bias", &biases)] {
+            for (name, values) in CHOICE.into_iter().zip([&weights[..], &biases]) {
                 if let Some(tensor) = layout.get(name) {
                     params[tensor.range()].copy_from_slice(values);
                 }

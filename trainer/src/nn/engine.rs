@@ -3,19 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashlm_core::config::{Depth, ModelConfig};
-use flashlm_host::{Shortage, room_for_threads};
+use flashlm_core::config::ModelConfig;
+use flashlm_host::{Shortage, check_memory, room_for_threads};
 use rayon::prelude::*;
 
 use super::attention::KeyValues;
+use super::exchange::{Exchange, Joined};
 use super::footprint::Footprint;
 use super::head::{EmbeddingMode, IGNORE, LossScale};
 use super::params::{Layout, Params};
 use super::profile::{Part, PartProfile, Profile, StepProfile};
 use super::rcsm::{Losses, Passes};
-use super::replica::{Answers, ForwardOptions, PackedModel, Replica, Rows};
+use super::relay::Relay;
+use super::replica::{ForwardOptions, PackedModel, Replica, Rows};
 use super::routing::Routing;
 use super::shape::{BatchShape, Shape, add};
+use super::stages::stages;
+use super::tally::{self, StepStats, Sums};
 use crate::kernels::{Kernels, zeros};
 
 /// Depth of the reasoning loop in training.
@@ -42,27 +46,19 @@ pub struct StepOptions {
     pub answer_smoothing: f32,
 }
 
-/// What one optimiser step measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StepStats {
-    /// Mean cross-entropy, nats per token.
-    pub loss: f64,
-    pub tokens: usize,
-    /// Passes per token: those taken, or where depths are blended those a hard choice would take.
-    pub mean_passes: f64,
-    pub answers: Answers,
-    /// Binary cross-entropy of the mixture of depths' routers, summed over the blocks, nats per token.
-    pub routing_loss: f64,
-}
-
-/// What an evaluation measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Evaluation {
-    /// Negative log2-likelihood of all scored tokens.
-    pub bits: f64,
-    pub tokens: u64,
-    /// Passes per token.
-    pub mean_passes: f64,
+impl StepOptions {
+    /// What they ask of a replica, whose noise is that of `stream`, in a step of so many micro-batches.
+    fn losses(&self, stream: u64, micro_batches: f32) -> Losses {
+        let passes = match self.depth {
+            TrainDepth::Fixed(n) => Passes::Fixed(n as usize),
+            TrainDepth::Rows => Passes::Rows,
+            TrainDepth::Blend { tau, noise_seed } => {
+                let own = |seed: u64| seed ^ stream.wrapping_mul(0x9e37_79b9);
+                Passes::Blend { tau, noise_seed: noise_seed.map(own) }
+            }
+        };
+        Losses { passes, balance: self.balance / micro_batches }
+    }
 }
 
 /// Why a model cannot be trained here.
@@ -78,22 +74,23 @@ pub enum EngineError {
 /// Stack of a replica's thread: a main thread's, as whole runs are driven from one of them.
 const STACK: usize = 8 << 20;
 
-/// A story to score: its tokens, and whether the end-of-story token that follows is scored too.
-pub type Story<'a> = (&'a [u16], bool);
-
 /// The model in training.
 pub struct Engine {
-    params: Params,
-    packed: PackedModel,
-    replicas: Vec<Replica>,
+    pub(super) params: Params,
+    pub(super) packed: PackedModel,
+    pub(super) replicas: Vec<Replica>,
     grads: Vec<f32>,
     /// Routes of the last step to every operation, and their shares, (O).
     op_counts: Vec<u64>,
     op_usage: Vec<f32>,
+    /// What every replica measured of every micro-batch of the last step, a record each.
+    tallies: Vec<f64>,
+    /// The way to engines in other processes.
+    joined: Option<Joined>,
     /// Of what the replicas do not do.
     profile: Profile,
-    shape: BatchShape,
-    pool: Arc<rayon::ThreadPool>,
+    pub(super) shape: BatchShape,
+    pub(super) pool: Arc<rayon::ThreadPool>,
 }
 
 impl Engine {
@@ -135,11 +132,32 @@ impl Engine {
             grads: zeros(params.layout.len),
             op_counts: vec![0; ops],
             op_usage: vec![0.0; ops],
+            tallies: Vec::with_capacity(shape.threads * shape.accumulate * tally::record_len(ops)),
+            joined: None,
             profile: Profile::new(0),
             shape,
             params,
             pool: Arc::new(pool),
         })
+    }
+
+    /// Makes this engine one of several that train one model: from now on [`Self::step`] is a step of all of them, and
+    /// every process has to take it. Their parameters, shapes and steps' options have to be the same.
+    ///
+    /// # Errors
+    /// There is no memory for gradients on their way.
+    pub fn join(&mut self, exchange: Box<dyn Exchange>) -> Result<(), Shortage> {
+        let bytes = 4 * (self.params.layout.len * self.shape.threads) as u64;
+        check_memory("exchanging gradients with other processes", bytes, "fewer --threads take less")?;
+        let stages = stages(&self.packed.config, &self.params.layout);
+        self.joined = Some(Joined::new(exchange, stages, self.shape.threads));
+        Ok(())
+    }
+
+    /// This process's place among those that train the model, and how many they are: the first and only one unless it
+    /// [joined](Self::join) others.
+    fn place(&self) -> (usize, usize) {
+        self.joined.as_ref().map_or((0, 1), Joined::place)
     }
 
     pub fn config(&self) -> &ModelConfig {
@@ -196,60 +214,75 @@ impl Engine {
     }
 
     /// Forward and backward of all micro-batches, gradients of the mean loss over the step's tokens in
-    /// [`Self::grads`].
+    /// [`Self::grads`]; of all processes, where there are several.
     ///
-    /// `fill(replica, rows)` writes the next chunk of every sequence of a replica. Sequences carry their state from
-    /// chunk to chunk; the end-of-story token resets it.
+    /// `fill(replica, rows)` writes the next chunk of every sequence of a replica of this process. Sequences carry
+    /// their state from chunk to chunk; the end-of-story token resets it.
     pub fn step(&mut self, mut fill: impl FnMut(usize, Rows<'_>), options: &StepOptions) -> StepStats {
-        let per_token = 1.0 / self.shape.step_tokens() as f32;
+        let (place, processes) = self.place();
+        let per_token = 1.0 / (processes * self.shape.step_tokens()) as f32;
         let &StepOptions { answer_weight, answer_smoothing, z_loss, .. } = options;
         let scale = LossScale { per_token, answer_weight, answer_smoothing, z_loss };
-        let micro_batches = (self.shape.threads * self.shape.accumulate) as f32;
-        let mut stats = StepStats::default();
-        self.op_counts.fill(0);
-        let mut passes = 0;
-        for micro in 0..self.shape.accumulate {
+        let (threads, accumulate) = (self.shape.threads, self.shape.accumulate);
+        let micro_batches = (processes * threads * accumulate) as f32;
+        self.tallies.clear();
+        for micro in 0..accumulate {
             for (i, replica) in self.replicas.iter_mut().enumerate() {
                 fill(i, replica.rows());
             }
-            let (packed, params) = (&self.packed, &self.params.data[..]);
+            let (packed, params, pool) = (&self.packed, &self.params.data[..], &self.pool);
             let replicas = &mut self.replicas;
-            self.pool.install(|| {
-                replicas.par_iter_mut().with_max_len(1).enumerate().for_each(|(i, replica)| {
-                    let losses = Losses {
-                        passes: match options.depth {
-                            TrainDepth::Fixed(n) => Passes::Fixed(n as usize),
-                            TrainDepth::Rows => Passes::Rows,
-                            TrainDepth::Blend { tau, noise_seed } => {
-                                let stream = (i * 64 + micro) as u64;
-                                let own = |seed: u64| seed ^ stream.wrapping_mul(0x9e37_79b9);
-                                Passes::Blend { tau, noise_seed: noise_seed.map(own) }
+            let mut run = |relay: Option<&Relay>| {
+                pool.install(|| {
+                    replicas.par_iter_mut().with_max_len(1).enumerate().for_each(|(i, replica)| {
+                        let stream = ((place * threads + i) * 64 + micro) as u64;
+                        let losses = options.losses(stream, micro_batches);
+                        replica.forward_backward(packed, params, losses, scale, |stage, grads| {
+                            if let Some(relay) = relay {
+                                relay.hand_over(i, stage, grads);
                             }
-                        },
-                        balance: options.balance / micro_batches,
-                    };
-                    replica.forward_backward(packed, params, losses, scale);
+                        });
+                    });
                 });
-            });
-            for replica in &self.replicas {
-                stats.loss += replica.nats;
-                stats.tokens += replica.scored;
-                stats.answers += replica.answers;
-                stats.routing_loss += replica.routing_loss / f64::from(micro_batches);
-                passes += replica.passes;
-                for (total, &n) in self.op_counts.iter_mut().zip(replica.op_counts()) {
-                    *total += n as u64;
+            };
+            match &mut self.joined {
+                Some(joined) if micro + 1 == accumulate => {
+                    joined.during(&mut self.grads, |relay| run(Some(relay)));
                 }
+                _ => run(None),
             }
+            self.replicas.iter().for_each(|replica| tally::write(replica, &mut self.tallies));
         }
         self.profile.start();
-        self.reduce();
+        if self.joined.is_none() {
+            self.reduce();
+        }
         self.profile.lap(Part::Reduction);
+        self.measured(processes, micro_batches)
+    }
+
+    /// What all processes measured in the last step: records added up by micro-batch, then process, then replica, which
+    /// is the order of one process that has all replicas.
+    fn measured(&mut self, processes: usize, micro_batches: f32) -> StepStats {
+        let Self { tallies, joined, op_counts, op_usage, shape, .. } = self;
+        let gathered = joined.as_mut().map(|joined| joined.gather(tallies));
+        let all = gathered.as_deref().unwrap_or(tallies);
+        op_counts.fill(0);
+        let record = tally::record_len(op_counts.len());
+        let (of_micro, of_process) = (shape.threads * record, tallies.len());
+        let mut sums = Sums::default();
+        for micro in 0..shape.accumulate {
+            for process in 0..processes {
+                let records = &all[process * of_process + micro * of_micro..][..of_micro];
+                records.chunks_exact(record).for_each(|record| sums.add(record, micro_batches, op_counts));
+            }
+        }
+        let Sums { mut stats, passes } = sums;
         let tokens = stats.tokens.max(1) as f64;
         stats.loss /= tokens;
         stats.mean_passes = passes as f64 / tokens;
-        let routes = self.op_counts.iter().sum::<u64>().max(1) as f32;
-        for (share, &n) in self.op_usage.iter_mut().zip(&self.op_counts) {
+        let routes = op_counts.iter().sum::<u64>().max(1) as f32;
+        for (share, &n) in op_usage.iter_mut().zip(&*op_counts) {
             *share = n as f32 / routes;
         }
         stats
@@ -379,92 +412,5 @@ impl Engine {
             rest = others;
         }
         Ok(())
-    }
-
-    /// Bits of the stories at a hard depth, each from the reset state; a story's first token is predicted from the
-    /// end-of-story token before it. Training's state is kept.
-    pub fn evaluate(&mut self, stories: &[Story<'_>], depth: Depth) -> Evaluation {
-        self.evaluate_with(stories, depth, |_, _, _| {})
-    }
-
-    /// [`Self::evaluate`], which shows `visit` (story, position, logits) of every scored token, in no certain order of
-    /// stories. Runs on one thread if `visit` is to be called in order within a story.
-    pub fn evaluate_with(
-        &mut self,
-        stories: &[Story<'_>],
-        depth: Depth,
-        mut visit: impl FnMut(usize, usize, &[f32]) + Send,
-    ) -> Evaluation {
-        let kept = self.states();
-        self.packed.embed.pack_exact();
-        let options = ForwardOptions {
-            passes: match depth {
-                Depth::Fixed(n) => Passes::Fixed(n as usize),
-                Depth::Adaptive => Passes::Hard,
-            },
-            routing: Routing::PositiveLogit,
-        };
-        let eot = self.packed.config.eot.unwrap_or(0) as u16;
-        for replica in &mut self.replicas {
-            replica.start_afresh();
-        }
-        let (b, t) = (self.shape.sequences, self.shape.tokens);
-        // per sequence: the story it reads and the position in it
-        let mut queue = 0..stories.len();
-        let mut cursors: Vec<Option<(usize, usize)>> =
-            (0..b * self.replicas.len()).map(|_| queue.next().map(|s| (s, 0))).collect();
-        let mut sources = vec![None; t * cursors.len()];
-        let mut total = Evaluation::default();
-        let mut passes = 0;
-        let visit = std::sync::Mutex::new(&mut visit);
-        while cursors.iter().any(Option::is_some) {
-            sources.fill(None);
-            for (r, replica) in self.replicas.iter_mut().enumerate() {
-                for lane in 0..b {
-                    let cursor = &mut cursors[r * b + lane];
-                    for step in 0..t {
-                        let at = step * b + lane;
-                        (replica.ids[at], replica.targets[at]) = (eot, IGNORE);
-                        let Some((story, position)) = *cursor else { continue };
-                        let (tokens, terminated) = stories[story];
-                        let target =
-                            if position < tokens.len() { Some(tokens[position]) } else { terminated.then_some(eot) };
-                        if position > 0 {
-                            replica.ids[at] = tokens[position - 1];
-                        }
-                        if let Some(target) = target {
-                            replica.targets[at] = target;
-                            sources[r * b * t + at] = Some((story, position));
-                        }
-                        *cursor = if position < tokens.len() {
-                            Some((story, position + 1))
-                        } else {
-                            queue.next().map(|s| (s, 0))
-                        };
-                    }
-                }
-            }
-            let (packed, params) = (&self.packed, &self.params.data[..]);
-            let (replicas, visit, sources) = (&mut self.replicas, &visit, &sources);
-            self.pool.install(|| {
-                replicas.par_iter_mut().with_max_len(1).enumerate().for_each(|(r, replica)| {
-                    replica.score(packed, params, options, |row, logits| {
-                        if let (Some((story, position)), Ok(mut visit)) = (sources[r * b * t + row], visit.lock()) {
-                            visit(story, position, logits);
-                        }
-                    });
-                });
-            });
-            for replica in &self.replicas {
-                total.bits += replica.nats * std::f64::consts::LOG2_E;
-                total.tokens += replica.scored as u64;
-                passes += replica.passes;
-            }
-        }
-        total.mean_passes = passes as f64 / total.tokens.max(1) as f64;
-        // the lengths are our own
-        let restored = self.set_states(&kept);
-        debug_assert!(restored.is_ok());
-        total
     }
 }

@@ -289,8 +289,16 @@ impl Replica {
     }
 
     /// Forward and backward of the micro-batch in `self.ids` and `self.targets`: adds to `self.grads`, sets
-    /// `self.nats`.
-    pub fn forward_backward(&mut self, model: &PackedModel, params: &[f32], losses: Losses, scale: LossScale) {
+    /// `self.nats`. Calls `finished` with the number of each of the [`stages`](super::stages::stages) as soon as
+    /// nothing more is added to its gradients, and with all of them.
+    pub fn forward_backward(
+        &mut self,
+        model: &PackedModel,
+        params: &[f32],
+        losses: Losses,
+        scale: LossScale,
+        mut finished: impl FnMut(usize, &mut [f32]),
+    ) {
         self.forward(model, params, ForwardOptions { passes: losses.passes, routing: Routing::TopShare }, false);
         self.count();
         let after = self.engine_after(model);
@@ -302,18 +310,27 @@ impl Replica {
         let goals = Goals { targets: &self.targets, facts: &self.facts, passes };
         self.nats = head.forward_backward(cx, &model.embed, last, goals, scale, (dx, grads));
         cx.worker.lap(Part::Head);
+        let mut stage = 0;
+        let mut finish = |grads: &mut [f32], cx: &mut Context<'_>| {
+            finished(stage, grads);
+            stage += 1;
+            cx.worker.lap(Part::Reduction);
+        };
         for i in (0..blocks.len()).rev() {
             if let (Some(rcsm), Some(weights)) = (&mut *rcsm, &model.rcsm)
                 && i + 1 == after
             {
                 rcsm.backward(cx, weights, &x[2 * after], dx, grads, losses);
+                finish(grads, cx);
             }
             let at = point_of(i, after);
             let points = [&x[at][..], &x[at + 1], &x[at + 2]];
             blocks[i].backward(cx, &model.blocks[i], scale.per_token, points, dx, grads);
+            finish(grads, cx);
         }
         model.embed.embed_backward(&self.ids, dx, grads);
         cx.worker.lap(Part::Head);
+        finish(grads, cx);
         self.count_answers(model);
     }
 

@@ -13,10 +13,11 @@ use crate::run::schedule::Budget;
 use crate::run::settings::Settings;
 
 /// Settings by their flags, where those are not called as they are stored.
-const FLAGS: [(&str, &str); 23] = [
+const FLAGS: [(&str, &str); 25] = [
     ("answer_smoothing", "--answer-smoothing"),
     ("answer_weight", "--answer-weight"),
     ("batch.accumulate", "--accumulate"),
+    ("batch.ranks", "ranks"),
     ("batch.sequences", "--sequences"),
     ("batch.threads", "--threads"),
     ("batch.tokens", "--tokens"),
@@ -26,6 +27,7 @@ const FLAGS: [(&str, &str); 23] = [
     ("optimizer.moments", "--moments"),
     ("optimizer.momentum", "--momentum"),
     ("optimizer.weight_decay.ternary", "--weight-decay"),
+    ("reduce", "--reduce"),
     ("schedule.cooldown", "--cooldown"),
     ("schedule.lr", "--lr"),
     ("schedule.lr_floor", "--lr-floor"),
@@ -46,6 +48,8 @@ pub struct Difference {
     pub changes: Vec<String>,
     /// What of that keeps the data stream and the lanes' state from being carried on, so that they start anew.
     pub restarts: Vec<&'static str>,
+    /// What of that makes it another number of lanes: they go on about where those before stood, without their state.
+    pub regroups: Vec<&'static str>,
 }
 
 /// Compares what is asked for now, and the data there is, with what a checkpoint was trained with. All but the
@@ -85,9 +89,8 @@ pub fn difference(before: &State, now: &Settings, data: &Fingerprints, extends: 
     changes.extend(changed(old, &same_length));
     let mut restarts = Vec::new();
     let mut restart = |differs: bool, what| restarts.extend(differs.then_some(what));
-    // accumulation only says how often the optimiser steps: the lanes are the same
-    restart(now.batch.threads != old.batch.threads, "--threads");
-    restart(now.batch.sequences != old.batch.sequences, "--sequences");
+    // accumulation only says how often the optimiser steps, and threads may be in whatever ranks: the lanes are the
+    // same
     restart(now.batch.tokens != old.batch.tokens, "--tokens");
     restart(now.source.mix != old.source.mix || now.source.texts != old.source.texts, "--mix");
     if let Some(was) = &before.fingerprints {
@@ -106,7 +109,19 @@ pub fn difference(before: &State, now: &Settings, data: &Fingerprints, extends: 
     } else {
         restart(now.source != old.source, "the data");
     }
-    Ok(Difference { changes, restarts })
+    let mut regroups = Vec::new();
+    if now.batch.replicas() != old.batch.replicas() {
+        regroups.push(if now.batch.ranks == old.batch.ranks { "--threads" } else { "ranks" });
+    }
+    if now.batch.sequences != old.batch.sequences {
+        regroups.push("--sequences");
+    }
+    Ok(Difference { changes, restarts, regroups })
+}
+
+/// How the settings of two runs differ, as `flag: one -> other`.
+pub fn settings(one: &Settings, other: &Settings) -> Vec<String> {
+    changed(one, other)
 }
 
 /// How two models' dimensions differ, as `name: before -> now`.
@@ -196,6 +211,7 @@ mod tests {
     use super::*;
     use crate::optim;
     use crate::run::checkpoint;
+    use crate::run::settings::Batch;
 
     const DATA: Fingerprints = Fingerprints { stories: 1, held_out: 2, tokenizer: 3 };
 
@@ -229,9 +245,21 @@ mod tests {
                 "the training stories are others: fingerprint 0000000000000001 -> 0000000000000009"
             ]
         );
-        assert_eq!(d.restarts, ["--threads", "the training stories"]);
+        assert_eq!((d.restarts, d.regroups), (vec!["the training stories"], vec!["--threads"]));
         let held_out = difference(&before, &before.settings, &Fingerprints { held_out: 9, ..DATA }, false).unwrap();
         assert!(held_out.restarts.is_empty() && held_out.changes[0].contains("do not compare"), "{held_out:?}");
+    }
+
+    #[test]
+    fn as_many_replicas_in_other_processes_are_the_same_lanes() {
+        let mut before = before();
+        let mut now = before.settings.clone();
+        now.batch = Batch { threads: 1, ranks: 2, ..now.batch };
+        let d = difference(&before, &now, &DATA, false).unwrap();
+        assert_eq!(d.changes, ["ranks: 1 -> 2", "--threads: 2 -> 1"]);
+        assert!(d.restarts.is_empty() && d.regroups.is_empty(), "{d:?}");
+        before.settings.batch = Batch { threads: 1, ranks: 4, ..now.batch };
+        assert_eq!(difference(&before, &now, &DATA, false).unwrap().regroups, ["ranks"]);
     }
 
     #[test]

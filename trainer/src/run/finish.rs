@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use flashlm_host::{Blob, output};
 
 use crate::interrupt;
@@ -16,11 +16,11 @@ use crate::run::directory::{CONFIGURATION, NEWEST, PACKED};
 use crate::run::metrics::{self, EvalRecord, Record};
 use crate::run::origin::Origin;
 use crate::run::phases;
-use crate::run::prepare::Run;
 use crate::run::progress::Progress;
 use crate::run::reasoning;
 use crate::run::results::{Depths, HeldOut, Results};
 use crate::run::standing::{calibrate, save};
+use crate::run::training::Run;
 use crate::terminal;
 
 /// The most the packed model's bits per byte may differ from the trainer's ([DESIGN section
@@ -33,29 +33,38 @@ const CALIBRATION_BATCHES: usize = 32;
 const AT_A_TIME: usize = 256;
 
 /// Saves and exports; a complete run is also measured on all of the held-out text, unless the user is in a hurry or it
-/// was measured before. Returns what was made.
-pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
+/// was measured before. Returns what was made. Of several ranks all have to call it, and the first does what needs no
+/// other: only there something was made.
+pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Option<Made>> {
     if run.step == 0 {
         // there is nothing to keep: an untrained model must not look like one
-        for name in [metrics::FILE, CONFIGURATION] {
+        for name in [metrics::FILE, CONFIGURATION].into_iter().filter(|_| run.ranks.leads()) {
             let _ = fs::remove_file(run.out.join(name));
         }
-        bail!("stopped before the first step: nothing was trained and nothing exported");
+        let nothing = "stopped before the first step: nothing was trained and nothing exported";
+        return Err(run.ranks.together(anyhow!(nothing)));
     }
-    let complete = run.clock.progress(run.step) >= 1.0;
+    run.check_alike()?;
+    let share = run.share();
+    let complete = share >= 1.0;
     // what follows is no training
     let elapsed = run.clock.elapsed().as_secs_f64();
-    let point = run.point();
+    let point = run.settings.schedule.at(share);
     // nothing is read any more: what this opens is nobody's news
     run.enter(&point);
     if complete && phases::close(run, progress) {
         run.saved = None;
     }
     let path = run.out.join(Results::FILE);
-    let before = if complete && run.saved == Some(run.step) { measured_before(&path, run) } else { None };
+    let known = complete && run.saved == Some(run.step) && run.ranks.leads();
+    let before = if known { measured_before(&path, run) } else { None };
     run.final_bpc = before.as_ref().map(|h| h.bpc);
-    let calibration = if complete && before.is_none() { calibrate(run, progress, CALIBRATION_BATCHES) } else { None };
+    let fits = run.ranks.agree_whether(complete && before.is_none());
+    let calibration = if fits { calibrate(run, progress, CALIBRATION_BATCHES) } else { None };
     let saved = run.saved == Some(run.step) && calibration.is_none() || save(run, progress);
+    if !run.ranks.leads() {
+        return Ok(None);
+    }
     let flm = run.out.join(PACKED);
     let export = |run: &Run| -> anyhow::Result<Blob> {
         let blob = run.pack()?;
@@ -72,7 +81,7 @@ pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
     }
     if before.is_some() {
         progress.line(&format!("finished earlier, after {} steps: {} stands", run.step, path.display()));
-        return Ok(made(run, complete, blob.bytes().len(), before.as_ref()));
+        return Ok(Some(made(run, complete, blob.bytes().len(), before.as_ref())));
     }
     let held_out = if complete { measure(run, &blob, elapsed, progress)? } else { None };
     if held_out.is_some() {
@@ -81,7 +90,7 @@ pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
     }
     let results = Results {
         version: Results::VERSION,
-        origin: Origin::now(run.settings.batch.threads),
+        origin: Origin::now(run.settings.batch.replicas()),
         preset: run.preset.into(),
         complete,
         parameters: run.engine.params().layout.len,
@@ -106,7 +115,7 @@ pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Made> {
         Some(ref h) if (h.bpc - h.packed_bpc).abs() > PACKED_TOLERANCE => {
             bail!("the packed model's {:.4} bpc is not the trainer's {:.4}: this is a bug", h.packed_bpc, h.bpc)
         }
-        _ => Ok(made(run, complete, blob.bytes().len(), held_out.as_ref())),
+        _ => Ok(Some(made(run, complete, blob.bytes().len(), held_out.as_ref()))),
     }
 }
 

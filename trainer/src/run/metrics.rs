@@ -89,7 +89,8 @@ impl Record {
 /// The open file. Lines reach the disk at [`flush`](Self::flush).
 pub struct Metrics {
     path: PathBuf,
-    out: BufWriter<File>,
+    /// `None` where another process writes them.
+    out: Option<BufWriter<File>>,
     /// Whether a failed write was reported: a full disk costs lines, not the run.
     reported: bool,
 }
@@ -117,19 +118,25 @@ impl Metrics {
         }
         output::write(path, &[], |file| file.write_all(kept.as_bytes())).map_err(io::Error::other)?;
         let out = BufWriter::new(OpenOptions::new().append(true).open(path)?);
-        Ok((Self { path: path.into(), out, reported: false }, evaluations))
+        Ok((Self { path: path.into(), out: Some(out), reported: false }, evaluations))
+    }
+
+    /// Takes lines and keeps none: for the processes of a run that do not write it.
+    pub fn nowhere() -> Self {
+        Self { path: PathBuf::new(), out: None, reported: false }
     }
 
     /// Appends a line; a failure is returned once and then kept silent.
     pub fn write(&mut self, record: &Record) -> Option<String> {
-        let result = serde_json::to_writer(&mut self.out, record).map_err(io::Error::from);
-        let result = result.and_then(|()| self.out.write_all(b"\n"));
+        let out = self.out.as_mut()?;
+        let result = serde_json::to_writer(&mut *out, record).map_err(io::Error::from);
+        let result = result.and_then(|()| out.write_all(b"\n"));
         self.report(result)
     }
 
     /// Hands buffered lines to the system; a failure is returned once and then kept silent.
     pub fn flush(&mut self) -> Option<String> {
-        let result = self.out.flush();
+        let result = self.out.as_mut()?.flush();
         self.report(result)
     }
 

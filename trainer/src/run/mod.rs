@@ -31,4 +31,5 @@ pub mod start;
 mod streams;
 pub mod table;
 pub mod train;
+pub mod training;
 pub mod tune;

@@ -3,10 +3,10 @@
 use crate::run::amplify;
 use crate::run::levels::Opened;
 use crate::run::log::{Mark, Segment};
-use crate::run::prepare::Run;
 use crate::run::progress::Progress;
 use crate::run::schedule::Point;
 use crate::run::standing::held_out_bpc;
+use crate::run::training::Run;
 
 /// Makes `point`'s phase, at `share` of the run, the current one, and does what is due in it before the next step.
 /// Returns what [`Run::enter`] does.

@@ -6,94 +6,46 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, bail};
 use flashlm_core::Tokenizer;
-use flashlm_core::blob::Facts;
 use flashlm_core::config::{Depth, ModelConfig};
 use flashlm_core::tokenizer::FIRST_MERGE;
-use flashlm_host::{Blob, output};
+use flashlm_host::output;
 
-use crate::data::{self, EvaluationSet, Fingerprints, Prepared, hash};
-use crate::export;
-use crate::nn::{BatchShape, Calibration, EmbeddingMode, Engine, Footprint, Layout, Params};
+use crate::data::{self, Fingerprints, Prepared, hash};
+use crate::nn::{BatchShape, EmbeddingMode, Engine, Footprint, Layout, Params};
 use crate::optim::Optimizer;
+use crate::ranks::gradients::Gradients;
 use crate::run::answers::AnswerRates;
 use crate::run::checkpoint::{self, Checkpoint};
 use crate::run::clock::Clock;
-use crate::run::difference::{difference, dimensions};
+use crate::run::difference::{self, difference, dimensions};
 use crate::run::directory::{CONFIGURATION, Directory};
-use crate::run::levels::{Levels, Opened};
+use crate::run::levels::Levels;
 use crate::run::load::load;
 use crate::run::log;
 use crate::run::metrics::{self, EvalRecord, Metrics};
 use crate::run::progress::Progress;
 use crate::run::request::{Request, Resume};
-use crate::run::schedule::{DepthTraining, Point};
+use crate::run::schedule::DepthTraining;
 use crate::run::settings::Settings;
-use crate::run::streams::{Choice, Lanes, Streams};
+use crate::run::streams::{Lanes, Streams};
+use crate::run::training::{Identity, Run};
 
 /// Bytes of held-out text that the evaluations during a run score.
 const EVALUATION_BYTES: u64 = 100_000;
-/// The most tokens that the choice of depth is fitted to, and the nats by which a deeper depth must be better to be
-/// worth its passes.
-const CALIBRATION_TOKENS: usize = 1 << 16;
-const CALIBRATION_MARGIN: f32 = 0.02;
-
-/// A run between two steps.
-pub struct Run {
-    pub settings: Settings,
-    /// Preset, and its size, that the dimensions started from.
-    pub preset: &'static str,
-    /// Dimensions, with the depth that inference takes for now.
-    pub config: ModelConfig,
-    pub out: PathBuf,
-    /// That directory, this process's own while it trains.
-    pub directory: Directory,
-    /// Which run this is, and of which data.
-    pub identity: Identity,
-    /// The tokenizer's tables.
-    pub tokenizer: Vec<u8>,
-    pub engine: Engine,
-    pub optimizer: Optimizer,
-    pub streams: Streams,
-    pub held_out: EvaluationSet,
-    /// The first part of it, scored during the run.
-    pub held_out_head: EvaluationSet,
-    /// The file the held-out stories are in.
-    pub held_out_path: PathBuf,
-    /// The files of held-out stories of the texts that are mixed in, by the texts' names.
-    pub held_out_mixed: Vec<(String, PathBuf)>,
-    pub clock: Clock,
-    /// What each phase bought, and what phase 4 did.
-    pub phases: log::Log,
-    /// Steps taken and tokens trained on.
-    pub step: u64,
-    pub tokens: u64,
-    /// Index of the phase reached.
-    pub phase: usize,
-    /// Depth of inference for now.
-    pub depth: Depth,
-    /// How hard reasoning stories are so far.
-    pub levels: Levels,
-    /// Answers in training of late, for the display.
-    pub answers: AnswerRates,
-    pub metrics: Metrics,
-    /// Evaluations so far.
-    pub curve: Vec<EvalRecord>,
-    /// Bits per byte of the whole held-out text, once measured.
-    pub final_bpc: Option<f64>,
-    /// The step whose checkpoint is on disk.
-    pub saved: Option<u64>,
-}
 
 /// Prepares everything that is asked for.
 pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     let Request { preset, mut config, kernels, .. } = *request;
     let (settings, out) = (request.settings.clone(), request.out.clone());
-    let batch = settings.batch;
+    let (batch, ranks) = (settings.batch, request.ranks.clone());
+    same_request(request)?;
     // before anything is read, with the smallest vocabulary that the stories can give
     check_memory(request, ModelConfig { vocab: config.vocab.min(FIRST_MERGE.into()), ..config })?;
-    let mut directory = Directory::claim(&out)?;
-    let checkpoint = find_checkpoint(request, &directory)?;
-    let data = load(request, checkpoint.as_ref(), progress)?;
+    let mut directory = ranks.leads().then(|| Directory::claim(&out)).transpose()?;
+    let checkpoint = checkpoint::spread(&ranks, || find_checkpoint(request, directory.as_ref()))?;
+    let data = ranks.in_turn(|| load(request, checkpoint.as_ref(), progress))?;
+    let prints = hash::hash(&serde_json::to_vec(&data.fingerprints)?);
+    ranks.same("the texts", prints).map_err(|e| ranks.together(e.into()))?;
     let Prepared { tokenizer, train, valid, valid_path, fingerprints, mixed, .. } = data;
     let held_out = |text: &data::MixedText| Some((text.name.clone(), text.held_out.clone()?));
     let held_out_mixed = mixed.iter().filter_map(held_out).collect();
@@ -104,28 +56,39 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     config.vocab = words.vocab();
 
     check_memory(request, config)?;
-    let params = match (&checkpoint, &request.start) {
+    let mut params = match (&checkpoint, &request.start) {
         (Some(checkpoint), _) => checkpoint.params.clone(),
         (None, Some(start)) => start.params.clone(),
         (None, None) => Params::init(&config, settings.seed),
     };
+    ranks.share_floats(&mut params.data);
     let (all, ternary) = params.layout.counts();
     let mut optimizer = Optimizer::new(kernels, &params.layout, settings.optimizer);
     let mut streams = Streams::new(
         data::with_shares(train, mixed),
         tokenizer.clone(),
         &settings.source.mix,
-        Lanes { replicas: batch.threads, sequences: batch.sequences, seed: settings.seed },
+        Lanes {
+            ranks: ranks.count(),
+            rank: ranks.rank(),
+            replicas: batch.threads,
+            sequences: batch.sequences,
+            seed: settings.seed,
+        },
     )?;
     let depth = inference_depth(&config, &settings, checkpoint.as_ref());
     if let Some(rcsm) = &mut config.rcsm {
         rcsm.default_depth = depth;
     }
     let mut engine = Engine::new(config, kernels, params, shape(&settings), EmbeddingMode::Int8)?;
+    if let Some(gradients) = Gradients::new(&ranks, settings.reduce, all) {
+        engine.join(Box::new(gradients))?;
+    }
     progress.line(&format!(
-        "{preset}: {:.2} M parameters, {:.0} % ternary; {} threads x {} sequences x {} tokens x {}; {} kernels",
+        "{preset}: {:.2} M parameters, {:.0} % ternary; {}{} threads x {} sequences x {} tokens x {}; {} kernels",
         all as f64 / 1e6,
         100.0 * ternary as f64 / all as f64,
+        if ranks.count() > 1 { format!("{} ranks x ", ranks.count()) } else { String::new() },
         batch.threads,
         batch.sequences,
         batch.tokens,
@@ -143,18 +106,16 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     };
     say_what_is_short(&streams, &settings, progress);
     // nothing can be refused any more: only now is anything moved or written
-    make_way(request, checkpoint.as_ref(), &directory, progress)?;
-    let (metrics, curve) = Metrics::open(&out.join(metrics::FILE), state.step)
-        .with_context(|| format!("cannot write {}", out.join(metrics::FILE).display()))?;
-    if !request.written.is_empty() {
-        output::write(&out.join(CONFIGURATION), &[], |file| file.write_all(request.written.as_bytes()))?;
-    }
-    directory.keep();
+    let (metrics, curve) = match &mut directory {
+        Some(directory) => begin_files(request, checkpoint.as_ref(), directory, state.step, progress)?,
+        None => (Metrics::nowhere(), Vec::new()),
+    };
     let goes_on = checkpoint.as_ref().is_some_and(|c| is_in(&c.path, &out));
     // what begins from another directory's checkpoint is a run of its own
     let number = state.run.filter(|_| goes_on).unwrap_or_else(new_run);
-    let saved = goes_on && out.join(checkpoint::file_name(state.step)).exists();
+    let saved = ranks.agree_whether(goes_on && out.join(checkpoint::file_name(state.step)).exists());
     Ok(Run {
+        ranks,
         saved: saved.then_some(state.step),
         identity: Identity { run: number, fingerprints },
         directory,
@@ -184,97 +145,6 @@ pub fn prepare(request: &Request, progress: &Progress) -> anyhow::Result<Run> {
     })
 }
 
-impl Run {
-    /// Makes `point`'s phase the current one and says what stories are read in it; returns what that opened.
-    pub fn enter(&mut self, point: &Point) -> Option<Opened> {
-        self.phase = point.phase;
-        let opened = self.levels.enter(point.levels.0);
-        self.streams.choose(Choice {
-            pool: point.pool,
-            share: point.mix,
-            difficulties: self.levels.difficulties(),
-            depths: self.config.rcsm.map_or([1; 3], |rcsm| rcsm.depths),
-            shares: point.shares,
-        });
-        opened.filter(|_| self.settings.source.mix.share > 0.0)
-    }
-
-    /// Whether the choice of depth is fitted, and not trained with the model or left out.
-    pub fn calibrates(&self) -> bool {
-        self.config.rcsm.is_some() && calibrates(&self.settings)
-    }
-
-    /// Fits the choice of depth to at most so many batches of stories that training has not come to, and lets inference
-    /// choose from now on. `None` where there is no choice to fit. Neither the stream nor training's state moves.
-    pub fn calibrate(&mut self, batches: usize) -> Option<Calibration> {
-        if !self.calibrates() {
-            return None;
-        }
-        let Self { engine, streams, settings, .. } = self;
-        let batch = settings.batch;
-        let enough = CALIBRATION_TOKENS.div_ceil(batch.threads * batch.sequences * batch.tokens);
-        let mut ahead = streams.ahead();
-        let found =
-            engine.calibrate(|replica, rows| ahead.fill(replica, rows), enough.min(batches), CALIBRATION_MARGIN);
-        // what could not be read is said by the next step, which reads it too
-        let found = found.filter(|_| ahead.failure().is_none())?;
-        self.set_depth(Depth::Adaptive);
-        Some(found)
-    }
-
-    /// The depth that inference takes from now on.
-    pub fn set_depth(&mut self, depth: Depth) {
-        self.depth = depth;
-        if let Some(rcsm) = &mut self.config.rcsm {
-            rcsm.default_depth = depth;
-        }
-    }
-
-    /// The phase a step at this moment would train in.
-    pub fn point(&self) -> Point {
-        self.settings.schedule.at(self.clock.progress(self.step))
-    }
-
-    /// Replaces what is not finite in the lanes' carried state by zero.
-    pub fn mend_lanes(&mut self) {
-        let mut states = self.engine.states();
-        states.iter_mut().filter(|v| !v.is_finite()).for_each(|v| *v = 0.0);
-        // of the engine's own length
-        let _ = self.engine.set_states(&states);
-    }
-
-    /// Bits per byte of the last evaluation.
-    pub fn last_bpc(&self) -> Option<f64> {
-        self.final_bpc.or(self.curve.last().map(|e| e.bpc))
-    }
-
-    /// The model as it stands, packed.
-    pub fn pack(&self) -> anyhow::Result<Blob> {
-        let data = &self.settings.source.train;
-        let facts = Facts {
-            name: self.preset,
-            data: export::short_name(data),
-            tokens: self.tokens,
-            steps: self.step,
-            phase: (self.phase + 1).min(4) as u8,
-            held_out_bpc: self.last_bpc(),
-        };
-        let params = self.engine.params();
-        let blob = export::write_blob(&self.config, &facts, &self.tokenizer, &|name| params.tensor(name))?;
-        let blob = Blob::copy("the model as it stands", &blob)?;
-        blob.model()?;
-        Ok(blob)
-    }
-}
-
-/// Which run it is, and of which data.
-#[derive(Clone, Copy, Debug)]
-pub struct Identity {
-    /// A number that no other run has.
-    pub run: u64,
-    pub fingerprints: Fingerprints,
-}
-
 /// Where a run stands.
 #[derive(Default)]
 struct Standing {
@@ -286,10 +156,6 @@ struct Standing {
     levels: Levels,
     answers: AnswerRates,
     phases: log::Log,
-}
-
-fn calibrates(settings: &Settings) -> bool {
-    settings.calibrate && settings.schedule.depth_training == DepthTraining::Forced
 }
 
 /// The depth inference takes until the choice is fitted: the deepest, unless the choice is trained with the model or a
@@ -309,8 +175,10 @@ fn inference_depth(config: &ModelConfig, settings: &Settings, checkpoint: Option
 /// Refuses a model of this configuration that there is no memory to train.
 fn check_memory(request: &Request, config: ModelConfig) -> anyhow::Result<()> {
     let Request { kernels, settings, .. } = request;
-    let optimizer = Optimizer::memory(*kernels, &Layout::new(&config), settings.optimizer);
-    Ok(Footprint::of(&config, *kernels, shape(settings), EmbeddingMode::Int8).check(optimizer)?)
+    let layout = Layout::new(&config);
+    let kept = if request.ranks.link().is_some() { Gradients::memory(settings.reduce, layout.len) } else { 0 };
+    let optimizer = Optimizer::memory(*kernels, &layout, settings.optimizer);
+    Ok(Footprint::of(&config, *kernels, shape(settings), EmbeddingMode::Int8).check(optimizer + kept)?)
 }
 
 /// How a run's batches are cut.
@@ -325,12 +193,13 @@ fn shape(settings: &Settings) -> BatchShape {
 }
 
 /// The checkpoint to go on from, if any; an error where it cannot be read or is of another model.
-fn find_checkpoint(request: &Request, directory: &Directory) -> anyhow::Result<Option<Checkpoint>> {
+fn find_checkpoint(request: &Request, directory: Option<&Directory>) -> anyhow::Result<Option<Checkpoint>> {
     let config = &request.config;
     let found = match &request.resume {
         Resume::Never => return Ok(None),
         Resume::File(path) => checkpoint::read_to_resume(path)?,
         Resume::Auto => {
+            let Some(directory) = directory else { return Ok(None) };
             let mut all = checkpoint::list(directory.path()).into_iter();
             let Some((_, newest)) = all.next() else { return Ok(None) };
             checkpoint::read_to_resume(&newest).map_err(|e| anyhow!("{e}; {}", way_out(all)))?
@@ -355,6 +224,43 @@ fn way_out(before: impl Iterator<Item = (u64, PathBuf)>) -> String {
         Some(path) => format!("nothing was changed: --resume {} goes on from the one before, {anew}", path.display()),
         None => format!("nothing was changed: {anew}"),
     }
+}
+
+/// Refuses ranks that were not asked for the same: they would not train one model.
+fn same_request(request: &Request) -> anyhow::Result<()> {
+    let Request { ranks, settings, config, .. } = request;
+    if ranks.link().is_none() {
+        return Ok(());
+    }
+    let first: (Settings, ModelConfig) =
+        serde_json::from_slice(&ranks.share(serde_json::to_vec(&(settings, config))?))?;
+    let mut differences = difference::settings(&first.0, settings);
+    differences.extend(dimensions(&first.1, config));
+    if !differences.is_empty() {
+        let same =
+            "expected the same on every rank; --threads, --isa and --precision depend on the machine unless given";
+        bail!("differs from rank 0 ({}): {same}", differences.join(", "));
+    }
+    Ok(())
+}
+
+/// Puts what is there out of the way and begins the files of the run, as of `step`.
+fn begin_files(
+    request: &Request,
+    checkpoint: Option<&Checkpoint>,
+    directory: &mut Directory,
+    step: u64,
+    progress: &Progress,
+) -> anyhow::Result<(Metrics, Vec<EvalRecord>)> {
+    make_way(request, checkpoint, directory, progress)?;
+    let path = request.out.join(metrics::FILE);
+    let begun = Metrics::open(&path, step).with_context(|| format!("cannot write {}", path.display()))?;
+    if !request.written.is_empty() {
+        let path = request.out.join(CONFIGURATION);
+        output::write(&path, &[], |file| file.write_all(request.written.as_bytes()))?;
+    }
+    directory.keep();
+    Ok(begun)
 }
 
 /// Moves what this run must not touch out of its directory, and says so.
@@ -394,7 +300,7 @@ fn new_run() -> u64 {
 
 /// Says where there is less text than the rows of a batch can have their own of.
 fn say_what_is_short(streams: &Streams, settings: &Settings, progress: &Progress) {
-    let rows = settings.batch.threads * settings.batch.sequences;
+    let rows = settings.batch.rows();
     let pool = settings.schedule.phases.iter().map(|phase| phase.pool).fold(1.0, f32::min);
     let beginnings = streams.beginnings(pool);
     if beginnings < rows {
@@ -438,7 +344,10 @@ fn resume(
     if !difference.restarts.is_empty() {
         let what = difference.restarts.join(", ");
         progress.line(&format!("  the data stream starts anew, as what it depends on changed: {what}"));
-    } else if !streams.restore(&state.cursor) || engine.set_states(&checkpoint.lanes).is_err() {
+    } else if !difference.regroups.is_empty() && streams.regroup(&state.cursor) {
+        let what = difference.regroups.join(", ");
+        progress.line(&format!("  the lanes go on about where those before stood, from new stories: {what} changed"));
+    } else if !streams.restore(&state.cursor) || engine.set_states(request.ranks.part(&checkpoint.lanes)).is_err() {
         progress.line("  the data stream starts anew: where it stood is not in the checkpoint");
     }
     Ok(Standing {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flashlm_core::config::ModelConfig;
 
 use crate::kernels::Kernels;
+use crate::ranks::Ranks;
 use crate::report::Wanted;
 use crate::run::closing::Invocation;
 use crate::run::settings::Settings;
@@ -19,6 +20,8 @@ pub struct Request {
     /// Dimensions; the vocabulary is what is hoped for, as few stories give fewer tokens.
     pub config: ModelConfig,
     pub kernels: Kernels,
+    /// The processes that train together, as each of them sees it.
+    pub ranks: Ranks,
     pub settings: Settings,
     /// All of it as a file that a user could ask for it with; kept with the run.
     pub written: String,
@@ -40,6 +43,14 @@ pub struct Request {
     pub invocation: Option<Invocation>,
     /// What the run shows of itself beside its files.
     pub report: Wanted,
+}
+
+impl Request {
+    /// The same of these ranks together.
+    pub fn on(mut self, ranks: Ranks) -> Self {
+        self.settings.batch.ranks = ranks.count();
+        Self { ranks, ..self }
+    }
 }
 
 /// Where a training run starts.

@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::data::Mix;
 use crate::data::cut::Reading;
 use crate::optim;
+use crate::ranks::Reduce;
 use crate::run::amplify::settings::Settings as Amplify;
 use crate::run::schedule::{Budget, Schedule};
 
 /// The shape of one optimiser step's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// Replicas, one thread each.
+    /// Replicas of a process, one thread each.
     pub threads: usize,
     /// Sequences a replica trains side by side.
     pub sequences: usize,
@@ -19,6 +20,25 @@ pub struct Batch {
     pub tokens: usize,
     /// Micro-batches per optimiser step.
     pub accumulate: usize,
+    /// Processes, each with so many replicas.
+    #[serde(default = "one")]
+    pub ranks: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Batch {
+    /// Replicas of all processes.
+    pub fn replicas(&self) -> usize {
+        self.ranks * self.threads
+    }
+
+    /// Sequences that are trained side by side: rows of text, each with a state of its own.
+    pub fn rows(&self) -> usize {
+        self.replicas() * self.sequences
+    }
 }
 
 /// Where the stories come from.
@@ -53,6 +73,9 @@ pub struct Settings {
     pub seed: u64,
     pub budget: Budget,
     pub batch: Batch,
+    /// What gradients are rounded to between processes.
+    #[serde(default)]
+    pub reduce: Reduce,
     pub source: Source,
     /// The model that the run began with, as given; `None`: random weights.
     #[serde(default)]

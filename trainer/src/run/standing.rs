@@ -1,19 +1,22 @@
 //! What is done with a run as it stands: it is saved, shown, scored, its choice of depth fitted.
 
+use std::fmt;
+
 use flashlm_core::config::Depth;
 
 use crate::nn::{Calibration, Story};
 use crate::run::checkpoint::{self, Snapshot, State};
-use crate::run::prepare::Run;
 use crate::run::progress::Progress;
+use crate::run::training::Run;
 
 /// Saves a checkpoint; a failure is reported and training goes on, for the next attempt may succeed.
 pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
     if let Some(message) = run.metrics.flush() {
         progress.warning(&message);
     }
-    match with_snapshot(run, |snapshot| checkpoint::save(&run.out, snapshot)) {
-        Ok(_) => {
+    let out = run.out.clone();
+    match with_snapshot(run, |snapshot| checkpoint::save(&out, snapshot).map(drop)) {
+        Ok(()) => {
             run.saved = Some(run.step);
             true
         }
@@ -24,8 +27,31 @@ pub(crate) fn save(run: &mut Run, progress: &Progress) -> bool {
     }
 }
 
-/// Shows `f` the run as it stands.
-pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
+/// Shows `f` the run as it stands: on the first rank, to which the others send what they have of it.
+///
+/// # Errors
+/// Those of `f`, on every rank.
+pub(crate) fn with_snapshot<E: fmt::Display>(
+    run: &mut Run,
+    f: impl FnOnce(&Snapshot) -> Result<(), E>,
+) -> Result<(), String> {
+    let shown = match run.streams.gather(&run.ranks) {
+        Ok(()) => show(run, |snapshot| f(snapshot).map_err(|e| e.to_string())),
+        Err(e) => Err(format!("where the lanes of all ranks stand is not known: {e}")),
+    };
+    let failure = run.ranks.share(shown.err().unwrap_or_default().into_bytes());
+    if failure.is_empty() { Ok(()) } else { Err(String::from_utf8_lossy(&failure).into_owned()) }
+}
+
+fn show(run: &Run, f: impl FnOnce(&Snapshot) -> Result<(), String>) -> Result<(), String> {
+    let own = run.engine.states();
+    let lanes = match run.ranks.link() {
+        None => own,
+        Some(_) => bytemuck::pod_collect_to_vec(&run.ranks.gather(bytemuck::cast_slice(&own).to_vec())),
+    };
+    if !run.ranks.leads() {
+        return Ok(());
+    }
     let elapsed = run.clock.elapsed().as_secs_f64();
     let updates = run.optimizer.updates();
     let state = State::new(run.step, updates, elapsed, run.tokens, run.streams.cursor(), run.settings.clone());
@@ -43,7 +69,7 @@ pub(crate) fn with_snapshot<R>(run: &Run, f: impl FnOnce(&Snapshot) -> R) -> R {
         tokenizer: &run.tokenizer,
         params: run.engine.params(),
         optimizer: &run.optimizer,
-        lanes: &run.engine.states(),
+        lanes: &lanes,
         generated: &run.streams.stories().to_tokens(),
     })
 }
@@ -64,13 +90,15 @@ pub(crate) fn calibrate(run: &mut Run, progress: &Progress, batches: usize) -> O
     Some(found)
 }
 
-/// Bits per byte of the first part of the held-out text, at the deepest depth: figures of one run compare, whether or
-/// not the choice of depth was fitted in between.
+/// Bits per byte of the first part of the held-out text, at the deepest depth, as the first rank finds it: figures of
+/// one run compare, whether or not the choice of depth was fitted in between.
 pub fn held_out_bpc(run: &mut Run, progress: &Progress) -> f64 {
     let deepest = run.config.rcsm.map_or(1, |rcsm| rcsm.depths[2]);
-    let part = &run.held_out_head;
-    let stories: Vec<Story> = part.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
-    let bpc = run.engine.evaluate(&stories, Depth::Fixed(deepest)).bits / part.bytes as f64;
+    let Run { ranks, engine, held_out_head: part, .. } = run;
+    let bpc = ranks.decide(|| {
+        let stories: Vec<Story> = part.stories.iter().map(|s| (&s.tokens[..], s.terminated)).collect();
+        engine.evaluate(&stories, Depth::Fixed(deepest)).bits / part.bytes as f64
+    });
     progress.line(&format!("step {}: held-out {bpc:.4} bpc at {deepest} passes", run.step));
     bpc
 }

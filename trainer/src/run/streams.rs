@@ -1,4 +1,7 @@
 //! The data stream of a run: one lane for every sequence of every replica.
+//!
+//! Lanes are dealt stories by their numbers and know nothing of one another. So each process of several has all of
+//! them, and moves its own replicas' only.
 
 use flashlm_core::Tokenizer;
 use flashlm_core::tokenizer::TokenizerError;
@@ -6,16 +9,20 @@ use serde_json::Value;
 
 use crate::data::mix::MAX_SHARE;
 use crate::data::reasoning::{Difficulty, Family};
-use crate::data::{Chunk, DataError, Deal, DepthShares, Lane, Mix, Teller, Texts, TokenCache, lanes};
+use crate::data::{Chunk, DataError, Deal, DepthShares, Lane, Mix, Teller, Texts, TokenCache, lanes, regrouped};
 use crate::nn::Rows;
+use crate::ranks::Ranks;
 use crate::run::amplify::stories::Amplified;
 use crate::run::levels::DIFFICULTIES;
 
 /// All lanes and the stories they read.
 pub struct Streams {
     library: Library,
-    /// Lane `replica * sequences + b`.
+    /// Lane `replica * sequences + b`, of all processes' replicas.
     lanes: Vec<Lane>,
+    /// The first replica that is this process's, and how many are.
+    first: usize,
+    replicas: usize,
     /// Why the lanes cannot go on.
     failure: Option<DataError>,
 }
@@ -38,6 +45,10 @@ struct Library {
 /// How many lanes, and the seed of what they read.
 #[derive(Clone, Copy, Debug)]
 pub struct Lanes {
+    /// Processes, and which of them this is.
+    pub ranks: usize,
+    pub rank: usize,
+    /// Of each process.
     pub replicas: usize,
     /// Of each replica.
     pub sequences: usize,
@@ -64,7 +75,7 @@ impl Streams {
         texts: Vec<(TokenCache, f32)>,
         table: Vec<u8>,
         mix: &Mix,
-        Lanes { replicas, sequences, seed }: Lanes,
+        Lanes { ranks, rank, replicas, sequences, seed }: Lanes,
     ) -> Result<Self, DataError> {
         Tokenizer::from_bytes(&table)?;
         let choice = Choice {
@@ -75,14 +86,15 @@ impl Streams {
             shares: DepthShares { plain: [1.0, 0.0, 0.0], reasoning: [1.0, 0.0, 0.0] },
         };
         let (families, share) = (mix.families()?, mix.share);
-        let texts = Texts::new(texts, replicas * sequences);
-        let (count, longest, pool) = (texts.len(), texts.longest(), texts.pool(choice.pool));
-        let stories = Amplified::new(texts, count);
+        let count = ranks * replicas * sequences;
+        let texts = Texts::new(texts, count);
+        let (stories, longest, pool) = (texts.len(), texts.longest(), texts.pool(choice.pool));
+        let stories = Amplified::new(texts, stories);
         let library = Library { stories, pool, table, families, seed, sequences, share, choice };
-        let mut lanes = lanes(replicas * sequences, seed);
+        let mut lanes = lanes(count, seed);
         // one more: the token after a piece is read with it
         lanes.iter_mut().for_each(|lane| lane.reserve(longest + 1));
-        Ok(Self { library, lanes, failure: None })
+        Ok(Self { library, lanes, first: rank * replicas, replicas, failure: None })
     }
 
     /// Pieces of text that lanes begin at in the phases that read the `pool` share of it.
@@ -99,9 +111,10 @@ impl Streams {
         library.choice = choice;
     }
 
-    /// The next chunk of every sequence of `replica`; where that fails, [`failure`](Self::failure) says why.
+    /// The next chunk of every sequence of this process's `replica`; where that fails, [`failure`](Self::failure) says
+    /// why.
     pub fn fill(&mut self, replica: usize, rows: Rows) {
-        let filled = self.library.fill(&mut self.lanes, replica, rows);
+        let filled = self.library.fill(&mut self.lanes, self.first + replica, rows);
         self.failure = self.failure.take().or(filled.err());
     }
 
@@ -114,7 +127,7 @@ impl Streams {
     /// themselves stay where they are.
     pub fn ahead(&self) -> Ahead<'_> {
         let lanes = self.lanes.iter().map(Lane::at_its_next_story).collect();
-        Ahead { library: &self.library, lanes, failure: None }
+        Ahead { library: &self.library, lanes, first: self.first, failure: None }
     }
 
     /// What lanes read: the given stories, and the model's own behind them.
@@ -133,7 +146,20 @@ impl Streams {
         stories.mix(pool, share);
     }
 
-    /// Where all lanes stand, for a checkpoint.
+    /// Tells the first process where the others' lanes stand; all have to call it.
+    ///
+    /// # Errors
+    /// On the first process, where what came is not that.
+    pub fn gather(&mut self, ranks: &Ranks) -> serde_json::Result<()> {
+        let own = self.replicas * self.library.sequences;
+        let each = ranks.gather_each(serde_json::to_vec(&self.lanes[self.first * self.library.sequences..][..own])?);
+        for (lanes, bytes) in self.lanes.chunks_exact_mut(own).zip(&each).skip(1) {
+            lanes.clone_from_slice(&serde_json::from_slice::<Vec<Lane>>(bytes)?);
+        }
+        Ok(())
+    }
+
+    /// Where all lanes stand, for a checkpoint; those of other processes as they were [gathered](Self::gather).
     pub fn cursor(&self) -> Value {
         // plain numbers: cannot fail
         serde_json::to_value(&self.lanes).unwrap_or_default()
@@ -150,19 +176,28 @@ impl Streams {
             _ => false,
         }
     }
+
+    /// Goes on about where a [`cursor`](Self::cursor) of another number of lanes was taken ([`regrouped`]); `false`,
+    /// and nothing changed, where it is none.
+    pub fn regroup(&mut self, cursor: &Value) -> bool {
+        let Ok(before) = serde_json::from_value::<Vec<Lane>>(cursor.clone()) else { return false };
+        self.lanes = regrouped(&before, self.lanes.len());
+        true
+    }
 }
 
 /// A look at what comes next.
 pub struct Ahead<'a> {
     library: &'a Library,
     lanes: Vec<Lane>,
+    first: usize,
     failure: Option<DataError>,
 }
 
 impl Ahead<'_> {
     /// As [`Streams::fill`].
     pub fn fill(&mut self, replica: usize, rows: Rows) {
-        let filled = self.library.fill(&mut self.lanes, replica, rows);
+        let filled = self.library.fill(&mut self.lanes, self.first + replica, rows);
         self.failure = self.failure.take().or(filled.err());
     }
 
@@ -229,7 +264,7 @@ mod tests {
             seed: 1,
         };
         let prepared = options.prepare(|_| {}).unwrap();
-        let lanes = Lanes { replicas: 1, sequences: SEQUENCES, seed: 1 };
+        let lanes = Lanes { ranks: 1, rank: 0, replicas: 1, sequences: SEQUENCES, seed: 1 };
         let table = prepared.tokenizer.clone();
         let mut streams = Streams::new(with_shares(prepared.train, prepared.mixed), table, &Mix::NONE, lanes).unwrap();
         assert!(streams.beginnings(pool) >= SEQUENCES);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::data::mix::MAX_SHARE;
 use crate::interrupt;
@@ -17,12 +17,13 @@ use crate::run::levels::Opened;
 use crate::run::metrics::{EvalRecord, Record, SampleRecord, StepRecord};
 use crate::run::origin::Origin;
 use crate::run::pace::Pace;
-use crate::run::prepare::{self, Run};
+use crate::run::prepare;
 use crate::run::progress::{Progress, Status};
 use crate::run::request::Request;
 use crate::run::schedule::{DepthTraining, Point};
 use crate::run::settings::Settings;
 use crate::run::standing::{calibrate, save};
+use crate::run::training::Run;
 use crate::run::{finish, generate, phases, reasoning};
 use crate::terminal;
 
@@ -42,10 +43,11 @@ const LIVE_EVERY: Duration = Duration::from_secs(5);
 const SMOOTHING: f64 = 0.05;
 
 /// Trains as is asked for. Returns when the run is complete or was interrupted; both leave a checkpoint
-/// and a packed model in the output directory.
+/// and a packed model in the output directory. Of several ranks all have to call it: the first decides and writes, the
+/// others follow.
 pub fn train(request: &Request) -> anyhow::Result<()> {
     interrupt::install().context("cannot install the Ctrl-C handler")?;
-    let mut progress = Progress::new();
+    let mut progress = if request.ranks.leads() { Progress::new() } else { Progress::silent() };
     // a port that is taken is said before anything is read or moved
     let server = Display::serve(request)?;
     let mut run = prepare::prepare(request, &progress)?;
@@ -69,14 +71,14 @@ fn train_prepared(
     let (mut averages, mut pace) = (Averages::default(), Pace::default());
     let mut skipped = 0;
     loop {
-        let share = run.clock.progress(run.step);
-        if share >= 1.0 || interrupt::requested() {
+        let share = run.share();
+        if share >= 1.0 || run.is_stopped() {
             break;
         }
         let point = run.settings.schedule.at(share);
         let opened = phases::enter(run, &point, share, progress)?;
         report_opened(run, progress, opened);
-        if interrupt::requested() {
+        if run.is_stopped() {
             break;
         }
         enter(&mut pace, run, &point);
@@ -105,7 +107,7 @@ fn train_prepared(
                 // what the lanes carry may be spoilt too
                 run.mend_lanes();
                 if skipped >= MAX_SKIPPED {
-                    bail!("{}", diverged(run));
+                    return Err(run.ranks.together(anyhow!("{}", diverged(run))));
                 }
             }
         }
@@ -122,16 +124,20 @@ fn train_prepared(
             answers: &run.answers,
             left: run.clock.left(run.step),
         });
-        if timers.evaluation.is_due() {
-            if run.clock.progress(run.step) >= CALIBRATED_FROM {
+        if run.ranks.agree_whether(timers.evaluation.is_due()) {
+            if run.share() >= CALIBRATED_FROM {
                 calibrate(run, progress, CALIBRATION_BATCHES);
             }
-            evaluate(run, display, progress)?;
+            // the first rank alone writes what it finds
+            if run.ranks.leads() {
+                evaluate(run, display, progress)?;
+            }
         }
         if display.server.is_some() && timers.live.is_due() {
             run.metrics.flush().iter().for_each(|message| progress.line(message));
         }
-        if timers.checkpoint.is_due() {
+        if run.ranks.agree_whether(timers.checkpoint.is_due()) {
+            run.check_alike()?;
             save(run, progress);
         }
     }
@@ -140,7 +146,7 @@ fn train_prepared(
     if run.step > 0 {
         display.write(run, progress);
     }
-    let made = finished?;
+    let Some(made) = finished? else { return Ok(()) };
     progress.finish();
     for line in closing::lines(&made, request.invocation.as_ref(), terminal::width()) {
         // wrapped as a shell wants it
@@ -263,30 +269,33 @@ fn evaluate(run: &mut Run, display: &mut Display, progress: &Progress) -> anyhow
 
 /// What the run shows of itself: files, and the server where it is asked for.
 struct Display {
-    reporter: Reporter,
+    /// The first rank's.
+    reporter: Option<Reporter>,
     server: Option<Server>,
 }
 
 impl Display {
     fn serve(request: &Request) -> anyhow::Result<Option<Server>> {
         request.report.check()?;
-        let start = |port| Server::start(port, &request.out, Origin::now(request.settings.batch.threads));
-        request.report.serve.map(start).transpose()
+        let start = |port| Server::start(port, &request.out, Origin::now(request.settings.batch.replicas()));
+        request.report.serve.filter(|_| request.ranks.leads()).map(start).transpose()
     }
 
     fn new(request: &Request, run: &Run, server: Option<Server>, progress: &Progress) -> anyhow::Result<Self> {
-        let origin = Origin::now(run.settings.batch.threads);
+        let origin = Origin::now(run.settings.batch.replicas());
         if let Some(server) = &server {
             server.publish(run.step, run.pack()?);
             progress.line(&format!("report: {}", server.url()));
         }
-        let reporter = Reporter::new(&run.out, request.report.tensorboard.as_deref(), run.step, origin)?;
-        Ok(Self { reporter, server })
+        let reporter = || Reporter::new(&run.out, request.report.tensorboard.as_deref(), run.step, origin);
+        Ok(Self { reporter: run.ranks.leads().then(reporter).transpose()?, server })
     }
 
     /// Brings the files up to date.
     fn write(&mut self, run: &Run, progress: &Progress) {
-        self.reporter.write(run.clock.elapsed().as_secs_f64()).iter().for_each(|message| progress.line(message));
+        let elapsed = run.clock.elapsed().as_secs_f64();
+        let written = self.reporter.as_mut().and_then(|reporter| reporter.write(elapsed));
+        written.iter().for_each(|message| progress.line(message));
     }
 }
 

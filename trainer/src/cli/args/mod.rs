@@ -7,6 +7,7 @@ mod engine;
 pub(super) mod given;
 mod machine;
 mod model;
+mod ranks;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub use data::{DataArgs, FormArgs};
 pub use engine::{EngineArgs, ReasoningArgs, WritesKind};
 pub use machine::{BatchArgs, MachineArgs};
 pub use model::{FfnKind, ModelArgs};
+pub use ranks::RanksArgs;
 pub use report::ReportArgs;
 pub use train::TrainArgs;
 pub(super) use train::init_from;

@@ -106,6 +106,10 @@ fn values_out_of_range_are_refused_with_the_range() {
         ("trainer --mix poems=0.95", "0 ..= 0.9"),
         ("trainer --mix reasoning=0.95", "0 ..= 0.9"),
         ("trainer --families magic", "pattern, if-then, tracking, in-context"),
+        ("trainer --reduce f16", "possible values: f32, bf16, int8"),
+        ("trainer plan --ranks 4", "--bandwidth <BANDWIDTH>"),
+        ("trainer plan --bandwidth 0", "0.001 ..= 100000 (Gbit/s)"),
+        ("trainer plan --bandwidth 10 --ranks 1001", "1..=1000"),
         ("trainer eval --model a --data b --depth 0", "expected auto or a number of passes, or model"),
     ] {
         let message = parse(line).expect_err(line);

@@ -10,9 +10,10 @@ use flashlm_core::config::ModelConfig;
 
 use super::given::Given;
 use super::values::{real, real32};
-use super::{AmplifyArgs, BatchArgs, DataArgs, MachineArgs, ModelArgs, ReasoningArgs, ReportArgs};
+use super::{AmplifyArgs, BatchArgs, DataArgs, MachineArgs, ModelArgs, RanksArgs, ReasoningArgs, ReportArgs};
 use crate::kernels::Kernels;
 use crate::optim::{self, PerKind};
+use crate::ranks::Ranks;
 use crate::run::prepare::same_model;
 use crate::run::preset;
 use crate::run::request::{Request, Resume};
@@ -34,6 +35,8 @@ pub struct TrainArgs {
     pub machine: MachineArgs,
     #[command(flatten)]
     pub batch: BatchArgs,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
     #[command(flatten)]
     pub data: DataArgs,
     #[command(flatten)]
@@ -186,6 +189,7 @@ impl TrainArgs {
             preset,
             config,
             kernels,
+            ranks: Ranks::alone(),
             settings: self.settings(kernels)?,
             written: self.written.clone(),
             valid: self.data.valid.clone(),
@@ -269,7 +273,9 @@ impl TrainArgs {
                 sequences: self.batch.sequences as usize,
                 tokens: self.batch.tokens as usize,
                 accumulate: self.accumulate as usize,
+                ranks: 1,
             },
+            reduce: self.ranks.reduce,
             source: Source {
                 train: self.data.source(),
                 valid: self.data.valid.as_ref().map(|p| p.display().to_string()),

@@ -139,6 +139,23 @@ pub fn lanes(count: usize, seed: u64) -> Vec<Lane> {
     (0..count as u32).map(|lane| Lane::new(lane, count as u32, seed)).collect()
 }
 
+/// So many lanes that go on about where `before`, of another number, stood: each begins its next story at its place
+/// behind all that were begun. What was being read is left, and as some lanes were ahead of others, a few stories of
+/// the epoch are left out or read twice.
+pub fn regrouped(before: &[Lane], count: usize) -> Vec<Lane> {
+    // lanes that have begun no story since the last change of the pool are of a round that is over
+    let pool = before.iter().map(|lane| lane.pool).max().unwrap_or(0);
+    let current = || before.iter().filter(|lane| lane.pool == pool);
+    let all = |counted: u64| counted.div_ceil(count.max(1) as u64);
+    let begun = current().map(|lane| lane.begun).sum::<u64>() * before.len() as u64 / current().count().max(1) as u64;
+    let told = before.iter().map(|lane| lane.told).sum();
+    let stories = before.iter().map(|lane| lane.stories).sum();
+    let owed = before.iter().map(|lane| lane.owed).sum::<i64>() / count.max(1) as i64;
+    let seed = before.first().map_or(0, |lane| lane.seed);
+    let (begun, told, stories) = (all(begun), all(told), all(stories));
+    lanes(count, seed).into_iter().map(|lane| Lane { pool, begun, told, stories, owed, ..lane }).collect()
+}
+
 impl Lane {
     /// Lane `lane` of `lanes`. The same three numbers give the same stream.
     pub fn new(lane: u32, lanes: u32, seed: u64) -> Self {

@@ -341,3 +341,28 @@ fn half_of_the_reasoning_stories_are_as_hard_as_they_get_and_the_others_easier()
         assert!((*count as f64 / all as f64 - share).abs() < 0.02, "{counts:?}");
     }
 }
+
+#[test]
+fn another_number_of_lanes_reads_the_rest_of_the_epoch() {
+    let (stories, pool) = numbered(120);
+    let mut before = lanes(4, 5);
+    let mut seen: Vec<u16> =
+        before.iter_mut().flat_map(|lane| stories_of(&read(lane, &stories, &pool, 40).0)).collect();
+    let begun = seen.len();
+    assert!((20..100).contains(&begun), "{begun}");
+    for count in [1, 3, 8] {
+        let left = (120 - begun) / count;
+        let rest = regrouped(&before, count).into_iter().flat_map(|mut lane| {
+            let ids = read(&mut lane, &stories, &pool, 4000).0;
+            stories_of(&ids).into_iter().take(left).collect::<Vec<_>>()
+        });
+        let rest: Vec<u16> = rest.collect();
+        let twice = rest.iter().filter(|story| seen.contains(story)).count();
+        assert!(twice <= 6, "{count} lanes read {twice} of {} stories again", rest.len());
+        assert!(rest.len() + count > 120 - begun);
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), begun);
+    assert_eq!(regrouped(&[], 2).len(), 2);
+}

@@ -8,11 +8,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use flashlm_host::output::{self, OutputError};
+use flashlm_host::output;
 
 use crate::run::checkpoint;
-use crate::run::prepare::Run;
 use crate::run::standing::with_snapshot;
+use crate::run::training::Run;
 
 /// The copy's file name in the run's directory.
 pub const COPY: &str = "phase-4-begin.safetensors";
@@ -23,7 +23,10 @@ pub fn has_worsened(begin: f64, now: f64, tolerance: f64) -> bool {
 }
 
 /// Writes the copy, whole or not at all.
-pub fn keep_copy(run: &mut Run) -> Result<(), OutputError> {
+///
+/// # Errors
+/// Why it could not be written, on every rank.
+pub fn keep_copy(run: &mut Run) -> Result<(), String> {
     let path = run.out.join(COPY);
     with_snapshot(run, |snapshot| output::write(&path, &[], |file| checkpoint::write_to(snapshot, file)))
 }
@@ -32,13 +35,19 @@ pub fn keep_copy(run: &mut Run) -> Result<(), OutputError> {
 /// that were spent stay spent. On an error parameters and optimiser are as they were.
 pub fn restore(run: &mut Run, step: u64) -> anyhow::Result<()> {
     let path = run.out.join(COPY);
-    let copy = checkpoint::read(&path)?;
     let name = path.display();
+    let read = checkpoint::spread(&run.ranks, || checkpoint::read(&path).map(Some));
+    if !run.ranks.all(matches!(read, Ok(Some(_)))) {
+        read?;
+        bail!("{name}: cannot be read on every rank");
+    }
+    let copy = read?.with_context(|| format!("{name}: no copy"))?;
     let state = copy.state.as_ref().with_context(|| format!("{name}: no training state"))?;
     ensure!(state.step == step, "{name}: is of step {}, phase 4 began at step {step}", state.step);
     let (expected, found) = (run.engine.params().data.len(), copy.params.data.len());
     ensure!(expected == found, "{name}: holds {found} parameters, this model has {expected}");
-    if !run.streams.restore(&state.cursor) || run.engine.set_states(&copy.lanes).is_err() {
+    let restored = run.streams.restore(&state.cursor) && run.engine.set_states(run.ranks.part(&copy.lanes)).is_ok();
+    if !run.ranks.all(restored) {
         bail!("{name}: its lanes are not those of this run");
     }
     copy.restore(&mut run.optimizer)?;

@@ -3,8 +3,9 @@
 //!
 //! [`generate`] tells stories from beginnings of training stories, through core; [`score`] says what they are worth;
 //! [`select`] keeps the best; [`stories`] puts them behind the training stories; [`guard`] watches the held-out text.
-//! Here is what happens when. All of it is a function of the run's seed and steps where the run is as long as its
-//! steps; kept stories and what was done so far are part of every checkpoint.
+//! Here is what happens when. Of several ranks the first tells and chooses, and gives the others what it kept; all go
+//! back together. All of it is a function of the run's seed and steps where the run is as long as its steps; kept
+//! stories and what was done so far are part of every checkpoint.
 
 pub mod generate;
 pub mod guard;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use flashlm_core::Tokenizer;
 use flashlm_core::text::SEPARATOR;
+use flashlm_core::tokenizer::EOT;
 use flashlm_host::output;
 
 use self::generate::Drawing;
@@ -31,10 +33,10 @@ use crate::data::split::fingerprint;
 use crate::data::{EvaluationSet, StoryTokens, Told};
 use crate::interrupt;
 use crate::run::log::{Amplification, Check, End, Round};
-use crate::run::prepare::Run;
 use crate::run::progress::Progress;
 use crate::run::schedule::{Budget, Schedule};
 use crate::run::standing::held_out_bpc;
+use crate::run::training::Run;
 
 /// Candidates told between two looks at Ctrl-C and the clock.
 const AT_A_TIME: u64 = 32;
@@ -63,10 +65,19 @@ pub fn turn(run: &mut Run, share: f64, progress: &Progress) -> anyhow::Result<()
     }
     let rounds = passed(&ROUNDS, within);
     if rounds > run.phases.amplification.rounds_due {
-        let Some(round) = tell(run, &settings, rounds as u64, progress)? else { return Ok(()) };
-        progress.line(&round.to_string());
+        let round = if run.ranks.leads() { tell(run, &settings, rounds as u64, progress)? } else { None };
+        if !run.ranks.agree_whether(round.is_some()) {
+            return Ok(());
+        }
+        let (round, kept) = round.unzip();
+        let kept = run.ranks.share(bytemuck::cast_slice(&kept.unwrap_or_default()).to_vec());
+        run.streams.stories_mut().add_tokens(&bytemuck::pod_collect_to_vec(&kept));
         let state = &mut run.phases.amplification;
-        (state.rounds_due, _) = (rounds, state.rounds.push(round));
+        state.rounds_due = rounds;
+        if let Some(round) = round {
+            progress.line(&round.to_string());
+            state.rounds.push(round);
+        }
         run.streams.mix(settings.share);
     } else if !run.streams.stories().is_mixed() {
         // a run that goes on from a checkpoint
@@ -107,7 +118,7 @@ fn begin(run: &mut Run, progress: &Progress) {
     run.phases.amplification.begin = Some(Check { step, bpc });
     if let Err(e) = guard::keep_copy(run) {
         progress.line(&format!("phase 4: no copy to go back to, so no stories are generated: {e}"));
-        run.phases.amplification.ended = Some(End::WithoutCopy(e.to_string()));
+        run.phases.amplification.ended = Some(End::WithoutCopy(e));
     }
 }
 
@@ -136,8 +147,9 @@ fn check(run: &mut Run, settings: &Settings, progress: &Progress) {
     run.phases.amplification.ended = Some(end);
 }
 
-/// Tells, chooses and adds the stories of `round` (from 1); `None` where the user interrupted it.
-fn tell(run: &mut Run, settings: &Settings, round: u64, progress: &Progress) -> anyhow::Result<Option<Round>> {
+/// Tells and chooses the stories of `round` (from 1), and returns their tokens, an end-of-story token after each;
+/// `None` where the user interrupted it.
+fn tell(run: &Run, settings: &Settings, round: u64, progress: &Progress) -> anyhow::Result<Option<(Round, Vec<u16>)>> {
     let started = Instant::now();
     let limit = time_limit(run);
     let tokenizer = Tokenizer::from_bytes(&run.tokenizer)?;
@@ -175,8 +187,8 @@ fn tell(run: &mut Run, settings: &Settings, round: u64, progress: &Progress) -> 
         all: Means::of(judged.iter()),
         best: Means::of(best.iter().map(|&i| &judged[i])),
     };
-    run.streams.stories_mut().add(kept);
-    Ok(Some(round))
+    let ended = |story: Vec<u16>| story.into_iter().chain([EOT]);
+    Ok(Some((round, kept.into_iter().flat_map(ended).collect())))
 }
 
 /// How long a round may take; `None` where the run is as long as its steps.

@@ -7,6 +7,8 @@
 //! and renamed, so a name ending in `.safetensors` is always a whole file; a run keeps its last two, so that even a
 //! file damaged later costs one interval only.
 
+mod shared;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +33,8 @@ use crate::run::clock::Clock;
 use crate::run::levels::{DIFFICULTIES, Levels};
 use crate::run::log;
 use crate::run::settings::Settings;
+
+pub use self::shared::spread;
 
 /// Files kept in a run's directory.
 const KEPT: usize = 2;

@@ -7,6 +7,8 @@ use crate::data::cut::Reading;
 use crate::data::{DepthShares, Mix};
 use crate::kernels::Kernels;
 use crate::optim::{self, Outcome};
+use crate::ranks::Reduce;
+use crate::ranks::testing::together;
 use crate::run::schedule::{self, Budget, Schedule};
 use crate::run::settings::{Batch, Source};
 
@@ -24,7 +26,8 @@ pub(crate) fn settings() -> Settings {
     Settings {
         seed: 7,
         budget: Budget::Steps(100),
-        batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1 },
+        batch: Batch { threads: 2, sequences: 4, tokens: 32, accumulate: 1, ranks: 1 },
+        reduce: Reduce::F32,
         source: Source {
             train: "builtin".into(),
             valid: None,
@@ -115,6 +118,26 @@ fn everything_written_is_read_back_bit_for_bit() {
     back.restore(&mut optimizer).unwrap();
     assert_eq!(moments(&optimizer), moments(&run.optimizer));
     assert_eq!(optimizer.updates(), 3);
+}
+
+#[test]
+fn what_the_first_rank_reads_all_have_and_what_it_cannot_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(42);
+    let path = save(dir.path(), &run.snapshot()).unwrap();
+    let all = together(3, |ranks| {
+        let read = || if ranks.leads() { read_to_resume(&path).map(Some) } else { panic!("one rank reads") };
+        spread(&ranks, read).unwrap().unwrap()
+    });
+    for found in all {
+        assert_eq!((found.path, found.state.as_ref()), (path.clone(), Some(&run.state)));
+        assert!(found.params.data == run.params.data && found.lanes == run.lanes);
+    }
+    let absent = dir.path().join("absent");
+    let all = together(3, |ranks| spread(&ranks, || read_to_resume(&absent).map(Some)).map(|found| found.is_some()));
+    assert!(all[0].is_err() && all[1..].iter().all(|found| matches!(found, Ok(false))), "{all:?}");
+    let none = together(2, |ranks| spread::<CheckpointError>(&ranks, || Ok(None)).unwrap().is_none());
+    assert_eq!(none, [true; 2]);
 }
 
 #[test]

@@ -16,6 +16,8 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// The display.
 pub struct Progress {
+    /// Whether anything is said: of several processes that train together one does.
+    says: bool,
     draws: bool,
     colors: bool,
     shown: Option<Instant>,
@@ -24,13 +26,18 @@ pub struct Progress {
 impl Progress {
     /// Drawn lines when standard error is a terminal.
     pub fn new() -> Self {
-        Self { draws: terminal::draws(), colors: terminal::colors(), shown: None }
+        Self { says: true, draws: terminal::draws(), colors: terminal::colors(), shown: None }
+    }
+
+    /// The display of a process of which another one speaks.
+    pub fn silent() -> Self {
+        Self { says: false, draws: false, colors: false, shown: None }
     }
 
     /// Shows the figures, not more often than the eye or a log wants them.
     pub fn show(&mut self, status: &Status) {
         let every = if self.draws { DRAW_EVERY } else { LINE_EVERY };
-        if self.shown.is_some_and(|at| at.elapsed() < every) {
+        if !self.says || self.shown.is_some_and(|at| at.elapsed() < every) {
             return;
         }
         self.shown = Some(Instant::now());
@@ -50,12 +57,17 @@ impl Progress {
 
     /// Prints lines above the figures, wrapped to the terminal.
     pub fn line(&self, text: &str) {
-        terminal::print(&laid_out(text));
+        if self.says {
+            terminal::print(&laid_out(text));
+        }
     }
 
     /// [`Self::line`] in the colour of warnings.
     pub fn warning(&self, text: &str) {
         let text = laid_out(text);
+        if !self.says {
+            return;
+        }
         if self.colors {
             let style = Style::new().for_stderr().force_styling(true).yellow();
             let lines: Vec<_> = text.lines().map(|line| style.apply_to(line).to_string()).collect();
@@ -67,12 +79,16 @@ impl Progress {
 
     /// Prints a story to read, wrapped to the terminal.
     pub fn sample(&self, story: &str) {
-        terminal::print(&sample(story, terminal::width()));
+        if self.says {
+            terminal::print(&sample(story, terminal::width()));
+        }
     }
 
     /// Takes the figures away, so that what is printed next is the last thing to see.
     pub fn finish(&self) {
-        terminal::clear();
+        if self.says {
+            terminal::clear();
+        }
     }
 }
 
@@ -86,7 +102,7 @@ impl Drop for Progress {
     /// A run that ends with an error leaves no figures below it. A panic's message may stand below them: it stays.
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            terminal::clear();
+            self.finish();
         }
     }
 }
