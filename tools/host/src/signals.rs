@@ -73,17 +73,29 @@ fn handle(signal: Signal) {
 
 #[cfg(unix)]
 fn listen() -> io::Result<()> {
-    use std::sync::{Arc, mpsc};
+    use std::sync::{Arc, Barrier};
     use std::thread;
 
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;
 
+    use crate::memory::room_for_threads;
+
+    const STACK: usize = 2 << 20;
+
     // with any handler in place the write itself fails
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-    let (sender, receiver) = mpsc::channel::<Signals>();
+    // before anything is taken over: without a thread to answer them, signals had better do what they always do
+    if !room_for_threads(1, STACK) {
+        return Ok(());
+    }
+    let given = Arc::new((Mutex::new(None::<Signals>), Barrier::new(2)));
+    let taken = Arc::clone(&given);
     let wait = move || {
-        let Ok(mut signals) = receiver.recv() else { return };
+        let (signals, both) = &*taken;
+        both.wait();
+        both.wait();
+        let Some(mut signals) = signals.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         signals.forever().for_each(|signal| {
             handle(match signal {
                 SIGINT => Signal::Interrupt,
@@ -92,14 +104,17 @@ fn listen() -> io::Result<()> {
             });
         });
     };
-    // before anything is taken over: without a thread to answer them, signals had better do what they always do
-    if thread::Builder::new().name("signals".into()).spawn(wait).is_err() {
+    if thread::Builder::new().name("signals".into()).stack_size(STACK).spawn(wait).is_err() {
         return Ok(());
     }
+    let (signals, both) = &*given;
+    // it has started, and with all it needs: where memory is short, others ask for the rest from here on
+    both.wait();
     let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
-    // the thread waits for it
-    let _ = sender.send(Signals::new(heeded)?);
-    Ok(())
+    let heeded = Signals::new(heeded);
+    let result = heeded.map(|heeded| *signals.lock().unwrap_or_else(PoisonError::into_inner) = Some(heeded));
+    both.wait();
+    result
 }
 
 /// Whether whoever started this program had it ignore `signal`.

@@ -71,7 +71,10 @@ fn start_threads() {
     let count = std::thread::available_parallelism().map_or(1, |n| n.get());
     let pool = || rayon::ThreadPoolBuilder::new().stack_size(STACK);
     let started = flashlm_host::room_for_threads(count, STACK) && pool().num_threads(count).build_global().is_ok();
-    if !started {
+    if started {
+        // each has what it needs before anything else asks for memory: one that found none would end the program
+        rayon::broadcast(|_| rayon::yield_now());
+    } else {
         // an error here says that there is a pool already, which will do as well
         let _ = pool().num_threads(1).use_current_thread().build_global();
     }

@@ -17,7 +17,7 @@ use flashlm_core::math::absmax;
 
 use super::buffer::Buffer;
 use super::operands::{INT8_PAD, LeftFactor, Lines, ROW_PAD, RightFactor};
-use super::{Isa, Kernels, QuantizedRows, TernaryMatrix, Workspace, Write, check_shape, portable};
+use super::{Isa, Kernels, QuantizedRows, Write, portable};
 
 /// The least absmax of a gradient's row: below, its inverse would overflow.
 const MIN_ABSMAX: f32 = 1e-35;
@@ -80,7 +80,7 @@ impl Int8Scratch {
 
     /// Quantises the rows of `dy diag(s)`, (M, N).
     #[inline(always)]
-    fn quantize(&mut self, dy: &[f32], m: usize, s: &[f32]) {
+    pub fn quantize(&mut self, dy: &[f32], m: usize, s: &[f32]) {
         let n = s.len();
         let stride = n.next_multiple_of(INT8_PAD);
         (self.rows, self.n) = (m, n);
@@ -107,19 +107,24 @@ impl Int8Scratch {
         }
     }
 
+    /// Rows and columns (M, N) of the gradient quantised last.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.n)
+    }
+
     fn stride(&self) -> usize {
         self.n.next_multiple_of(INT8_PAD)
     }
 
     /// The gradient as the left factor of `dx`.
-    fn factor(&self) -> LeftFactor<'_> {
+    pub fn factor(&self) -> LeftFactor<'_> {
         let (values, scale, extra) = (self.g.as_ref(), self.scale.as_ref(), self.sum.as_ref());
         LeftFactor { values, lines: Lines::Rows(self.stride()), rows: self.rows, scale, extra }
     }
 
     /// Sets the rows' shares in a gradient of weights, and returns the weight that they are relative to.
     #[inline(always)]
-    fn weigh(&mut self, x: &QuantizedRows) -> f32 {
+    pub fn weigh(&mut self, x: &QuantizedRows) -> f32 {
         let m = self.rows;
         let share = &mut self.share.at_least(m)[..m];
         for ((share, &r), &a) in share.iter_mut().zip(self.scale.as_ref()).zip(x.scale.as_ref()) {
@@ -132,7 +137,7 @@ impl Int8Scratch {
     }
 
     /// Fills in the factors of `dw`. They are read by [`Self::dw_factors`].
-    fn fold(&mut self, kernels: Kernels, x: &QuantizedRows, s: &[f32], largest: f32) {
+    pub fn fold(&mut self, kernels: Kernels, x: &QuantizedRows, s: &[f32], largest: f32) {
         let (m, n, k) = (self.rows, self.n, x.k());
         let (g_stride, x_stride) = (self.stride(), x.stride());
         // of two as narrow g: activations behind a gate have the fewer small values to spare
@@ -184,7 +189,7 @@ impl Int8Scratch {
     }
 
     /// `dw (N, K) += left right` of the factors that [`Self::fold`] filled in.
-    fn multiply(&self, kernels: Kernels, k: usize, dw: &mut [f32]) {
+    pub fn multiply(&self, kernels: Kernels, k: usize, dw: &mut [f32]) {
         let (rows, cols, depth) = (self.n, k, self.rows.next_multiple_of(INT8_PAD));
         let (scale, extra, ones) = (self.row_scale.as_ref(), self.row_extra.as_ref(), self.ones.as_ref());
         match kernels.isa() {
@@ -215,40 +220,6 @@ fn odd_stride(depth: usize) -> usize {
 const OFFSET: i8 = i8::MIN;
 
 impl Kernels {
-    /// `dx (M, K) = dy (M, N) diag(s) t` in int8: the gradient of [`Kernels::ternary_forward`]'s input, within some
-    /// percent of a row's absmax / 127 for each of its N values. What is quantised stays in `ws` for
-    /// [`Self::int8_backward_weight`].
-    pub fn int8_backward_input(self, dy: &[f32], m: usize, w: &TernaryMatrix, dx: &mut [f32], ws: &mut Workspace) {
-        self.check(w.kernels);
-        check_shape("dy", dy, m, w.n());
-        check_shape("dx", dx, m, w.k());
-        ws.macs.int8 += (m * w.n() * w.k()) as u64;
-        self.vectorize(
-            #[inline(always)]
-            || ws.int8.quantize(dy, m, w.scale()),
-        );
-        self.int8_product(ws.int8.factor(), w.backward_factor(), dx, Write::Set);
-    }
-
-    /// `dw (N, K) += dy^T (q * scale)` of the `dy` that [`Self::int8_backward_input`] of the same matrix quantised
-    /// last, the gradient of the latent weights.
-    pub fn int8_backward_weight(self, x: &QuantizedRows, w: &TernaryMatrix, dw: &mut [f32], ws: &mut Workspace) {
-        let (n, k) = (w.n(), w.k());
-        check_shape("dw", dw, n, k);
-        assert_eq!((x.rows(), x.k()), (ws.int8.rows, k), "activations of other rows, or of another width");
-        assert_eq!(n, ws.int8.n, "the gradient quantised last has another width");
-        ws.macs.int8 += (x.rows() * n * k) as u64;
-        let largest = self.vectorize(
-            #[inline(always)]
-            || ws.int8.weigh(x),
-        );
-        if largest == 0.0 {
-            return;
-        }
-        ws.int8.fold(self, x, w.scale(), largest);
-        ws.int8.multiply(self, k, dw);
-    }
-
     /// `y (M, N) (+)= left right`, exact but for the scales.
     pub(super) fn int8_product(self, left: LeftFactor<'_>, right: RightFactor<'_>, y: &mut [f32], write: Write) {
         match self.isa {

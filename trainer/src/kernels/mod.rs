@@ -29,16 +29,20 @@ mod strided;
 mod ternary;
 #[cfg(test)]
 mod tests;
+mod workspace;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use std::fmt;
+
 pub use isa::{Backward, Isa, Precision, Unavailable, UnknownName};
 pub use memory::{counted, filled, room, zeros};
-pub use operands::{FloatMatrix, QuantizedRows, Workspace};
+pub use operands::{FloatMatrix, QuantizedRows};
 pub use peak::{Macs, Multiply};
 pub use small::{Rounding, rows_times_matrix};
 pub use strided::Strided;
 pub use ternary::TernaryMatrix;
+pub use workspace::Workspace;
 
 /// What a product does to its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,12 @@ pub struct Kernels {
     isa: Isa,
     precision: Precision,
     backward: Backward,
+}
+
+impl fmt::Display for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}, {} backward", self.isa, self.precision, self.backward)
+    }
 }
 
 impl Kernels {
@@ -203,6 +213,40 @@ impl Kernels {
             #[cfg(not(target_arch = "x86_64"))]
             _ => no_bf16(ws),
         }
+    }
+
+    /// `dx (M, K) = dy (M, N) diag(s) t` in int8: the gradient of [`Kernels::ternary_forward`]'s input, within some
+    /// percent of a row's absmax / 127 for each of its N values. What is quantised stays in `ws` for
+    /// [`Self::int8_backward_weight`].
+    pub fn int8_backward_input(self, dy: &[f32], m: usize, w: &TernaryMatrix, dx: &mut [f32], ws: &mut Workspace) {
+        self.check(w.kernels);
+        check_shape("dy", dy, m, w.n());
+        check_shape("dx", dx, m, w.k());
+        ws.macs.int8 += (m * w.n() * w.k()) as u64;
+        self.vectorize(
+            #[inline(always)]
+            || ws.int8.quantize(dy, m, w.scale()),
+        );
+        self.int8_product(ws.int8.factor(), w.backward_factor(), dx, Write::Set);
+    }
+
+    /// `dw (N, K) += dy^T (q * scale)` of the `dy` that [`Self::int8_backward_input`] of the same matrix quantised
+    /// last, the gradient of the latent weights.
+    pub fn int8_backward_weight(self, x: &QuantizedRows, w: &TernaryMatrix, dw: &mut [f32], ws: &mut Workspace) {
+        let (n, k) = (w.n(), w.k());
+        check_shape("dw", dw, n, k);
+        assert_eq!((x.rows(), n), ws.int8.shape(), "the gradient quantised last has another shape");
+        assert_eq!(x.k(), k, "activations of another width");
+        ws.macs.int8 += (x.rows() * n * k) as u64;
+        let largest = self.vectorize(
+            #[inline(always)]
+            || ws.int8.weigh(x),
+        );
+        if largest == 0.0 {
+            return;
+        }
+        ws.int8.fold(self, x, w.scale(), largest);
+        ws.int8.multiply(self, k, dw);
     }
 
     /// `y (M, N) = x (M, K) W^T`.

@@ -46,8 +46,9 @@ pub fn available() -> Option<Available> {
 /// Whether the limits of this process leave room for `count` more threads with stacks of so many bytes. A thread that
 /// finds no addresses when it starts takes the program down with it.
 pub fn room_for_threads(count: usize, stack: usize) -> bool {
-    // beside its stack, what a thread's allocator and signal handler map
-    const BESIDE: u64 = 1 << 20;
+    // beside its stack, what a thread's allocator, by the megabyte, and signal handler map, and what others ask for
+    // while it starts: one that then finds nothing ends the program
+    const BESIDE: u64 = 4 << 20;
     let need = (stack as u64 + BESIDE).saturating_mul(count as u64);
     let room = System { root: PathBuf::from("/") }.own_limits().map(|limit| limit.bytes).min();
     room.is_none_or(|room| room >= need) && can_start(count, stack)

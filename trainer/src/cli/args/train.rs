@@ -238,7 +238,8 @@ impl TrainArgs {
             ("data", self.data.source()),
         ];
         if let Ok(kernels) = self.machine.kernels() {
-            all.extend([("isa", kernels.isa().to_string()), ("precision", kernels.precision().to_string())]);
+            let (precision, backward) = (kernels.precision().to_string(), kernels.backward().to_string());
+            all.extend([("isa", kernels.isa().to_string()), ("precision", precision), ("backward", backward)]);
         }
         let (Ok(named), Ok(config)) = (self.model.named(), self.model.config()) else { return all };
         all.extend([
@@ -311,7 +312,7 @@ impl TrainArgs {
             calibrate: !self.reasoning.no_calibrate,
             z_loss: self.z_loss,
             amplify: self.amplify.settings(),
-            kernels: format!("{} {}", kernels.isa(), kernels.precision()),
+            kernels: kernels.to_string(),
         })
     }
 }
