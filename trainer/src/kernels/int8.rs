@@ -136,7 +136,7 @@ impl Int8Scratch {
         largest
     }
 
-    /// Fills in the factors of `dw`. They are read by [`Self::dw_factors`].
+    /// Fills in the factors of `dw`, for [`Self::multiply`].
     pub fn fold(&mut self, kernels: Kernels, x: &QuantizedRows, s: &[f32], largest: f32) {
         let (m, n, k) = (self.rows, self.n, x.k());
         let (g_stride, x_stride) = (self.stride(), x.stride());
