@@ -47,9 +47,9 @@ pub(super) struct Int8Scratch {
     left: Buffer<i8>,
     right: Buffer<i8>,
     /// Both in int16, at [`Isa::Avx2`] alone: there products of int8 would saturate.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "read by products on x86-64"))]
     wide_left: Buffer<i16>,
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "read by products on x86-64"))]
     wide_right: Buffer<i16>,
     /// Of every row of `dw`, and of every column.
     row_scale: Buffer<f32>,

@@ -40,7 +40,7 @@ pub(super) struct LeftFactor<'a, T = i8> {
     /// What the sums of a row are worth.
     pub scale: &'a [f32],
     /// What the right factor's unsigned values add to each sum of a row too many; not read where they are signed.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "read by products on x86-64"))]
     pub extra: &'a [i32],
 }
 
@@ -161,10 +161,10 @@ pub struct FloatMatrix {
     pub(super) n: usize,
     pub(super) k: usize,
     /// bfloat16 panels with contraction K, for `x W^T`; only at [`Precision::Bf16`].
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "read by products on x86-64"))]
     pub(super) by_k: Buffer<u16>,
     /// bfloat16 panels with contraction N, for `dy W`; only at [`Precision::Bf16`].
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "read by products on x86-64"))]
     pub(super) by_n: Buffer<u16>,
     /// Row-major; only at [`Precision::F32`].
     pub(super) float: Buffer<f32>,

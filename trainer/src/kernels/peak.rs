@@ -8,7 +8,9 @@ use std::iter::Sum;
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
-use super::{Isa, Kernels, Precision};
+use super::Kernels;
+#[cfg(any(target_arch = "x86_64", test))]
+use super::{Isa, Precision};
 
 /// Multiply-adds, by what is multiplied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Products of a few rows at a time, where no row block is worth tiling. The weights stay in L2.
 
-use super::{Isa, Kernels};
+#[cfg(any(target_arch = "x86_64", test))]
+use super::Isa;
+use super::Kernels;
 
 /// Whether a product is rounded before it is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ pub struct TernaryMatrix {
     /// A scale of 1 for every column of `by_n`.
     ones: Buffer<f32>,
     /// t as bfloat16 panels with contraction N; only at [`Backward::Bf16`].
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "read by products on x86-64"))]
     pub(super) bf16: Buffer<u16>,
     /// s t, row-major; only at [`Backward::F32`].
     pub(super) float: Buffer<f32>,
