@@ -13,7 +13,7 @@
 //! that is repeated or resumed rounds alike. The idea of int8 in the backward at all is SwitchBack's (Wortsman et al.,
 //! 2023), which keeps `dw` in 16 bits.
 
-use flashlm_core::math::absmax;
+use flashlm_core::math::{absmax, sum_by};
 
 use super::buffer::Buffer;
 use super::operands::{INT8_PAD, LeftFactor, Lines, ROW_PAD, RightFactor};
@@ -93,16 +93,15 @@ impl Int8Scratch {
             for ((row, &dy), &s) in row.iter_mut().zip(dy).zip(s) {
                 *row = dy * s;
             }
-            let largest = absmax(row);
-            // not `max`, which would pass over a NaN
-            let largest = if largest < MIN_ABSMAX { MIN_ABSMAX } else { largest };
+            let largest = absmax(row).max(MIN_ABSMAX);
             let inverse = 127.0 / largest;
             let (values, end) = g.split_at_mut(n);
             for (g, &v) in values.iter_mut().zip(&*row) {
                 *g = (v * inverse + ROUND).to_bits() as i8;
             }
             end.fill(0);
-            *scale = largest / 127.0;
+            // no integer is NaN: a row with one that is, or an infinity, is worth NaN
+            *scale = largest / 127.0 + sum_by(row, |v| v * 0.0);
             *sum = values.iter().map(|&g| i32::from(g)).sum();
         }
     }
@@ -271,7 +270,7 @@ fn mixed(x: u32) -> u32 {
 fn left_factor(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize, usize), out: &mut [i8], out_stride: usize) {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512 | Isa::Amx => super::x86::transpose(isa, rows, (m, n, stride), out, out_stride),
+        Isa::Amx => super::x86::transpose(rows, (m, n, stride), out, out_stride),
         _ => transpose(rows, (m, n, stride), out, out_stride),
     }
 }

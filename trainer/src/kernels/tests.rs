@@ -287,3 +287,18 @@ fn vectorised_closures_return_what_plain_ones_do() {
         assert_eq!(got.to_bits(), want.to_bits(), "{kernels:?}");
     }
 }
+
+#[test]
+fn a_gradient_that_is_not_a_number_stays_one_in_int8() {
+    let (m, n, k) = (3, 20, 40);
+    let (x, mut dy, weight) = (numbers(m * k, 1), numbers(m * n, 2), numbers(n * k, 3));
+    for broken in [f32::NAN, f32::INFINITY] {
+        dy[n + 5] = broken;
+        for isa in Isa::available() {
+            let kernels = Kernels::new(isa, Precision::F32).and_then(|kernels| kernels.with_backward(Backward::Int8));
+            let (dx, _) = int8_gradients(kernels.expect("available"), (m, n, k), (&x, &dy, &weight), 4);
+            assert!(dx[k..2 * k].iter().all(|v| v.is_nan()), "{isa}: {broken} is lost");
+            assert!(dx[..k].iter().all(|v| v.is_finite()), "{isa}");
+        }
+    }
+}

@@ -12,76 +12,43 @@ const WIDE: usize = 64;
 
 /// `out` (N, M), rows `out_stride` apart, is the transpose of `rows` (M, N), which are `stride` apart and whole
 /// multiples of 64 long; zero from M to the next multiple of [`INT8_PAD`]. Rows of `out` from N to the next multiple of
-/// 16 are overwritten with what stands in the rows' padding.
-pub fn transpose(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize, usize), out: &mut [i8], out_stride: usize) {
+/// 16 are overwritten with what stands in the rows' padding. Panics without AVX-512.
+pub fn transpose(rows: &[i8], (m, n, stride): (usize, usize, usize), out: &mut [i8], out_stride: usize) {
     let (depth, cols) = (m.next_multiple_of(INT8_PAD), n.next_multiple_of(TILE));
     assert!(stride.is_multiple_of(WIDE) && stride >= n && rows.len() >= m * stride);
     assert!(out_stride >= depth && out.len() >= cols * out_stride);
+    assert!(Isa::Avx512.is_available(), "this transpose is AVX-512's");
     for first in (0..depth).step_by(TILE) {
         let count = m.saturating_sub(first).min(TILE);
         for col in (0..cols).step_by(WIDE) {
             let tiles = (cols - col).min(WIDE) / TILE;
             // SAFETY: `count` rows from `first` on lie within `rows`, each with 64 values from `col` on, as the stride
-            // is a multiple of 64; `tiles` times 16 rows of `out` from `col` on have 16 values from `first` on.
-            // AVX-512's level proves its features; SSE2 is part of x86-64.
+            // is a multiple of 64; `tiles` times 16 rows of `out` from `col` on have 16 values from `first` on; the CPU
+            // has AVX-512.
             unsafe {
                 let from = rows.as_ptr().wrapping_add(first * stride + col);
-                let to = out.as_mut_ptr().add(col * out_stride + first);
-                if isa >= Isa::Avx512 {
-                    transpose_wide(from, stride, count, to, out_stride, tiles);
-                } else {
-                    for tile in 0..tiles {
-                        let to = to.add(tile * TILE * out_stride);
-                        for (i, column) in
-                            transpose_tile(from.wrapping_add(tile * TILE), stride, count).iter().enumerate()
-                        {
-                            _mm_storeu_si128(to.add(i * out_stride).cast(), *column);
-                        }
-                    }
-                }
+                transpose_tiles(from, stride, count, out.as_mut_ptr().add(col * out_stride + first), out_stride, tiles);
             }
         }
     }
 }
 
-/// The columns of a tile, of whose rows those from `count` on are zero.
-///
-/// # Safety
-/// 16 values of each of `count` rows may be read.
-#[inline(always)]
-unsafe fn transpose_tile(from: *const i8, stride: usize, count: usize) -> [__m128i; TILE] {
-    // SAFETY: rows below `count` alone are read; SSE2 is part of x86-64.
-    unsafe {
-        let mut rows = [_mm_setzero_si128(); TILE];
-        for (i, row) in rows.iter_mut().enumerate().take(count) {
-            *row = _mm_loadu_si128(from.add(i * stride).cast());
-        }
-        // each round turns the eight bits of a value's place, row then column, by one
-        for _ in 0..4 {
-            let before = rows;
-            for i in 0..TILE / 2 {
-                rows[2 * i] = _mm_unpacklo_epi8(before[i], before[i + TILE / 2]);
-                rows[2 * i + 1] = _mm_unpackhi_epi8(before[i], before[i + TILE / 2]);
-            }
-        }
-        rows
-    }
-}
-
-/// [`transpose_tile`] of four tiles side by side, of which the first `tiles` are written.
+/// The columns of four tiles side by side, of whose rows those from `count` on are zero, and of which the first `tiles`
+/// are written.
 ///
 /// # Safety
 /// 64 values of each of `count` rows may be read, and 16 of each of 16 `tiles` rows of `to` written. The CPU has
 /// AVX-512 BW.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-unsafe fn transpose_wide(from: *const i8, stride: usize, count: usize, to: *mut i8, to_stride: usize, tiles: usize) {
+unsafe fn transpose_tiles(from: *const i8, stride: usize, count: usize, to: *mut i8, to_stride: usize, tiles: usize) {
     // SAFETY: as the caller promises.
     unsafe {
         let mut rows = [_mm512_setzero_si512(); TILE];
         for (i, row) in rows.iter_mut().enumerate().take(count) {
             *row = _mm512_loadu_si512(from.add(i * stride).cast());
         }
+        // each round turns the eight bits of a value's place, row then column, by one
         for _ in 0..4 {
             let before = rows;
             for i in 0..TILE / 2 {
@@ -155,6 +122,29 @@ pub fn pair(rows: &[i8], (m, n, stride): (usize, usize, usize), out: &mut [i16])
                     _mm_storeu_si128(to.add(16 * half).cast(), _mm_unpacklo_epi16(a[half], b[half]));
                     _mm_storeu_si128(to.add(16 * half + 8).cast(), _mm_unpackhi_epi16(a[half], b[half]));
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transpose_has_every_value_in_its_place_and_zeros_behind() {
+        if !Isa::Avx512.is_available() {
+            return;
+        }
+        for (m, n) in [(1usize, 1usize), (16, 64), (37, 100), (130, 17)] {
+            let (stride, out_stride) = (n.next_multiple_of(64), m.next_multiple_of(64) + 64);
+            let rows: Vec<i8> = (0..m * stride).map(|i| (i * 31 % 251) as u8 as i8).collect();
+            let mut out = vec![7; n.next_multiple_of(16) * out_stride];
+            transpose(&rows, (m, n, stride), &mut out, out_stride);
+            for (column, out) in out.chunks_exact(out_stride).take(n).enumerate() {
+                let (values, zeros) = out[..m.next_multiple_of(64)].split_at(m);
+                assert!(values.iter().enumerate().all(|(row, &v)| v == rows[row * stride + column]), "({m}, {n})");
+                assert!(zeros.iter().all(|&v| v == 0), "({m}, {n})");
             }
         }
     }
