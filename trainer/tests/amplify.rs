@@ -178,6 +178,21 @@ fn a_run_interrupted_and_killed_in_phase_4_ends_like_one_that_was_not() {
     assert_eq!(work.model("whole"), work.model("cut"));
 }
 
+/// The choice of depth is fitted to what training would read next, stories of the model's own among it.
+#[test]
+fn a_run_cut_while_it_was_measured_is_measured_to_the_same_model() {
+    let work = Work::new();
+    work.run("out", "");
+    let (model, report) = (work.model("out"), work.phases("out"));
+    assert_ne!(report["amplification"]["rounds"], Value::Array(Vec::new()), "no story was told");
+    fs::remove_file(work.path("out/results.json")).unwrap();
+    fs::remove_file(work.path("out/model.flm")).unwrap();
+    let again = work.run("out", "");
+    assert!(stderr(&again).contains("choice of depth fitted"), "{}", stderr(&again));
+    assert!(work.model("out") == model, "another model");
+    assert_eq!(work.phases("out"), report);
+}
+
 #[test]
 fn a_run_whose_held_out_text_does_not_do_as_demanded_is_rolled_back_and_resumes_so() {
     let work = Work::new();

@@ -9,7 +9,7 @@ use flashlm_host::{Blob, output};
 
 use crate::interrupt;
 use crate::nn::Story;
-use crate::run::amplify::guard;
+use crate::run::amplify::{self, guard};
 use crate::run::checkpoint;
 use crate::run::closing::{Bpc, Made};
 use crate::run::directory::{CONFIGURATION, NEWEST, PACKED};
@@ -52,6 +52,7 @@ pub fn finish(run: &mut Run, progress: &mut Progress) -> anyhow::Result<Option<M
     let point = run.settings.schedule.at(share);
     // nothing is read any more: what this opens is nobody's news
     run.enter(&point);
+    amplify::mix_again(run);
     if complete && phases::close(run, progress) {
         run.saved = None;
     }

@@ -79,11 +79,21 @@ pub fn turn(run: &mut Run, share: f64, progress: &Progress) -> anyhow::Result<()
             state.rounds.push(round);
         }
         run.streams.mix(settings.share);
-    } else if !run.streams.stories().is_mixed() {
-        // a run that goes on from a checkpoint
-        run.streams.mix(settings.share);
+    } else {
+        mix_again(run);
     }
     Ok(())
+}
+
+/// Mixes in the stories told so far, in a run that goes on from a checkpoint of a phase that reads them.
+pub fn mix_again(run: &mut Run) {
+    if let Some(settings) = run.settings.amplify
+        && run.settings.schedule.phases[run.phase].amplify
+        && run.phases.amplification.ended.is_none()
+        && !run.streams.stories().is_mixed()
+    {
+        run.streams.mix(settings.share);
+    }
 }
 
 /// The last look at the held-out text, when the run is complete.
