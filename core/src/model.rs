@@ -1,6 +1,6 @@
 //! A model: a checked blob, from which views of the layers' parameters are built.
 
-use crate::blob::layout::{Contents, EmbeddingShape, floats_before};
+use crate::blob::layout::{Contents, EmbeddingShape, TernaryShape, floats_before};
 use crate::blob::{BlobError, Facts, Role, check};
 use crate::config::{Depth, ModelConfig};
 use crate::layers::{Block, ChannelMixer, Mixer};
@@ -18,6 +18,8 @@ pub struct Model<'a> {
     tokenizer: Option<Tokenizer<'a>>,
     extents: [(u32, u32); Role::ALL.len()],
     words: [&'a [u32]; Role::ALL.len()],
+    /// Shapes of the ternary matrices, empty for other roles: every step asks for all of them.
+    shapes: [TernaryShape; Role::ALL.len()],
 }
 
 /// One section of a blob, to be listed.
@@ -70,7 +72,11 @@ impl<'a> Model<'a> {
             return Err(BlobError::Vocabulary);
         }
         let (config, facts, crc) = (checked.config, checked.facts, checked.crc);
-        Ok(Self { config, facts, crc, tokenizer, extents: checked.extents, words: checked.words })
+        let shapes = Role::ALL.map(|role| match Contents::of(role, &config) {
+            Contents::Ternary(shape, _) => shape,
+            _ => TernaryShape { rows: 0, columns: 0 },
+        });
+        Ok(Self { config, facts, crc, tokenizer, extents: checked.extents, words: checked.words, shapes })
     }
 
     /// The model's dimensions.
@@ -117,7 +123,7 @@ impl<'a> Model<'a> {
 
     /// The `index`th matrix of a section.
     fn ternary(&self, role: Role, index: usize) -> TernaryMatrix<'a> {
-        let Contents::Ternary(shape, _) = Contents::of(role, &self.config) else { return TernaryMatrix::EMPTY };
+        let shape = self.shapes[role as usize];
         let stride = shape.bytes() / 4;
         debug_assert!((index + 1) * stride <= self.words(role).len(), "{role:?} {index}");
         TernaryMatrix::new(self.words(role).part(index * stride, stride), shape)

@@ -16,8 +16,6 @@ pub(crate) struct TernaryMatrix<'a> {
 }
 
 impl<'a> TernaryMatrix<'a> {
-    pub(crate) const EMPTY: Self = Self { codes: &[], scales: &[], columns: 0 };
-
     pub(crate) fn new(words: &'a [u32], shape: TernaryShape) -> Self {
         debug_assert!(words.len() * 4 == shape.bytes());
         let (codes, scales) = words.cut(shape.code_bytes() / 4);

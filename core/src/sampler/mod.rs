@@ -1,5 +1,7 @@
 //! Choosing the next token, the same for the same seed on every target.
 
+use core::cell::Cell;
+
 use heapless::Vec;
 
 use crate::kernels::Kernels;
@@ -136,11 +138,11 @@ impl Sampler {
 
     /// Draws among the candidates, the likeliest first, that top-p and min-p leave, by their probabilities in the whole
     /// vocabulary.
-    fn pick(&mut self, best: &[(f32, u16)], all: &LogSumExp) -> u16 {
+    fn pick(&mut self, best: &[Candidate], all: &LogSumExp) -> u16 {
         let normalizer = all.value() as f32;
         let (mut kept, mut total, mut likeliest) = (Vec::<(u16, f32), MAX_CANDIDATES>::new(), 0.0, 0.0);
-        for &(logit, token) in best {
-            let probability = math::exp(logit - normalizer);
+        for candidate in best {
+            let probability = math::exp(candidate.logit() - normalizer);
             if kept.is_empty() {
                 likeliest = probability;
             } else if probability < self.config.min_p * likeliest || total >= self.config.top_p {
@@ -148,7 +150,7 @@ impl Sampler {
             }
             total += probability;
             // as many places as there are candidates
-            let _ = kept.push((token, probability));
+            let _ = kept.push((candidate.token(), probability));
         }
         let mut left = self.random.unit() * total;
         for &(token, probability) in &kept {
@@ -175,12 +177,27 @@ impl Draw<'_> {
     /// Takes the logits of the rows from `first` on, in order, and changes them.
     pub(crate) fn push(&mut self, first: u32, rows: &mut [f32]) {
         self.sampler.penalise(first, rows);
-        let sharpness = if self.greedy { 1.0 } else { 1.0 / self.sampler.config.temperature };
-        for logit in rows.iter_mut() {
-            *logit *= sharpness;
+        let max = if self.greedy {
+            self.kernels.vectorize(
+                #[inline(always)]
+                || math::max(rows),
+            )
+        } else {
+            let sharpness = 1.0 / self.sampler.config.temperature;
+            self.kernels.vectorize(
+                #[inline(always)]
+                || rows.iter_mut().for_each(|logit| *logit *= sharpness),
+            );
+            self.all.push(self.kernels, rows)
+        };
+        // most pieces of a large vocabulary hold no candidate
+        if max > self.best.least {
+            let best = &mut self.best;
+            self.kernels.vectorize(
+                #[inline(always)]
+                || best.push(first, rows),
+            );
         }
-        let max = if self.greedy { math::max(rows) } else { self.all.push(self.kernels, rows) };
-        self.best.push(first, rows, max);
     }
 
     /// The token, once all logits are in. It is not among the recent ones yet.
@@ -191,8 +208,8 @@ impl Draw<'_> {
 }
 
 /// The first of candidates in order.
-fn first(best: &[(f32, u16)]) -> u16 {
-    best.first().map_or(0, |&(_, token)| token)
+fn first(best: &[Candidate]) -> u16 {
+    best.first().map_or(0, |best| best.token())
 }
 
 /// The last [`PENALTY_WINDOW`] tokens, in a ring.
@@ -233,102 +250,137 @@ impl Recent {
 /// Temperatures below it are greedy: logits divided by them could overflow.
 const MIN_TEMPERATURE: f32 = 1e-4;
 
-/// The likeliest tokens so far: a heap with the least likely on top (children of i at 2i + 1 and 2i + 2), until
-/// [`sort`](Self::sort)ed.
-struct Candidates {
-    heap: Vec<(f32, u16), MAX_CANDIDATES>,
-    wanted: usize,
+/// A token and its logit, which is a number; the likelier comes first, of equals the lower token.
+///
+/// One integer that sorts as that: behind the token, the logit's bits, turned so that they fall where the logit rises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate(u64);
+
+impl Candidate {
+    fn new(logit: f32, token: u16) -> Self {
+        // no negative zero: it is none of its own
+        let bits = (logit + 0.0).to_bits();
+        let falling = if logit < 0.0 { bits } else { !bits & i32::MAX as u32 };
+        Self(u64::from(falling) << 16 | u64::from(token))
+    }
+
+    fn token(self) -> u16 {
+        self.0 as u16
+    }
+
+    fn logit(self) -> f32 {
+        let falling = (self.0 >> 16) as u32;
+        f32::from_bits(if falling > i32::MAX as u32 { falling } else { !falling & i32::MAX as u32 })
+    }
 }
 
-/// Whether `a` is less likely than `b`; of equals, the higher token is.
-fn less_likely(a: (f32, u16), b: (f32, u16)) -> bool {
-    a.0 < b.0 || a.0 == b.0 && a.1 > b.1
+/// The likeliest tokens so far, unsorted, and some that were likely once: a new one is only put beside them. When there
+/// is no room, all but the likeliest are dropped at once.
+struct Candidates {
+    tokens: Vec<Candidate, { 2 * MAX_CANDIDATES }>,
+    wanted: usize,
+    /// What a logit must exceed to be taken in: the least of the likeliest when others were dropped last.
+    least: f32,
 }
 
 impl Candidates {
+    /// Room for at most [`MAX_CANDIDATES`] and at least 1.
     fn new(wanted: usize) -> Self {
-        Self { heap: Vec::new(), wanted }
+        Self { tokens: Vec::new(), wanted, least: f32::NEG_INFINITY }
     }
 
-    /// Takes in rows, the largest of which is `max`, in rising order.
-    fn push(&mut self, first: u32, rows: &[f32], max: f32) {
-        // most pieces hold no candidate
-        if max <= self.least() {
-            return;
+    /// Takes in rows, in rising order.
+    #[inline(always)]
+    fn push(&mut self, first: u32, rows: &[f32]) {
+        /// Rows looked at together: few are candidates.
+        const TOGETHER: usize = 16;
+        let (pieces, rest) = rows.as_chunks::<TOGETHER>();
+        let mut row = first;
+        for piece in pieces {
+            let mut above = 0;
+            for (i, &logit) in piece.iter().enumerate() {
+                above |= u32::from(logit > self.least) << i;
+            }
+            while above != 0 {
+                let i = above.trailing_zeros();
+                self.take(row + i, piece.get(i as usize).copied().unwrap_or_default());
+                above &= above - 1;
+            }
+            row += TOGETHER as u32;
         }
-        for (row, &logit) in (first..).zip(rows) {
-            if logit > self.least() {
-                let entry = (logit, row as u16);
-                if self.heap.len() < self.wanted {
-                    self.rise(entry);
-                } else {
-                    sink(&mut self.heap, entry);
-                }
+        (row..).zip(rest).for_each(|(row, &logit)| self.take(row, logit));
+    }
+
+    /// Takes in a row if it is likely enough.
+    #[inline(always)]
+    fn take(&mut self, row: u32, logit: f32) {
+        // rows rise: an equal one is less likely
+        if logit > self.least {
+            // there is room
+            let _ = self.tokens.push(Candidate::new(logit, row as u16));
+            if self.tokens.len() >= 2 * self.wanted {
+                self.drop_others();
             }
         }
     }
 
-    /// Adds `entry` to a heap that is not full.
-    fn rise(&mut self, entry: (f32, u16)) {
-        let mut at = self.heap.len();
-        if self.heap.push(entry).is_err() {
-            return;
-        }
-        while at > 0 {
-            let parent = (at - 1) / 2;
-            match self.heap.get(parent) {
-                Some(&above) if less_likely(entry, above) => put(&mut self.heap, at, above),
-                _ => break,
-            }
-            at = parent;
-        }
-        put(&mut self.heap, at, entry);
-    }
-
-    /// What a logit must exceed to be taken in.
-    fn least(&self) -> f32 {
-        match self.heap.first() {
-            Some(&(logit, _)) if self.heap.len() == self.wanted => logit,
-            _ => f32::NEG_INFINITY,
+    /// Keeps the likeliest alone.
+    #[inline(never)]
+    fn drop_others(&mut self) {
+        if self.tokens.len() >= self.wanted {
+            select(&mut self.tokens, self.wanted);
+            self.tokens.truncate(self.wanted);
+            self.least = self.tokens.iter().max().map_or(f32::NEG_INFINITY, |least| least.logit());
         }
     }
 
-    /// All of them, the likeliest first, the lower token first among equals.
-    fn sort(&mut self) -> &[(f32, u16)] {
-        for end in (1..self.heap.len()).rev() {
-            // the least likely goes behind those that stay in the heap
-            let Some((heap, [last, ..])) = self.heap.split_at_mut_checked(end) else { break };
-            let Some(&least) = heap.first() else { break };
-            let entry = core::mem::replace(last, least);
-            sink(heap, entry);
-        }
-        &self.heap
+    /// The likeliest in order.
+    fn sort(&mut self) -> &[Candidate] {
+        self.drop_others();
+        sort(&mut self.tokens);
+        &self.tokens
     }
 }
 
-/// Replaces the top of `heap` by `entry`.
-fn sink(heap: &mut [(f32, u16)], entry: (f32, u16)) {
-    let mut at = 0;
-    while let Some(&left) = heap.get(2 * at + 1) {
-        let (mut child, mut below) = (2 * at + 1, left);
-        if let Some(&right) = heap.get(child + 1)
-            && less_likely(right, left)
-        {
-            (child, below) = (child + 1, right);
+// The standard library's select and sort can panic, by their code, where no program for a small chip may.
+
+/// Puts the first `wanted` of candidates, no two of them the same, before the others (quickselect, Hoare 1961).
+fn select(mut all: &mut [Candidate], mut wanted: usize) {
+    while (1..all.len()).contains(&wanted)
+        && let Some((first, rest)) = parted(all)
+    {
+        if wanted < first.len() {
+            all = first;
+        } else {
+            wanted -= first.len();
+            all = rest;
         }
-        if !less_likely(below, entry) {
-            break;
-        }
-        put(heap, at, below);
-        at = child;
     }
-    put(heap, at, entry);
 }
 
-fn put(heap: &mut [(f32, u16)], at: usize, entry: (f32, u16)) {
-    if let Some(place) = heap.get_mut(at) {
-        *place = entry;
+/// Sorts candidates, no two of them the same (quicksort, Hoare 1961).
+fn sort(all: &mut [Candidate]) {
+    if let Some((first, rest)) = parted(all) {
+        sort(first);
+        sort(rest);
     }
+}
+
+/// Candidates in two parts, those of the first before those of the second, neither empty; `None` where there are less
+/// than two.
+fn parted(all: &mut [Candidate]) -> Option<(&mut [Candidate], &mut [Candidate])> {
+    let (&a, &b, &c) = (all.first()?, all.get(all.len() / 2)?, all.last()?);
+    // the middle one of three, the first of two: never the last
+    let pivot = if b == c { a.min(c) } else { a.min(b).max(a.max(b).min(c)) };
+    let cells = Cell::from_mut(&mut *all).as_slice_of_cells();
+    let mut count = 0;
+    for cell in cells {
+        // count is at most the cell's own index
+        let to = cells.get(count)?;
+        to.swap(cell);
+        count += usize::from(to.get() <= pivot);
+    }
+    (count < all.len()).then(|| all.split_at_mut_checked(count)).flatten()
 }
 
 /// xoshiro128++ 1.0 (Blackman and Vigna, 2019), seeded by splitmix64: 32-bit operations only, for small targets.

@@ -135,25 +135,63 @@ fn the_repetition_penalty_counts_a_token_once() {
     assert_eq!(rows, [4.0, -3.0, 1.0]);
 }
 
+/// What is left of candidates, in order.
+fn sorted(best: &mut Candidates) -> std::vec::Vec<(f32, u16)> {
+    best.sort().iter().map(|best| (best.logit(), best.token())).collect()
+}
+
+#[test]
+fn candidates_sort_by_their_logits_and_give_them_back() {
+    let logits = [f32::INFINITY, f32::MAX, 2.0, 1.0, f32::MIN_POSITIVE, 1e-45, 0.0, -1e-45, -1.0, f32::MIN];
+    let mut all: std::vec::Vec<_> = logits.iter().flat_map(|&v| [3, 9].map(|token| (v, token))).collect();
+    all.push((f32::NEG_INFINITY, u16::MAX));
+    let candidates: std::vec::Vec<_> = all.iter().map(|&(logit, token)| Candidate::new(logit, token)).collect();
+    assert!(candidates.is_sorted());
+    assert!(candidates.iter().map(|c| (c.logit(), c.token())).eq(all));
+    assert_eq!(Candidate::new(-0.0, 1), Candidate::new(0.0, 1));
+}
+
+#[test]
+fn any_order_is_selected_from_and_sorted() {
+    let candidate = |logit: usize| Candidate::new(-(logit as f32), logit as u16);
+    for (len, step) in [(0, 1), (1, 1), (2, 1), (2, 3), (3, 2), (5, 3), (64, 1), (64, 63), (65, 14), (128, 101)] {
+        let shuffled: std::vec::Vec<_> = (0..len).map(|i| candidate(i * step % len)).collect();
+        let sorted: std::vec::Vec<_> = (0..len).map(candidate).collect();
+        for wanted in 0..=len {
+            let mut all = shuffled.clone();
+            select(&mut all, wanted);
+            let (first, rest) = all.split_at(wanted);
+            assert!(first.iter().all(|a| rest.iter().all(|b| a < b)), "{len} {step} {wanted}");
+        }
+        let mut all = shuffled;
+        sort(&mut all);
+        assert_eq!(all, sorted, "{len} {step}");
+    }
+}
+
 #[test]
 fn candidates_are_the_largest_lower_tokens_first_among_equals() {
     let mut best = Candidates::new(3);
-    best.push(0, &[1.0, 5.0, 5.0, 0.0], 5.0);
-    best.push(4, &[5.0, 6.0, f32::NAN, 5.0], 6.0);
-    assert_eq!(best.sort(), [(6.0, 5), (5.0, 1), (5.0, 2)]);
-    for wanted in [1, 2, 5, MAX_CANDIDATES] {
-        let logits: std::vec::Vec<f32> = (0..300).map(|i| (i * 7919 % 101) as f32).collect();
-        let mut best = Candidates::new(wanted);
-        for (first, rows) in (0..).step_by(50).zip(logits.chunks(50)) {
-            best.push(first, rows, math::max(rows));
+    best.push(0, &[1.0, 5.0, 5.0, 0.0]);
+    best.push(4, &[5.0, 6.0, f32::NAN, 5.0]);
+    assert_eq!(sorted(&mut best), [(6.0, 5), (5.0, 1), (5.0, 2)]);
+    let logits = |count: usize, step: usize| (0..count).map(move |i| (i * step % 4099) as f32 * 0.25 - 300.0);
+    // in no order, in rising order, with equal ones, and pieces that are not full
+    for (count, step, piece) in [(4096, 1237, 128), (2048, 1, 128), (5000, 4098, 50), (70, 0, 16)] {
+        let logits: std::vec::Vec<f32> = logits(count, step).collect();
+        for wanted in [1, 2, 5, MAX_CANDIDATES] {
+            let mut best = Candidates::new(wanted);
+            for (first, rows) in (0..).step_by(piece).zip(logits.chunks(piece)) {
+                best.push(first, rows);
+            }
+            let mut all: std::vec::Vec<(f32, u16)> = logits.iter().copied().zip(0..).collect();
+            all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            assert_eq!(sorted(&mut best), &all[..wanted], "{count} {step} {wanted}");
         }
-        let mut all: std::vec::Vec<(f32, u16)> = logits.iter().copied().zip(0..).collect();
-        all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        assert_eq!(best.sort(), &all[..wanted]);
     }
     let mut greedy = Candidates::new(1);
-    greedy.push(0, &[2.0, 2.0], 2.0);
-    assert_eq!(greedy.sort(), [(2.0, 0)]);
+    greedy.push(0, &[2.0, 2.0]);
+    assert_eq!(sorted(&mut greedy), [(2.0, 0)]);
 }
 
 /// A model that was accepted may still overflow: what comes of it must be a token all the same.
@@ -175,8 +213,8 @@ fn logits_that_are_no_numbers_draw_the_likeliest_of_the_others() {
             let (mut best, mut all) = (Candidates::new(MAX_CANDIDATES), LogSumExp::default());
             for (piece, first) in logits.chunks(2).zip((0..).step_by(2)) {
                 sampler.penalise(first, &mut piece.to_vec());
-                let max = all.push(Kernels::scalar(), piece);
-                best.push(first, piece, max);
+                all.push(Kernels::scalar(), piece);
+                best.push(first, piece);
             }
             let best = best.sort();
             for _ in 0..20 {

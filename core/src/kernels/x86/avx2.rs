@@ -54,6 +54,7 @@ impl Backend for Avx2 {
 ///
 /// # Safety
 /// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for one token.
+#[inline(never)]
 #[target_feature(enable = "avx2")]
 unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
     /// Half tiles whose sums fit int16 even where they count four times.
@@ -63,7 +64,7 @@ unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
     let masks = [0x03, 0x0C].map(|mask| _mm256_set1_epi8(mask));
     let ones = _mm256_set1_epi16(1);
     let surplus = _mm256_set1_epi32(q.iter().map(|&q| i32::from(q)).sum());
-    let mut turned = Turned::new();
+    let mut turned = Turned::<1>::new();
     let (q, turned) = (q.as_ptr(), turned.fill(q));
     for group in 0..m.scales.len() / 16 {
         // SAFETY: as in `gemm`, of one token.
@@ -106,6 +107,7 @@ unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
 ///
 /// # Safety
 /// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for T tokens or more.
+#[inline(never)]
 #[target_feature(enable = "avx2")]
 unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
@@ -117,7 +119,7 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
         let sum: i32 = q[t * columns..][..columns].iter().map(|&q| i32::from(q)).sum();
         surplus[t] = _mm256_set1_epi32(sum);
     }
-    let mut turned = Turned::new();
+    let mut turned = Turned::<T>::new();
     let (q, turned) = (q.as_ptr(), turned.fill(&q[..T * columns]));
     for group in 0..rows / 16 {
         // SAFETY: group g's half tile k is the 8 words at (g halves + k) 8, its fields meet the activations

@@ -63,6 +63,15 @@ pub(super) unsafe fn sum(q: *const i8, columns: usize) -> __m512i {
         let v = unsafe { _mm_loadu_si128(q.add(k).cast()) };
         acc = _mm_dpbusd_epi32(acc, _mm_set1_epi8(1), v);
     }
+    in_every_lane(acc)
+}
+
+/// The sum of four lanes, in sixteen.
+///
+/// # Safety
+/// The processor has AVX-512.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+fn in_every_lane(acc: __m128i) -> __m512i {
     let acc = _mm_add_epi32(acc, _mm_shuffle_epi32::<0b01_00_11_10>(acc));
     let acc = _mm_add_epi32(acc, _mm_shuffle_epi32::<0b10_11_00_01>(acc));
     _mm512_broadcastd_epi32(acc)
@@ -92,80 +101,98 @@ const MAX_GEMV: usize = 1024;
 /// # Safety
 /// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for one token; the columns are at
 /// most [`MAX_GEMV`].
+#[inline(never)]
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn gemv(m: TernaryMatrix<'_>, q: &[i8], scale: f32, y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
     let tiles = columns / 16;
     let (codes, y) = (m.codes.as_ptr(), y.as_mut_ptr());
-    let masks = [0x03, 0x0C, 0x30, 0xC0u8].map(|mask| _mm512_set1_epi8(mask as i8));
     let mut spread = MaybeUninit::<[[__m512i; 4]; MAX_GEMV / 16]>::uninit();
     let spread = spread.as_mut_ptr().cast::<[__m512i; 4]>();
     // SAFETY: `spread` has room for MAX_GEMV columns and is written before it is read. Group g's tile k is the 16
     // words at (g tiles + k) 16, it meets the activations q[16 k..][..16], and group g's rows are y[16 g..][..16]:
     // all within the caller's lengths.
     unsafe {
-        let surplus = sum(q.as_ptr(), columns);
+        let mut total = _mm_setzero_si128();
         for k in 0..tiles {
-            let q = _mm512_castsi128_si512(_mm_loadu_si128(q.as_ptr().add(k * 16).cast()));
+            let v = _mm_loadu_si128(q.as_ptr().add(k * 16).cast());
+            total = _mm_dpbusd_epi32(total, _mm_set1_epi8(1), v);
+            let q = _mm512_castsi128_si512(v);
             let first = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2), q);
             let second = _mm512_permutexvar_epi32(_mm512_setr_epi32(1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3), q);
             let turned = [_mm512_rol_epi32::<8>(first), _mm512_rol_epi32::<8>(second)];
             spread.add(k).write([first, second, turned[0], turned[1]]);
         }
-        let finish = |acc: [__m512i; 4], group: usize| {
+        let surplus = in_every_lane(total);
+        let scales = m.scales.as_ptr();
+        let (groups, mut group) = (rows / 16, 0);
+        while group < groups {
+            let (codes, y, scales) = (codes.add(group * tiles * 16), y.add(group * 16), scales.add(group * 16));
+            group += match groups - group {
+                4.. => gemv_groups::<4>(codes, tiles, spread, surplus, scales, scale, y),
+                2.. => gemv_groups::<2>(codes, tiles, spread, surplus, scales, scale, y),
+                _ => gemv_groups::<1>(codes, tiles, spread, surplus, scales, scale, y),
+            };
+        }
+    }
+}
+
+/// G groups of [`gemv`]'s, whose activations are `spread` and sum up to `surplus`; returns G. Four groups share each
+/// load of the activations, and so keep to two loads for every four products: the processor makes one in a cycle.
+///
+/// # Safety
+/// The processor has AVX-512. G groups of `tiles` tiles can be read at `codes`, `tiles` at `spread`, and 16 G floats
+/// read at `row_scales` and written at `y`.
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn gemv_groups<const G: usize>(
+    codes: *const u32,
+    tiles: usize,
+    spread: *const [__m512i; 4],
+    surplus: __m512i,
+    row_scales: *const f32,
+    scale: f32,
+    y: *mut f32,
+) -> usize {
+    let masks = [0x03, 0x0C, 0x30, 0xC0u8].map(|mask| _mm512_set1_epi8(mask as i8));
+    let mut acc = [[_mm512_setzero_si512(); 4]; G];
+    // SAFETY: group g's tile k is the 16 words at (g tiles + k) 16, within what the caller promises; prefetching
+    // reads nothing.
+    unsafe {
+        for k in 0..tiles {
+            let q = &*spread.add(k);
+            for (g, acc) in acc.iter_mut().enumerate() {
+                let at = codes.add((g * tiles + k) * 16);
+                let v = _mm512_loadu_si512(at.cast());
+                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
+                for i in 0..4 {
+                    acc[i] = _mm512_dpbusd_epi32(acc[i], _mm512_and_si512(v, masks[i]), q[i]);
+                }
+            }
+        }
+        for (g, acc) in acc.into_iter().enumerate() {
             let low = _mm512_add_epi32(acc[0], _mm512_srai_epi32::<2>(acc[1]));
             let high = _mm512_add_epi32(_mm512_srai_epi32::<4>(acc[2]), _mm512_srai_epi32::<6>(acc[3]));
             let halves = [_mm512_shuffle_i64x2::<0x44>(low, high), _mm512_shuffle_i64x2::<0xEE>(low, high)];
             let sums = _mm512_sub_epi32(_mm512_add_epi32(halves[0], halves[1]), surplus);
-            store(y.add(group * 16), sums, m.scales.as_ptr().add(group * 16), scale);
-        };
-        let groups = rows / 16;
-        let mut group = 0;
-        while group + 2 <= groups {
-            let (first, second) = (codes.add(group * tiles * 16), codes.add((group + 1) * tiles * 16));
-            let mut a = [_mm512_setzero_si512(); 4];
-            let mut b = [_mm512_setzero_si512(); 4];
-            for k in 0..tiles {
-                let v = _mm512_loadu_si512(first.add(k * 16).cast());
-                let w = _mm512_loadu_si512(second.add(k * 16).cast());
-                _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(k * 16 + AHEAD).cast());
-                _mm_prefetch::<_MM_HINT_T0>(second.wrapping_add(k * 16 + AHEAD).cast());
-                let q = &*spread.add(k);
-                for i in 0..4 {
-                    a[i] = _mm512_dpbusd_epi32(a[i], _mm512_and_si512(v, masks[i]), q[i]);
-                    b[i] = _mm512_dpbusd_epi32(b[i], _mm512_and_si512(w, masks[i]), q[i]);
-                }
-            }
-            finish(a, group);
-            finish(b, group + 1);
-            group += 2;
-        }
-        if group < groups {
-            let first = codes.add(group * tiles * 16);
-            let mut a = [_mm512_setzero_si512(); 4];
-            for k in 0..tiles {
-                let v = _mm512_loadu_si512(first.add(k * 16).cast());
-                let q = &*spread.add(k);
-                for i in 0..4 {
-                    a[i] = _mm512_dpbusd_epi32(a[i], _mm512_and_si512(v, masks[i]), q[i]);
-                }
-            }
-            finish(a, group);
+            store(y.add(g * 16), sums, row_scales.add(g * 16), scale);
         }
     }
+    G
 }
 
 /// The first T tokens. A register is half a tile of each of two groups, unpacked once to meet all tokens.
 ///
 /// # Safety
 /// The instruction set is available, and the lengths are as [`Backend::ternary`] asks for T tokens or more.
+#[inline(never)]
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
     let (groups, halves) = (rows / 16, columns / 8);
     let (codes, y) = (m.codes.as_ptr(), y.as_mut_ptr());
     let mask = _mm512_set1_epi8(3);
-    let mut turned = Turned::new();
+    let mut turned = Turned::<T>::new();
     let (q, turned) = (q.as_ptr(), turned.fill(&q[..T * columns]));
     // SAFETY: group g's half tile k is the 8 words at (g halves + k) 8, its fields meet the activations
     // 8 k..8 k + 8 of each token, and group g's rows are y[16 g..][..16]: all within the caller's lengths.
@@ -223,37 +250,78 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
 unsafe fn head(e: Embedding<'_>, x: &[i16], scale: f32, y: &mut [f32]) {
     let mut high = [MaybeUninit::<i8>::uninit(); MAX_D_MODEL as usize];
     let mut low = [MaybeUninit::<u8>::uninit(); MAX_D_MODEL as usize];
-    let mut total = 0;
-    for ((h, l), &x) in high.iter_mut().zip(&mut low).zip(x) {
-        let byte = (x >> 8) as i8;
-        h.write(byte);
-        l.write(x as u8);
-        total += i32::from(byte);
-    }
-    let surplus = _mm512_set1_epi32(128 * total);
-    let sign = _mm512_set1_epi8(-128);
-    let tiles = e.columns / 4;
-    for group in 0..y.len() / 16 {
-        // SAFETY: group g's tile k is the 16 words at (g tiles + k) 16, it meets x[4 k..][..4], and group g's rows
-        // are y[16 g..][..16]: all within the caller's lengths. The first 4 tiles bytes were written.
+    let mut total = _mm_setzero_si128();
+    for k in (0..e.columns).step_by(16) {
+        // SAFETY: x has that many columns, a multiple of 16, and the two have room for as many as a model can have.
         unsafe {
-            let first = e.values.as_ptr().add(group * tiles * 16);
-            let mut acc_high = [_mm512_setzero_si512(); 2];
-            let mut acc_low = [_mm512_setzero_si512(); 2];
-            // tiles is a multiple of 4; two sums each hide the instruction's latency
-            for k in (0..tiles).step_by(2) {
-                for j in 0..2 {
-                    let v = _mm512_loadu_si512(first.add((k + j) * 16).cast());
-                    _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add((k + j) * 16 + AHEAD).cast());
-                    let h = _mm512_set1_epi32(high.as_ptr().add((k + j) * 4).cast::<i32>().read_unaligned());
-                    let l = _mm512_set1_epi32(low.as_ptr().add((k + j) * 4).cast::<i32>().read_unaligned());
-                    acc_high[j] = _mm512_dpbusd_epi32(acc_high[j], _mm512_xor_si512(v, sign), h);
-                    acc_low[j] = _mm512_dpbusd_epi32(acc_low[j], l, v);
-                }
-            }
-            let acc_high = _mm512_sub_epi32(_mm512_add_epi32(acc_high[0], acc_high[1]), surplus);
-            let sums = _mm512_add_epi32(_mm512_slli_epi32::<8>(acc_high), _mm512_add_epi32(acc_low[0], acc_low[1]));
-            store(y.as_mut_ptr().add(group * 16), sums, e.scales.as_ptr().add(group * 16), scale);
+            let v = _mm256_loadu_si256(x.as_ptr().add(k).cast());
+            let byte = _mm256_cvtepi16_epi8(_mm256_srai_epi16::<8>(v));
+            total = _mm_dpbusd_epi32(total, _mm_set1_epi8(1), byte);
+            _mm_storeu_si128(high.as_mut_ptr().add(k).cast(), byte);
+            _mm_storeu_si128(low.as_mut_ptr().add(k).cast(), _mm256_cvtepi16_epi8(v));
         }
     }
+    let surplus = _mm512_slli_epi32::<7>(in_every_lane(total));
+    let tiles = e.columns / 4;
+    let (high, low) = (high.as_ptr().cast(), low.as_ptr().cast());
+    let (values, scales, y, groups) = (e.values.as_ptr(), e.scales.as_ptr(), y.as_mut_ptr(), y.len() / 16);
+    let mut group = 0;
+    while group < groups {
+        // SAFETY: these groups' tiles are the 16 tiles words each from here on, their rows y[16 g..][..16], and tile k
+        // meets x[4 k..][..4]: all within the caller's lengths. The first 4 tiles bytes were written.
+        unsafe {
+            let (values, scales) = (values.add(group * tiles * 16), scales.add(group * 16));
+            let y = y.add(group * 16);
+            group += match groups - group {
+                2.. => head_groups::<2>(values, tiles, high, low, surplus, scales, scale, y),
+                _ => head_groups::<1>(values, tiles, high, low, surplus, scales, scale, y),
+            };
+        }
+    }
+}
+
+/// G groups of [`head`]'s: each load of the activations serves them all. Returns G.
+///
+/// # Safety
+/// The processor has AVX-512. G groups of `tiles` tiles can be read at `values`, 4 `tiles` bytes at `high` and `low`,
+/// and 16 G floats read at `row_scales` and written at `y`.
+#[expect(clippy::too_many_arguments, reason = "a piece of one function")]
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn head_groups<const G: usize>(
+    values: *const u32,
+    tiles: usize,
+    high: *const i32,
+    low: *const i32,
+    surplus: __m512i,
+    row_scales: *const f32,
+    scale: f32,
+    y: *mut f32,
+) -> usize {
+    let sign = _mm512_set1_epi8(-128);
+    // two sums each hide the instruction's latency; tiles is a multiple of 4
+    let mut acc = [[[_mm512_setzero_si512(); 2]; 2]; G];
+    // SAFETY: group g's tile k is the 16 words at (g tiles + k) 16, within what the caller promises; prefetching
+    // reads nothing.
+    unsafe {
+        for k in (0..tiles).step_by(2) {
+            for j in 0..2 {
+                let h = _mm512_set1_epi32(high.add(k + j).read_unaligned());
+                let l = _mm512_set1_epi32(low.add(k + j).read_unaligned());
+                for (g, acc) in acc.iter_mut().enumerate() {
+                    let at = values.add((g * tiles + k + j) * 16);
+                    let v = _mm512_loadu_si512(at.cast());
+                    _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD).cast());
+                    acc[0][j] = _mm512_dpbusd_epi32(acc[0][j], _mm512_xor_si512(v, sign), h);
+                    acc[1][j] = _mm512_dpbusd_epi32(acc[1][j], l, v);
+                }
+            }
+        }
+        for (g, [high, low]) in acc.into_iter().enumerate() {
+            let high = _mm512_sub_epi32(_mm512_add_epi32(high[0], high[1]), surplus);
+            let sums = _mm512_add_epi32(_mm512_slli_epi32::<8>(high), _mm512_add_epi32(low[0], low[1]));
+            store(y.add(g * 16), sums, row_scales.add(g * 16), scale);
+        }
+    }
+    G
 }

@@ -24,27 +24,25 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::mem::MaybeUninit;
 
 use crate::config::MAX_D_FFN;
-use crate::memory::MAX_CHUNK;
 use crate::views::TernaryMatrix;
 
-/// Room for the widest vectors of a whole chunk.
-const TURNED_WORDS: usize = MAX_CHUNK * MAX_D_FFN as usize / 4;
+/// A copy of T tokens' activations with every four bytes turned by one, as the rows j + 8 of a tile want them. The rows
+/// j take the activations as they are.
+///
+/// Room for the widest vectors: whoever has one on its stack pays for a touch of every page of it when it is called.
+struct Turned<const T: usize>(MaybeUninit<[[u32; MAX_D_FFN as usize / 4]; T]>);
 
-/// A copy of several tokens' activations with every four bytes turned by one, as the rows j + 8 of a tile want them.
-/// The rows j take the activations as they are.
-struct Turned(MaybeUninit<[u32; TURNED_WORDS]>);
-
-impl Turned {
+impl<const T: usize> Turned<T> {
     const fn new() -> Self {
         Self(MaybeUninit::uninit())
     }
 
-    /// Turns `q`, at most [`MAX_CHUNK`] tokens of at most [`MAX_D_FFN`] columns; returns what it made.
+    /// Turns `q`, at most T tokens of at most [`MAX_D_FFN`] columns; returns what it made.
     #[inline(always)]
     fn fill(&mut self, q: &[i8]) -> *const i8 {
         let out = self.0.as_mut_ptr().cast::<u32>();
         let words = q.as_chunks::<4>().0;
-        assert!(words.len() <= TURNED_WORDS);
+        assert!(words.len() <= size_of_val(&self.0) / 4);
         for (i, word) in words.iter().enumerate() {
             let word: u32 = bytemuck::must_cast(*word);
             // SAFETY: i is below the length checked above.
@@ -68,16 +66,17 @@ unsafe fn word(q: *const i8) -> i32 {
 /// with them.
 #[inline(always)]
 fn prefetch(m: TernaryMatrix<'_>) {
-    /// Bytes of each.
-    const BYTES: usize = 4096;
+    /// Bytes of either.
+    const CODES: usize = 4096;
+    const SCALES: usize = 512;
     let line = |bytes: *const u8, at: usize| {
         // SAFETY: a hint about an address; nothing is read.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(at).cast()) }
     };
-    for at in (0..BYTES.min(4 * m.codes.len())).step_by(64) {
+    for at in (0..CODES.min(4 * m.codes.len())).step_by(64) {
         line(m.codes.as_ptr().cast(), at);
     }
-    for at in (0..BYTES.min(4 * m.scales.len())).step_by(64) {
+    for at in (0..SCALES.min(4 * m.scales.len())).step_by(64) {
         line(m.scales.as_ptr().cast(), at);
     }
 }
