@@ -4,7 +4,7 @@
 
 Without files: those of tests/golden. Distances are norm of the difference over norm of the file's tensor; any beyond
 the tolerance makes the exit status 1. Also held: the memory's triangular system against its definition, write after
-write.
+write, and gated recurrences all at once against the loop.
 """
 import argparse
 import sys
@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from config import Config
 from golden import DEFAULT_OUT, distance, outputs
 from layers import unit
+from mixers import recurrence, recurrence_by_powers
 from model import FlashLm
 from rcsm import Memory, read_in_order
 
@@ -87,6 +88,14 @@ def memory_equals_its_definition(tolerance):
     return d <= tolerance
 
 
+def powers_equal_the_loop(tolerance):
+    torch.manual_seed(0)
+    keep, drive = torch.sigmoid(4 * torch.randn(24)), torch.randn(3, 50, 24)
+    d = distance(recurrence_by_powers(keep, drive), recurrence(keep, drive))
+    print(f"{verdict(d <= tolerance)} recurrence, by powers against token after token: {d:.0e}")
+    return d <= tolerance
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("files", nargs="*", type=Path, help="golden files (default: all of tests/golden)")
@@ -97,7 +106,7 @@ def main():
     if not files:
         sys.exit(f"{DEFAULT_OUT}: no golden files there; write them with golden.py")
     torch.set_num_threads(1)
-    good = memory_equals_its_definition(a.tolerance)
+    good = memory_equals_its_definition(a.tolerance) & powers_equal_the_loop(a.tolerance)
     for path in files:
         try:
             good &= compare(path, a.tolerance, a.verbose)
