@@ -6,10 +6,16 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+/// Held while a program is written and started: a test that starts another meanwhile hands the open file down to it,
+/// and no system runs a file that is open for writing ("text file busy").
+static STARTING: Mutex<()> = Mutex::new(());
 
 /// A copy of the program in a folder of its own, with a trainer beside it that is this script.
 fn program(dir: &Path, trainer: Option<&str>) -> Child {
+    let _alone = STARTING.lock().unwrap();
     let flashlm = dir.join("flashlm");
     fs::copy(env!("CARGO_BIN_EXE_flashlm"), &flashlm).unwrap();
     if let Some(script) = trainer {
