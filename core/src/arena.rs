@@ -1,13 +1,14 @@
-//! The memory of a session: one slice of 64-byte lines, cut into regions whose sizes the configuration fixes.
+//! The memory of a session or a batch: one slice of 64-byte lines, cut into regions whose sizes the configuration
+//! fixes.
 //!
-//! State comes first (what generation carries from token to token), then scratch for one pass over the layers,
-//! then scratch that grows with the tokens prefilled together. All lengths are in lines, so every region starts
-//! on a cache line and a whole-program budget is one constant.
+//! State comes first (what generation carries from token to token), a batch's streams' one after the other, then
+//! scratch for one pass over the layers, then scratch that grows with the tokens run together. All lengths are in
+//! lines, so every region starts on a cache line and a whole-program budget is one constant.
 
 use crate::blob::layout::input_rows;
 use crate::config::ModelConfig;
 use crate::layers;
-use crate::memory::{Line, Scratch, State, lines};
+use crate::memory::{Line, MAX_CHUNK, Scratch, StateHeader, lines};
 use crate::parts::Parts;
 
 /// Sizes of an arena's regions, in lines.
@@ -80,9 +81,30 @@ impl Layout {
         }
     }
 
-    /// Lines that [`State`] takes.
+    /// Lines of one stream's state: its header, every block's mixer, every block's channel mixer, rotary steps, the
+    /// engine's memory and past, the head's activations.
     pub(crate) const fn state_lines(&self) -> usize {
-        1 + self.layers * (self.mixer + self.ffn) + self.rotary + self.memory + self.past + self.head
+        self.head_start() + self.head
+    }
+
+    const fn ffns_start(&self) -> usize {
+        1 + self.layers * self.mixer
+    }
+
+    const fn rotary_start(&self) -> usize {
+        self.ffns_start() + self.layers * self.ffn
+    }
+
+    const fn memory_start(&self) -> usize {
+        self.rotary_start() + self.rotary
+    }
+
+    const fn past_start(&self) -> usize {
+        self.memory_start() + self.memory
+    }
+
+    const fn head_start(&self) -> usize {
+        self.past_start() + self.past
     }
 
     /// The floats of a state between its header and the head's activations. The rotary steps count as such: none looks
@@ -99,9 +121,14 @@ impl Layout {
         self.head
     }
 
-    /// Lines needed however few tokens are prefilled together.
+    /// Lines that a session needs however few tokens are prefilled together.
     pub(crate) const fn fixed_lines(&self) -> usize {
-        self.state_lines() + self.rcsm + self.scores
+        self.shared_lines(1)
+    }
+
+    /// Lines that so many streams need however few tokens are run together.
+    pub(crate) const fn shared_lines(&self, streams: usize) -> usize {
+        streams * self.state_lines() + self.rcsm + self.scores
     }
 
     /// Lines needed for every token prefilled together.
@@ -109,23 +136,21 @@ impl Layout {
         2 * self.width + self.quantized + self.wide + self.rotation + self.kept
     }
 
-    /// Cuts `arena` into its regions for chunks of `chunk` tokens; `None` if it is too short.
-    pub(crate) fn carve<'a>(&self, arena: &'a mut [Line], chunk: usize) -> Option<(State<'a>, Scratch<'a>)> {
+    /// Cuts `arena` into the states of so many streams and the scratch of chunks of `chunk` tokens; `None` if it is too
+    /// short.
+    pub(crate) fn carve<'a>(
+        &'a self,
+        arena: &'a mut [Line],
+        streams: usize,
+        chunk: usize,
+    ) -> Option<(Streams<'a>, Scratch<'a>)> {
         let mut rest = arena;
         let mut take = |n: usize| {
             let (head, tail) = core::mem::take(&mut rest).split_at_mut_checked(n)?;
             rest = tail;
             Some(head)
         };
-        let state = State {
-            header: take(1)?.first_mut()?,
-            mixers: take(self.layers * self.mixer)?,
-            ffns: floats(take(self.layers * self.ffn)?),
-            rotary: bytemuck::must_cast_slice_mut(take(self.rotary)?),
-            memory: floats(take(self.memory)?),
-            past: floats(take(self.past)?),
-            head: bytemuck::must_cast_slice_mut(take(self.head)?),
-        };
+        let lines = take(streams * self.state_lines())?;
         let scratch = Scratch {
             rcsm: take(self.rcsm)?,
             scores: floats(take(self.scores)?),
@@ -136,7 +161,110 @@ impl Layout {
             q: bytemuck::must_cast_slice_mut(take(chunk * self.quantized)?),
             wide: floats(take(chunk * self.wide)?),
         };
-        Some((state, scratch))
+        Some((Streams { lines, layout: self, of: [0; MAX_CHUNK] }, scratch))
+    }
+}
+
+/// What streams carry from one token to the next, and whose a chunk's tokens are. A session has one stream.
+pub(crate) struct Streams<'a> {
+    lines: &'a mut [Line],
+    layout: &'a Layout,
+    /// The stream of every token.
+    of: [u8; MAX_CHUNK],
+}
+
+impl<'a> Streams<'a> {
+    /// A single one, whose state `lines` is.
+    pub(crate) fn one(layout: &'a Layout, lines: &'a mut [Line]) -> Self {
+        Self { lines, layout, of: [0; MAX_CHUNK] }
+    }
+
+    /// With other streams of the tokens.
+    pub(crate) fn of(self, of: [u8; MAX_CHUNK]) -> Self {
+        Self { of, ..self }
+    }
+
+    /// Whether none of the `tokens` tokens behind `t` is of the same stream.
+    pub(crate) fn is_last(&self, t: usize, tokens: usize) -> bool {
+        let (of, own) = (self.of.front(tokens), self.of.get(t));
+        !of.iter().skip(t + 1).any(|other| Some(other) == own)
+    }
+
+    /// What block `index`'s mixer carries.
+    pub(crate) fn mixer(&mut self, index: usize) -> Region<'_> {
+        self.region(1 + index * self.layout.mixer, self.layout.mixer)
+    }
+
+    /// The normalised input of the token before, where block `index`'s channel mixer is shifted.
+    pub(crate) fn ffn(&mut self, index: usize) -> Region<'_> {
+        self.region(self.layout.ffns_start() + index * self.layout.ffn, self.layout.ffn)
+    }
+
+    /// Steps of the rotary positions a token.
+    pub(crate) fn rotary(&mut self) -> Region<'_> {
+        self.region(self.layout.rotary_start(), self.layout.rotary)
+    }
+
+    /// RCSM memory, S x R floats.
+    pub(crate) fn memory(&mut self) -> Region<'_> {
+        self.region(self.layout.memory_start(), self.layout.memory)
+    }
+
+    /// The engine's salient u of the tokens before, the nearest first, and their trace, (taps + 1) x R floats.
+    pub(crate) fn past(&mut self) -> Region<'_> {
+        self.region(self.layout.past_start(), self.layout.past)
+    }
+
+    /// The activations after the last token, int16 for the head.
+    pub(crate) fn head(&mut self) -> Region<'_> {
+        self.region(self.layout.head_start(), self.layout.head)
+    }
+
+    /// What the first line of token `t`'s state says.
+    pub(crate) fn header(&mut self, t: usize) -> StateHeader {
+        StateHeader::read(self.region(0, 1).lines(t).first().unwrap_or(&Line::ZERO))
+    }
+
+    pub(crate) fn set_header(&mut self, t: usize, header: StateHeader) {
+        if let Some(line) = self.region(0, 1).lines(t).first_mut() {
+            header.write(line);
+        }
+    }
+
+    fn region(&mut self, start: usize, len: usize) -> Region<'_> {
+        Region { lines: self.lines, of: &self.of, stride: self.layout.state_lines(), start, len }
+    }
+}
+
+/// A part of every stream's state, the same of each, to be had by token.
+pub(crate) struct Region<'a> {
+    lines: &'a mut [Line],
+    of: &'a [u8; MAX_CHUNK],
+    /// From one stream's state to the next.
+    stride: usize,
+    start: usize,
+    len: usize,
+}
+
+impl Region<'_> {
+    /// Without its first `floats` floats, which are whole lines.
+    pub(crate) fn behind(&mut self, floats: usize) -> Region<'_> {
+        debug_assert!(floats.is_multiple_of(16) && floats / 16 <= self.len);
+        let (start, len) = (self.start + floats / 16, self.len.saturating_sub(floats / 16));
+        Region { lines: self.lines, of: self.of, stride: self.stride, start, len }
+    }
+
+    /// Of token `t`'s stream.
+    #[inline(always)]
+    pub(crate) fn lines(&mut self, t: usize) -> &mut [Line] {
+        let stream = self.of.get(t).copied().unwrap_or_default();
+        self.lines.cut_mut(usize::from(stream) * self.stride + self.start).1.front_mut(self.len)
+    }
+
+    /// The same as floats, or whatever else lines can be.
+    #[inline(always)]
+    pub(crate) fn values<T: bytemuck::Pod>(&mut self, t: usize) -> &mut [T] {
+        bytemuck::must_cast_slice_mut(self.lines(t))
     }
 }
 
@@ -174,8 +302,8 @@ mod tests {
         let l = Layout::new(&ModelConfig::SUPERNOVA);
         let n = l.fixed_lines() + 2 * l.token_lines();
         let mut arena = std::vec![Line::ZERO; n];
-        assert!(l.carve(&mut arena, 2).is_some());
-        assert!(l.carve(&mut arena[1..], 2).is_none());
-        assert!(l.carve(&mut [], 1).is_none());
+        assert!(l.carve(&mut arena, 1, 2).is_some());
+        assert!(l.carve(&mut arena[1..], 1, 2).is_none());
+        assert!(l.carve(&mut [], 1, 1).is_none());
     }
 }

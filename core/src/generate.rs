@@ -1,9 +1,66 @@
 //! Telling a story: what is the same wherever tokens are drawn one after another.
 
-use crate::memory::Line;
+use crate::memory::{Line, MAX_CHUNK};
+use crate::model::Model;
 use crate::observer::Observer;
 use crate::sampler::Sampler;
-use crate::session::{Session, SessionError};
+use crate::session::{Batch, Session, SessionError, Stream, Wanted};
+
+/// A sequence of tokens that a story can be told in: a [`Session`] or a [`Stream`] of a [`Batch`].
+pub trait Sequence: sealed::Tells {}
+
+impl<A: AsRef<[Line]> + AsMut<[Line]>> Sequence for Session<'_, A> {}
+impl<A: AsRef<[Line]> + AsMut<[Line]>> Sequence for Stream<'_, '_, A> {}
+
+mod sealed {
+    use super::*;
+
+    /// What telling takes.
+    pub trait Tells {
+        fn model(&self) -> &Model<'_>;
+        fn check(&self, tokens: &[u16]) -> Result<(), SessionError>;
+        fn read(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<(), SessionError>;
+        fn sample(&self, sampler: &mut Sampler, spaced: bool) -> Result<u16, SessionError>;
+    }
+}
+
+impl<A: AsRef<[Line]> + AsMut<[Line]>> sealed::Tells for Session<'_, A> {
+    fn model(&self) -> &Model<'_> {
+        self.model()
+    }
+
+    fn check(&self, tokens: &[u16]) -> Result<(), SessionError> {
+        self.check(tokens)
+    }
+
+    fn read(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<(), SessionError> {
+        self.prefill_observed(tokens, observer)
+    }
+
+    fn sample(&self, sampler: &mut Sampler, spaced: bool) -> Result<u16, SessionError> {
+        if spaced { self.sample_spaced(sampler) } else { self.sample(sampler) }
+    }
+}
+
+impl<A: AsRef<[Line]> + AsMut<[Line]>> sealed::Tells for Stream<'_, '_, A> {
+    fn model(&self) -> &Model<'_> {
+        self.batch.model()
+    }
+
+    fn check(&self, tokens: &[u16]) -> Result<(), SessionError> {
+        self.batch.check(tokens)
+    }
+
+    fn read(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<(), SessionError> {
+        self.batch.prefill_observed(self.stream, tokens, observer)
+    }
+
+    fn sample(&self, sampler: &mut Sampler, spaced: bool) -> Result<u16, SessionError> {
+        let picks = [(self.stream, sampler, Wanted::of(spaced))];
+        let drawn = self.batch.sample_wanted(picks.into_iter())?;
+        drawn.first().copied().ok_or(SessionError::Stream(self.stream))
+    }
+}
 
 /// A story that is being told: begun with a prompt, which the sampler knows of, then drawn token by token.
 ///
@@ -23,8 +80,8 @@ impl Generation {
     ///
     /// # Errors
     /// [`SessionError::NoEndOfStory`] if the model has no token to begin a story with; or a token is unknown to it.
-    pub fn begin<A: AsRef<[Line]> + AsMut<[Line]>>(
-        session: &mut Session<'_, A>,
+    pub fn begin(
+        session: &mut impl Sequence,
         sampler: &mut Sampler,
         prompt: &[u16],
         observer: &mut impl Observer,
@@ -42,16 +99,16 @@ impl Generation {
     ///
     /// # Errors
     /// A token is unknown to the model; then nothing was added.
-    pub fn add<A: AsRef<[Line]> + AsMut<[Line]>>(
+    pub fn add(
         &mut self,
-        session: &mut Session<'_, A>,
+        session: &mut impl Sequence,
         sampler: &mut Sampler,
         tokens: &[u16],
         observer: &mut impl Observer,
     ) -> Result<(), SessionError> {
         session.check(tokens)?;
         self.settle(session, observer)?;
-        session.prefill_observed(tokens, observer)?;
+        session.read(tokens, observer)?;
         tokens.iter().for_each(|&token| sampler.observe(token));
         self.owes_space &= tokens.is_empty();
         Ok(())
@@ -72,20 +129,45 @@ impl Generation {
     ///
     /// # Errors
     /// None after [`Self::begin`], with the same session.
-    pub fn next<A: AsRef<[Line]> + AsMut<[Line]>>(
+    pub fn next(
         &mut self,
-        session: &mut Session<'_, A>,
+        session: &mut impl Sequence,
         sampler: &mut Sampler,
         observer: &mut impl Observer,
     ) -> Result<Option<u16>, SessionError> {
         self.settle(session, observer)?;
-        let token = if self.owes_space { session.sample_spaced(sampler) } else { session.sample(sampler) }?;
+        let token = session.sample(sampler, self.owes_space)?;
+        Ok(self.take(token, session.model()))
+    }
+
+    /// [`next`](Self::next) of several stories, each of a stream of its own, which advance together; tells every turn
+    /// its token.
+    ///
+    /// # Errors
+    /// None for at most [`MAX_CHUNK`] stories that were begun in these streams of this batch.
+    pub fn next_together<A: AsRef<[Line]> + AsMut<[Line]>>(
+        batch: &mut Batch<'_, A>,
+        turns: &mut [Turn<'_>],
+    ) -> Result<(), SessionError> {
+        let pending = turns.iter_mut().filter_map(|turn| Some((turn.stream, turn.story.pending.take()?)));
+        let pending: heapless::Vec<(usize, u16), MAX_CHUNK> = pending.take(MAX_CHUNK).collect();
+        batch.process(&pending)?;
+        let picks = turns.iter_mut().map(|turn| (turn.stream, &mut *turn.sampler, Wanted::of(turn.story.owes_space)));
+        let drawn = batch.sample_wanted(picks)?;
+        for (turn, token) in turns.iter_mut().zip(drawn) {
+            turn.token = turn.story.take(token, batch.model());
+        }
+        Ok(())
+    }
+
+    /// Makes `token`, which was drawn, the pending one, unless it ends the story.
+    fn take(&mut self, token: u16, model: &Model<'_>) -> Option<u16> {
         self.owes_space = false;
-        if session.model().config().eot == Some(token.into()) {
-            return Ok(None);
+        if model.config().eot == Some(token.into()) {
+            return None;
         }
         self.pending = Some(token);
-        Ok(Some(token))
+        self.pending
     }
 
     /// The token that the next call processes first.
@@ -94,16 +176,25 @@ impl Generation {
     }
 
     /// Processes what is pending.
-    fn settle<A: AsRef<[Line]> + AsMut<[Line]>>(
-        &mut self,
-        session: &mut Session<'_, A>,
-        observer: &mut impl Observer,
-    ) -> Result<(), SessionError> {
+    fn settle(&mut self, session: &mut impl Sequence, observer: &mut impl Observer) -> Result<(), SessionError> {
         match self.pending.take() {
-            Some(token) => session.step_observed(token, observer),
+            Some(token) => session.read(&[token], observer),
             None => Ok(()),
         }
     }
+}
+
+/// A story's part in a step that several take [together](Generation::next_together).
+#[derive(Debug)]
+pub struct Turn<'t> {
+    /// The stream it is told in.
+    pub stream: usize,
+    /// The story, begun in that stream.
+    pub story: &'t mut Generation,
+    /// Its sampler.
+    pub sampler: &'t mut Sampler,
+    /// What was drawn; `None` before, and where the story ended.
+    pub token: Option<u16>,
 }
 
 #[cfg(test)]

@@ -84,13 +84,13 @@ pub use config::{
     AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
 };
 pub use fingerprint::fingerprint;
-pub use generate::Generation;
+pub use generate::{Generation, Sequence, Turn};
 pub use kernels::{Kernels, Level};
 pub use memory::{Line, MAX_CHUNK};
 pub use model::{Aligned, Model, Section};
 pub use observer::{MemoryWrite, Observer, Pass};
 pub use sampler::{Sampler, SamplerConfig, SamplerError};
-pub use session::{FixedSession, Session, SessionError};
+pub use session::{Batch, FixedSession, Session, SessionError, Stream, batch_lines};
 pub use tokenizer::{Tokenizer, TokenizerError};
 
 /// The crate's page, whose example is to compile.

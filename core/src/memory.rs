@@ -19,23 +19,6 @@ pub(crate) const fn lines(bytes: usize) -> usize {
     bytes.div_ceil(64)
 }
 
-/// What generation carries from one token to the next.
-pub(crate) struct State<'a> {
-    pub header: &'a mut Line,
-    /// Every block's mixer state, each in whole lines.
-    pub mixers: &'a mut [Line],
-    /// Every block's normalised input of the token before, where the channel mixer is shifted.
-    pub ffns: &'a mut [f32],
-    /// Steps of the rotary positions a token.
-    pub rotary: &'a mut [u32],
-    /// RCSM memory, S x R.
-    pub memory: &'a mut [f32],
-    /// The engine's salient u of the tokens before, the nearest first, and their trace, (taps + 1) x R.
-    pub past: &'a mut [f32],
-    /// The last token's final activations, quantised for the head.
-    pub head: &'a mut [i16],
-}
-
 /// Working memory of one pass over the layers; nothing in it outlives a call.
 pub(crate) struct Scratch<'a> {
     pub rcsm: &'a mut [Line],

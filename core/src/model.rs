@@ -186,6 +186,12 @@ impl<'a> Model<'a> {
         })
     }
 
+    /// The reasoning loop, if it comes behind block `index`.
+    pub(crate) fn rcsm_behind(&self, index: usize) -> Option<Rcsm<'a>> {
+        let after = usize::from(self.config.rcsm?.after);
+        if after == index + 1 { self.rcsm() } else { None }
+    }
+
     pub(crate) fn norm_gain(&self) -> &'a [f32] {
         self.floats(Role::Norm)
     }

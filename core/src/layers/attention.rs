@@ -3,6 +3,7 @@
 //! scale for every head.
 
 use super::{Chunk, Reach};
+use crate::arena::Region;
 use crate::config::{AttentionConfig, ModelConfig};
 use crate::math::{self, LANES};
 use crate::memory::{Line, lines};
@@ -11,17 +12,24 @@ use crate::schema::tensor;
 use crate::views::TernaryMatrix;
 
 /// Keys and values of the last tokens: window slots, each the keys, W for every softmax, and W values.
-pub(crate) struct Ring<'a> {
-    pub codes: &'a mut [i8],
+struct Ring<'a> {
+    codes: &'a mut [i8],
     /// What every head of a slot is to be multiplied by.
-    pub scales: &'a mut [f32],
+    scales: &'a mut [f32],
 }
 
 impl<'a> Ring<'a> {
     /// What a block carries, cut.
-    pub(super) fn new(config: &AttentionConfig, state: &'a mut [Line]) -> Self {
+    #[inline(always)]
+    fn new(config: &AttentionConfig, state: &'a mut [Line]) -> Self {
         let (codes, scales) = state.cut_mut(ring_lines(config));
-        Self { codes: bytemuck::must_cast_slice_mut(codes), scales: bytemuck::must_cast_slice_mut(scales) }
+        let (codes, scales): (&mut [i8], &mut [f32]) =
+            (bytemuck::must_cast_slice_mut(codes), bytemuck::must_cast_slice_mut(scales));
+        let window = usize::from(config.window);
+        Self {
+            codes: codes.front_mut(window * slot_channels(config)),
+            scales: scales.front_mut(window * slot_heads(config)),
+        }
     }
 }
 
@@ -84,18 +92,16 @@ impl<'a> Attention<'a> {
         }
     }
 
-    /// Adds the mixer's output to the residual stream and puts the tokens' keys and values into `ring`.
-    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, ring: Ring<'_>) {
+    /// Adds the mixer's output to the residual stream and puts the tokens' keys and values into the ring in `state`.
+    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, mut state: Region<'_>) {
         let (d, w, window) = (self.gain.len(), self.config.heads.inner(), usize::from(self.config.window));
         let (maps, count) = (self.config.map.softmaxes(), usize::from(self.config.heads.count));
         let (width, slot, heads) =
             (usize::from(self.config.heads.width), slot_channels(&self.config), slot_heads(&self.config));
         let rows = maps * w + slot;
         debug_assert!(w.is_multiple_of(width));
-        debug_assert!(ring.codes.len() >= window * slot && ring.scales.len() >= window * heads);
         debug_assert!([self.q_gain, self.k_gain, self.head_gain].iter().all(|v| v.len() == width));
         debug_assert!([self.input.rows(), self.output.rows(), self.output.columns] == [rows, d, w]);
-        let (codes, scales) = (ring.codes.front_mut(window * slot), ring.scales.front_mut(window * heads));
         chunk.project(self.gain, None, self.input, self.output);
         let Chunk { kernels, tokens, positions, scales: own_scales, s, .. } = chunk;
         let (wide, q) = (s.wide.front_mut(*tokens * rows), s.q.front_mut(*tokens * w));
@@ -108,6 +114,7 @@ impl<'a> Attention<'a> {
                 let rows =
                     wide.rows_mut(rows).zip(s.rotation.rows(width)).zip(q.rows_mut(w)).zip(own_scales.iter_mut());
                 for (t, (((wide, rotation), q), scale)) in rows.enumerate() {
+                    let Ring { codes, scales } = Ring::new(&self.config, state.lines(t));
                     let (queries, rest) = wide.cut_mut(maps * w);
                     let (keys, values) = rest.cut_mut(maps * w);
                     let (cos, sin) = rotation.cut(width / 2);

@@ -2,8 +2,9 @@
 //! depths, Raposo et al., 2024).
 
 use super::{ChannelMixer, Chunk, Mixer, Reach};
+use crate::arena::Streams;
 use crate::math;
-use crate::memory::{Line, MAX_CHUNK};
+use crate::memory::MAX_CHUNK;
 use crate::parts::Parts;
 
 /// One block's parameters.
@@ -14,11 +15,11 @@ pub(crate) struct Block<'a> {
     pub router: Option<&'a [f32]>,
 }
 
-/// Takes the residual stream through a block and advances its state.
-pub(crate) fn block(b: &Block<'_>, chunk: &mut Chunk<'_>, mixer: &mut [Line], before: &mut [f32]) {
+/// Takes the residual stream through a block, the `index`th, and advances its state.
+pub(crate) fn block(b: &Block<'_>, index: usize, chunk: &mut Chunk<'_>, streams: &mut Streams<'_>) {
     let Some(router) = b.router else {
-        b.mixer.forward(chunk, Reach::Output, mixer);
-        b.ffn.forward(chunk, before);
+        b.mixer.forward(chunk, Reach::Output, streams.mixer(index));
+        b.ffn.forward(chunk, streams.ffn(index));
         return;
     };
     let d = router.len();
@@ -37,9 +38,9 @@ pub(crate) fn block(b: &Block<'_>, chunk: &mut Chunk<'_>, mixer: &mut [Line], be
     s.kept.front_mut(chunk.tokens * d).set(s.x.front(chunk.tokens * d));
     // a shifted channel mixer carries what the mixer made of a token, picked or not
     let reach = if b.ffn.is_stateful() || gates.iter().any(|&gate| gate > 0.0) { Reach::Output } else { Reach::State };
-    b.mixer.forward(chunk, reach, mixer);
+    b.mixer.forward(chunk, reach, streams.mixer(index));
     if reach == Reach::Output {
-        b.ffn.forward(chunk, before);
+        b.ffn.forward(chunk, streams.ffn(index));
     }
     let s = &mut chunk.s;
     for ((&gate, x), kept) in gates.iter().zip(s.x.rows_mut(d)).zip(s.kept.rows(d)) {

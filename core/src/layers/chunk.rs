@@ -1,12 +1,13 @@
 //! A chunk of tokens on its way through the layers: what they are given, and the two things that all of them do.
 
+use crate::arena::{Region, Streams};
 use crate::kernels::Kernels;
 use crate::math;
 use crate::memory::{MAX_CHUNK, Scratch};
 use crate::parts::Parts;
 use crate::views::TernaryMatrix;
 
-/// T tokens that follow one another.
+/// T tokens: those of one stream follow one another.
 pub(crate) struct Chunk<'a> {
     pub kernels: Kernels,
     /// T, at most [`MAX_CHUNK`].
@@ -32,8 +33,8 @@ pub(crate) enum Reach {
 pub(crate) struct Shift<'a> {
     /// Shares of its own, D.
     pub keep: &'a [f32],
-    /// The input of the token before, D, which every token replaces by its own.
-    pub before: &'a mut [f32],
+    /// The input of the token before, D floats, which every token replaces by its own.
+    pub before: Region<'a>,
 }
 
 impl Chunk<'_> {
@@ -57,7 +58,7 @@ impl Chunk<'_> {
             #[inline(always)]
             || {
                 let rows = x.rows(d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scales.iter_mut());
-                let Some(Shift { keep, before }) = shift else {
+                let Some(Shift { keep, mut before }) = shift else {
                     for (((x, u), q), scale) in rows {
                         math::rms_norm(x, gain, u);
                         *scale = math::quantize_int8(u, q);
@@ -65,6 +66,7 @@ impl Chunk<'_> {
                     return;
                 };
                 for (t, (((x, u), q), scale)) in rows.enumerate() {
+                    let before = before.values::<f32>(t).front_mut(d);
                     if resets.at(t) {
                         before.fill(0.0);
                     }
@@ -121,15 +123,17 @@ impl Resets {
 pub(crate) struct Positions([u64; MAX_CHUNK]);
 
 impl Positions {
-    /// Positions of `tokens` tokens, `story` tokens into a story or at resets anew, and the length of the story
-    /// behind them.
-    pub(crate) fn new(tokens: usize, mut story: u64, resets: Resets) -> (Self, u64) {
+    /// Counts `tokens` tokens into their streams' headers: each is one further into a story, or at a reset begins one.
+    pub(crate) fn count(tokens: usize, resets: Resets, streams: &mut Streams<'_>) -> Self {
         let mut positions = [0; MAX_CHUNK];
         for (t, position) in positions.iter_mut().enumerate().take(tokens) {
-            *position = if resets.at(t) { 0 } else { story };
-            story = position.saturating_add(1);
+            let mut header = streams.header(t);
+            *position = if resets.at(t) { 0 } else { header.story };
+            header.story = position.saturating_add(1);
+            header.position = header.position.saturating_add(1);
+            streams.set_header(t, header);
         }
-        (Self(positions), story)
+        Self(positions)
     }
 
     pub(crate) fn at(&self, t: usize) -> u64 {

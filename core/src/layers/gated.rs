@@ -2,6 +2,7 @@
 //! Peng et al., 2023, "RWKV").
 
 use super::{Chunk, Reach, Shift};
+use crate::arena::Region;
 use crate::config::ModelConfig;
 use crate::math;
 use crate::parts::Parts;
@@ -46,13 +47,12 @@ impl<'a> GatedRecurrence<'a> {
 
     /// Adds the mixer's output to the residual stream and advances `state`: h, then the normalised input of the token
     /// before, D floats each.
-    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [f32]) {
+    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, mut state: Region<'_>) {
         let d = self.gain.len();
-        let state = state.front_mut(2 * d);
         debug_assert!([self.input.rows(), self.output.rows(), self.output.columns] == [3 * d, d, d]);
         debug_assert!([self.shift, self.decay, self.drive, self.state_gain].iter().all(|v| v.len() == d));
-        let (h, before) = state.cut_mut(d);
-        chunk.project(self.gain, Some(Shift { keep: self.shift, before }), self.input, self.output);
+        let shift = Shift { keep: self.shift, before: state.behind(d) };
+        chunk.project(self.gain, Some(shift), self.input, self.output);
         let Chunk { kernels, tokens, resets, scales, s, .. } = chunk;
         let wide = s.wide.front(*tokens * 3 * d);
         let (n, q) = (s.n.front_mut(*tokens * d), s.q.front_mut(*tokens * d));
@@ -61,6 +61,7 @@ impl<'a> GatedRecurrence<'a> {
             || {
                 let rows = wide.rows(3 * d).zip(n.rows_mut(d)).zip(q.rows_mut(d)).zip(scales.iter_mut());
                 for (t, (((wide, y), q), scale)) in rows.enumerate() {
+                    let h = state.values::<f32>(t).front_mut(d);
                     if resets.at(t) {
                         h.fill(0.0);
                     }

@@ -1,5 +1,6 @@
-//! The layers, each over T tokens that follow one another: products take all of them together, recurrences one by
-//! one. A token's result does not depend on how many ran beside it, so `prefill` and `step` agree bit for bit.
+//! The layers, each over T tokens, of one stream or of several: products take all of them together, recurrences one by
+//! one, each on its own stream's state. A token's result does not depend on what ran beside it, so `prefill`, `step` and
+//! a batch agree bit for bit.
 //!
 //! A layer's file has the view of its parameters, the bytes that it carries from token to token, and its forward. The
 //! line-up is here: which layers a block may be of, and what each needs.
@@ -17,15 +18,15 @@ mod relu2;
 pub(crate) use block::{Block, block};
 pub(crate) use chunk::{Chunk, Positions, Reach, Resets, Shift};
 pub(crate) use embedding::{embed, final_norm};
-pub(crate) use rcsm::{Store, memory_floats, pass_floats, past_floats, reason, token_floats};
+pub(crate) use rcsm::{memory_floats, pass_floats, past_floats, reason, token_floats};
 
-use self::attention::{Attention, Ring};
+use self::attention::Attention;
 use self::gated::GatedRecurrence;
 use self::glu::Glu;
 use self::parallel::ParallelRecurrence;
 use self::relu2::Relu2;
+use crate::arena::Region;
 use crate::config::{self, ModelConfig};
-use crate::memory::Line;
 use crate::views::TernaryMatrix;
 
 /// A block's mixer.
@@ -50,11 +51,11 @@ impl<'a> Mixer<'a> {
     }
 
     /// Adds its output to the residual stream, if that is to be reached, and advances its state.
-    fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [Line]) {
+    fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, state: Region<'_>) {
         match self {
-            Self::Gated(m) => m.forward(chunk, reach, bytemuck::must_cast_slice_mut(state)),
-            Self::Parallel(m) => m.forward(chunk, reach, bytemuck::must_cast_slice_mut(state)),
-            Self::Attention(m) => m.forward(chunk, reach, Ring::new(&m.config, state)),
+            Self::Gated(m) => m.forward(chunk, reach, state),
+            Self::Parallel(m) => m.forward(chunk, reach, state),
+            Self::Attention(m) => m.forward(chunk, reach, state),
         }
     }
 }
@@ -82,7 +83,7 @@ impl<'a> ChannelMixer<'a> {
     }
 
     /// Adds its output to the residual stream; where tokens are shifted, `before` is the input of the token before.
-    fn forward(&self, chunk: &mut Chunk<'_>, before: &mut [f32]) {
+    fn forward(&self, chunk: &mut Chunk<'_>, before: Region<'_>) {
         match self {
             Self::Glu(w) => w.forward(chunk),
             Self::Relu2(w) => w.forward(chunk, before),

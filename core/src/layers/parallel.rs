@@ -2,6 +2,7 @@
 //! "HGRN").
 
 use super::{Chunk, Reach, Shift};
+use crate::arena::Region;
 use crate::config::{Heads, ModelConfig};
 use crate::math;
 use crate::parts::Parts;
@@ -57,13 +58,12 @@ impl<'a> ParallelRecurrence<'a> {
 
     /// Adds the mixer's output to the residual stream and advances `state`: h (W), then the normalised input of the
     /// token before (D).
-    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, state: &mut [f32]) {
+    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, reach: Reach, mut state: Region<'_>) {
         let (d, w, head) = (self.gain.len(), self.heads.inner(), usize::from(self.heads.width));
-        debug_assert!(state.len() >= w + d && self.shift.len() == d);
+        debug_assert!(self.shift.len() == d);
         debug_assert!([self.forget_bias, self.group_gain, self.group_bias].iter().all(|v| v.len() == w));
         debug_assert!([self.input.rows(), self.output.rows(), self.output.columns] == [3 * w, d, w]);
-        let (h, before) = state.cut_mut(w);
-        let shift = Shift { keep: self.shift, before: before.front_mut(d) };
+        let shift = Shift { keep: self.shift, before: state.behind(w) };
         chunk.project(self.gain, Some(shift), self.input, self.output);
         let Chunk { kernels, tokens, resets, scales, s, .. } = chunk;
         let (wide, q) = (s.wide.front_mut(*tokens * 3 * w), s.q.front_mut(*tokens * w));
@@ -72,6 +72,7 @@ impl<'a> ParallelRecurrence<'a> {
             || {
                 let rows = wide.rows_mut(3 * w).zip(q.rows_mut(w)).zip(scales.iter_mut());
                 for (t, ((wide, q), scale)) in rows.enumerate() {
+                    let h = state.values::<f32>(t).front_mut(w);
                     if resets.at(t) {
                         h.fill(0.0);
                     }

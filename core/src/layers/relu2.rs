@@ -2,6 +2,7 @@
 //! 2023, "RWKV").
 
 use super::{Chunk, Shift};
+use crate::arena::Region;
 use crate::config::ModelConfig;
 use crate::math;
 use crate::parts::Parts;
@@ -41,9 +42,9 @@ impl<'a> Relu2<'a> {
 
     /// Adds `down(relu(up(u))^2)` to the residual stream, u = rms_norm(x), mixed with the one of the token before,
     /// which `before` (D) carries, where there is a shift.
-    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, before: &mut [f32]) {
+    pub(super) fn forward(&self, chunk: &mut Chunk<'_>, before: Region<'_>) {
         let (d, f) = (self.gain.len(), self.output.columns);
-        debug_assert!(self.shift.is_none_or(|keep| [keep.len(), before.len()] == [d; 2]));
+        debug_assert!(self.shift.is_none_or(|keep| keep.len() == d));
         debug_assert!([self.input.rows(), self.output.rows()] == [f, d]);
         chunk.project(self.gain, self.shift.map(|keep| Shift { keep, before }), self.input, self.output);
         let Chunk { kernels, tokens, scales, s, .. } = chunk;

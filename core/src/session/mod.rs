@@ -1,19 +1,27 @@
 //! Running a model: tokens in, logits out, in a fixed piece of memory.
+//!
+//! A [`Session`] is one sequence, a [`Batch`] several that advance together. Both are states and scratch in an arena;
+//! `forward` takes tokens through the layers, `head` makes logits of what they leave and draws.
 
-use crate::arena::Layout;
+mod batch;
+mod forward;
+mod head;
+
+pub use batch::{Batch, Stream, batch_lines};
+pub(crate) use head::Wanted;
+
+use self::forward::forward;
+use self::head::{HEAD_ROWS, Last, head_rows};
+use crate::arena::{Layout, Streams};
 use crate::config::Depth;
 use crate::kernels::Kernels;
-use crate::layers::{self, Chunk, Positions, Resets};
+use crate::layers;
 use crate::math;
-use crate::memory::{Line, MAX_CHUNK, Scratch, State, StateHeader};
+use crate::memory::{Line, MAX_CHUNK, Scratch, StateHeader};
 use crate::model::Model;
 use crate::observer::Observer;
-use crate::parts::{Parts, take};
+use crate::parts::Parts;
 use crate::sampler::Sampler;
-use crate::tokenizer::{Character, Tokenizer};
-
-/// Rows of the head that are computed at a time.
-const HEAD_ROWS: usize = 128;
 
 /// Why a session cannot be made or cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +38,8 @@ pub enum SessionError {
     Depth(Depth),
     /// A token is not in the vocabulary. Nothing of the call was processed.
     Token(u16),
+    /// A batch has no stream of this number. Nothing of the call was processed.
+    Stream(usize),
     /// No token was processed yet, so there are no logits.
     Empty,
     /// The saved state was taken under another model.
@@ -49,6 +59,7 @@ impl core::fmt::Display for SessionError {
             Self::Depth(Depth::Adaptive) => f.write_str("the model has no reasoning loop to choose a depth for"),
             Self::Depth(Depth::Fixed(n)) => write!(f, "the model's reasoning loop cannot take {n} passes"),
             Self::Token(token) => write!(f, "token {token} is not in the vocabulary"),
+            Self::Stream(stream) => write!(f, "the batch has no stream {stream}"),
             Self::Empty => f.write_str("no token was processed yet"),
             Self::State => f.write_str("the saved state belongs to another model"),
             Self::Damaged => f.write_str("the saved state is damaged: it holds a value that no session writes"),
@@ -129,28 +140,14 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
     /// Chooses how many passes the reasoning loop takes, from the next token on: the controller's choice, or 1 to
     /// the deepest the model was made for. A model without the loop takes `Fixed(1)` only.
     pub fn set_depth(&mut self, depth: Depth) -> Result<(), SessionError> {
-        let allowed = self.model.config().rcsm.map_or(depth == Depth::Fixed(1), |r| r.allows(depth));
-        if !allowed {
-            return Err(SessionError::Depth(depth));
-        }
-        self.depth = depth;
+        self.depth = allowed(&self.model, depth)?;
         Ok(())
     }
 
     /// Forgets everything: recurrent state, the tokens before and the memory are zero.
     pub fn reset(&mut self) {
-        let (model, checksum) = (self.model, self.model.checksum());
-        let width = model.config().heads().map_or(1, |heads| heads.width.into());
-        let Some((state, _)) = self.layout.carve(self.arena.as_mut(), self.chunk) else { return };
-        state.mixers.fill(Line::ZERO);
-        state.ffns.fill(0.0);
-        for (i, step) in state.rotary.iter_mut().enumerate() {
-            *step = math::rotary_step(i, width);
-        }
-        state.head.fill(0);
-        state.memory.fill(0.0);
-        state.past.fill(0.0);
-        StateHeader { position: 0, model: checksum, head_scale: 0, story: 0 }.write(state.header);
+        let lines = self.layout.state_lines();
+        reset(&self.model, &self.layout, self.arena.as_mut().front_mut(lines));
     }
 
     /// All that the session remembers, to be kept and [restored](Self::restore): to branch, or to go back.
@@ -159,29 +156,11 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
         lines.get(..self.layout.state_lines()).unwrap_or(lines)
     }
 
-    /// Goes back to a [`state`](Self::state) taken from a session over the same model. `state` may have been kept
-    /// anywhere: what could upset the kernels is refused, and on an error nothing changes.
+    /// Goes back to a [`state`](Self::state) taken from a session, or a [stream](Batch::state), over the same model.
+    /// `state` may have been kept anywhere: what could upset the kernels is refused, and on an error nothing changes.
     pub fn restore(&mut self, state: &[Line]) -> Result<(), SessionError> {
         let own = self.arena.as_mut().get_mut(..self.layout.state_lines()).ok_or(SessionError::State)?;
-        let (first, rest) = state.split_first().ok_or(SessionError::State)?;
-        let header = StateHeader::read(first);
-        if state.len() != own.len() || header.model != self.model.checksum() {
-            return Err(SessionError::State);
-        }
-        let (floats, head) = rest.cut(rest.len().saturating_sub(self.layout.head_lines()));
-        let mut floats = self.layout.state_floats(floats).flatten();
-        let head: &[i16] = bytemuck::must_cast_slice(head);
-        let d: usize = self.model.config().d_model.into();
-        let scale = f32::from_bits(header.head_scale);
-        // The kernels' sums are proven for what quantising gives, and quantising relies on arithmetic's own NaN, whose
-        // low bits are zero.
-        let range = math::int16_range(d).unsigned_abs();
-        let written = |v: f32| !v.is_nan() || v.to_bits() << 16 == 0;
-        if !floats.all(|&v| written(v)) || !written(scale) || head.front(d).iter().any(|q| q.unsigned_abs() > range) {
-            return Err(SessionError::Damaged);
-        }
-        own.set(state);
-        Ok(())
+        restore(&self.model, &self.layout, own, state)
     }
 
     /// Processes one token. The end-of-story token resets the state first: it also begins a story.
@@ -244,25 +223,7 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
     /// Streams the logits after the last token: calls `each(first row, logits of the rows from there on)` in order.
     /// They are computed as they are read and never stored.
     pub fn logits(&self, mut each: impl FnMut(u32, &[f32])) -> Result<(), SessionError> {
-        self.logits_mut(|first, rows| each(first, rows))
-    }
-
-    /// [`logits`](Self::logits) in buffers that may be changed.
-    pub(crate) fn logits_mut(&self, mut each: impl FnMut(u32, &mut [f32])) -> Result<(), SessionError> {
-        let header = self.header();
-        if header.position == 0 {
-            return Err(SessionError::Empty);
-        }
-        let d: usize = self.model.config().d_model.into();
-        let end = self.layout.state_lines();
-        let lines = self.arena.as_ref().get(end - self.layout.head_lines()..end).ok_or(SessionError::State)?;
-        let q = bytemuck::must_cast_slice::<_, i16>(lines).front(d);
-        let scale = f32::from_bits(header.head_scale);
-        // cleared once: every product writes all it gives out
-        let mut rows = [0.0; HEAD_ROWS];
-        for first in (0..self.model.config().vocab).step_by(HEAD_ROWS) {
-            each(first, head_rows(&self.model, self.kernels, q, scale, first, &mut rows));
-        }
+        self.last()?.logits(|first, rows| each(first, rows));
         Ok(())
     }
 
@@ -273,60 +234,28 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
     /// every byte is a token; only a model without a tokenizer, whose tokens spell nothing, draws as it likes, and one
     /// that overflows, so that no logit is a number, draws token 0.
     pub fn sample(&self, sampler: &mut Sampler) -> Result<u16, SessionError> {
-        self.sample_where(sampler, &|tokenizer, before, token| match self.ends(token) {
-            true => before == Character::NONE,
-            false => tokenizer.fits(before, token),
-        })
+        Ok(self.last()?.sample(sampler, Wanted::Any))
     }
 
     /// Draws the next token among those that begin with a space, which ends an unfinished character too, and the end of
     /// the story.
     pub(crate) fn sample_spaced(&self, sampler: &mut Sampler) -> Result<u16, SessionError> {
-        self.sample_where(sampler, &|tokenizer, _, token| {
-            let spaced = tokenizer.piece(token).first() == Some(&b' ');
-            self.ends(token) || spaced && tokenizer.fits(Character::NONE, token)
-        })
-    }
-
-    fn ends(&self, token: u16) -> bool {
-        self.model.config().eot == Some(token.into())
-    }
-
-    /// Draws a token and, where it does not fit what is unfinished, one among those that do. To draw among those at
-    /// once would be to look at every token every time, where nearly always the first one fits.
-    fn sample_where(
-        &self,
-        sampler: &mut Sampler,
-        fits: &dyn Fn(&Tokenizer<'_>, Character, u16) -> bool,
-    ) -> Result<u16, SessionError> {
-        let mut token = self.draw(sampler, None)?;
-        if let Some(tokenizer) = self.model.tokenizer() {
-            let before = sampler.unfinished(tokenizer);
-            if !fits(tokenizer, before, token) {
-                token = self.draw(sampler, Some(&|token| fits(tokenizer, before, token)))?;
-            }
-        }
-        sampler.observe(token);
-        Ok(token)
+        Ok(self.last()?.sample(sampler, Wanted::Spaced))
     }
 
     /// Draws among all tokens, or those that are `wanted`.
+    #[cfg(test)]
     pub(crate) fn draw(
         &self,
         sampler: &mut Sampler,
         wanted: Option<&dyn Fn(u16) -> bool>,
     ) -> Result<u16, SessionError> {
-        let mut draw = sampler.begin(self.kernels);
-        self.logits_mut(|first, rows| {
-            let Some(wanted) = wanted else { return draw.push(first, rows) };
-            let unwanted = (first..).zip(rows.iter_mut()).filter(|&(row, _)| !wanted(row as u16));
-            let masked = unwanted.map(|(_, logit)| *logit = f32::NEG_INFINITY).count();
-            // a piece of nothing else has no largest logit that the others could be relative to
-            if masked < rows.len() {
-                draw.push(first, rows);
-            }
-        })?;
-        Ok(draw.finish())
+        Ok(self.last()?.draw(sampler, wanted))
+    }
+
+    /// What the last token left for the head.
+    fn last(&self) -> Result<Last<'_, 'm>, SessionError> {
+        Last::of(&self.model, self.kernels, &self.layout, self.state())
     }
 
     fn header(&self) -> StateHeader {
@@ -334,67 +263,69 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Session<'m, A> {
     }
 
     pub(crate) fn check(&self, tokens: &[u16]) -> Result<(), SessionError> {
-        let stranger = tokens.iter().find(|&&token| u32::from(token) >= self.model.config().vocab);
-        stranger.map_or(Ok(()), |&token| Err(SessionError::Token(token)))
+        known(&self.model, tokens)
     }
 
-    fn carve(&mut self) -> Result<(State<'_>, Scratch<'_>), SessionError> {
+    fn carve(&mut self) -> Result<(Streams<'_>, Scratch<'_>), SessionError> {
         let arena = self.arena.as_mut();
         let (needed, found) = (self.layout.fixed_lines() + self.chunk * self.layout.token_lines(), arena.len());
-        self.layout.carve(arena, self.chunk).ok_or(SessionError::ArenaTooSmall { needed, found })
+        self.layout.carve(arena, 1, self.chunk).ok_or(SessionError::ArenaTooSmall { needed, found })
     }
 
     /// Takes at most `self.chunk` tokens through all layers.
     fn run(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<(), SessionError> {
         debug_assert!((1..=self.chunk).contains(&tokens.len()) && self.check(tokens).is_ok());
-        let (model, kernels, depth) = (self.model, self.kernels, self.depth);
-        let d: usize = model.config().d_model.into();
-        let resets = Resets::new(tokens, model.config().eot);
-        let (state, s) = self.carve()?;
-        let n = tokens.len();
-
-        layers::embed(model.embedding(), tokens, s.x.front_mut(n * d));
-        let before = StateHeader::read(state.header);
-        let (positions, story) = Positions::new(n, before.story, resets);
-        positions.rotations(n, state.rotary.front(model.config().rotary_pairs()), s.rotation);
-        let layers = usize::from(model.config().layers);
-        let per_layer = |all: usize| all.checked_div(layers).unwrap_or(0);
-        let (mixer, ffn) = (per_layer(state.mixers.len()), per_layer(state.ffns.len()));
-        let (mut mixers, mut ffns) = (state.mixers, state.ffns);
-        let rcsm = model.rcsm();
-        let mut chunk = Chunk { kernels, tokens: n, resets, positions, scales: [0.0; MAX_CHUNK], s };
-        for i in 0..layers {
-            let (mixer, ffn) = (take(&mut mixers, mixer), take(&mut ffns, ffn));
-            layers::block(&model.block(i), &mut chunk, mixer, ffn);
-            if let Some(rcsm) = rcsm.as_ref().filter(|rcsm| usize::from(rcsm.config.after) == i + 1) {
-                let store = layers::Store::new(rcsm, state.memory, state.past);
-                layers::reason(rcsm, &mut chunk, depth, store, observer);
-            }
-        }
-        let s = chunk.s;
-        let (x, norm) = (s.x.part(n.saturating_sub(1) * d, d), s.n.front_mut(d));
-        let head_scale = layers::final_norm(model.norm_gain(), kernels, x, norm, state.head.front_mut(d)).to_bits();
-        let position = before.position.saturating_add(n as u64);
-        StateHeader { position, model: model.checksum(), head_scale, story }.write(state.header);
+        let (model, kernels, depths) = (self.model, self.kernels, [self.depth; MAX_CHUNK]);
+        let (mut stream, scratch) = self.carve()?;
+        forward(&model, kernels, tokens, &depths, &mut stream, scratch, observer);
         Ok(())
     }
 }
 
-/// Logits of at most [`HEAD_ROWS`] rows from `first` on, for one token's activations.
-fn head_rows<'r>(
-    model: &Model<'_>,
-    kernels: Kernels,
-    q: &[i16],
-    scale: f32,
-    first: u32,
-    rows: &'r mut [f32; HEAD_ROWS],
-) -> &'r mut [f32] {
-    let (embedding, first) = (model.embedding(), first as usize);
-    debug_assert!(first.is_multiple_of(16) && first < model.config().vocab as usize && q.len() == embedding.columns);
-    let rows = rows.front_mut(embedding.scales.len().saturating_sub(first).min(HEAD_ROWS));
-    kernels.head(embedding, first, q, scale, rows);
-    let wanted = rows.len().min((model.config().vocab as usize).saturating_sub(first));
-    rows.front_mut(wanted)
+/// Whether all of `tokens` are in the model's vocabulary.
+fn known(model: &Model<'_>, tokens: &[u16]) -> Result<(), SessionError> {
+    let stranger = tokens.iter().find(|&&token| u32::from(token) >= model.config().vocab);
+    stranger.map_or(Ok(()), |&token| Err(SessionError::Token(token)))
+}
+
+/// `depth`, if the model's reasoning loop can run at it.
+fn allowed(model: &Model<'_>, depth: Depth) -> Result<Depth, SessionError> {
+    let allowed = model.config().rcsm.map_or(depth == Depth::Fixed(1), |r| r.allows(depth));
+    if allowed { Ok(depth) } else { Err(SessionError::Depth(depth)) }
+}
+
+/// Makes of `state` one that remembers nothing.
+fn reset(model: &Model<'_>, layout: &Layout, state: &mut [Line]) {
+    state.fill(Line::ZERO);
+    let mut stream = Streams::one(layout, state);
+    let width = model.config().heads().map_or(1, |heads| heads.width.into());
+    for (i, step) in stream.rotary().values(0).iter_mut().enumerate() {
+        *step = math::rotary_step(i, width);
+    }
+    stream.set_header(0, StateHeader { position: 0, model: model.checksum(), head_scale: 0, story: 0 });
+}
+
+/// Takes over `state` into `own` if it was taken under the same model and holds what sessions write.
+fn restore(model: &Model<'_>, layout: &Layout, own: &mut [Line], state: &[Line]) -> Result<(), SessionError> {
+    let (first, rest) = state.split_first().ok_or(SessionError::State)?;
+    let header = StateHeader::read(first);
+    if state.len() != own.len() || header.model != model.checksum() {
+        return Err(SessionError::State);
+    }
+    let (floats, head) = rest.cut(rest.len().saturating_sub(layout.head_lines()));
+    let mut floats = layout.state_floats(floats).flatten();
+    let head: &[i16] = bytemuck::must_cast_slice(head);
+    let d: usize = model.config().d_model.into();
+    let scale = f32::from_bits(header.head_scale);
+    // The kernels' sums are proven for what quantising gives, and quantising relies on arithmetic's own NaN, whose
+    // low bits are zero.
+    let range = math::int16_range(d).unsigned_abs();
+    let written = |v: f32| !v.is_nan() || v.to_bits() << 16 == 0;
+    if !floats.all(|&v| written(v)) || !written(scale) || head.front(d).iter().any(|q| q.unsigned_abs() > range) {
+        return Err(SessionError::Damaged);
+    }
+    own.set(state);
+    Ok(())
 }
 
 #[cfg(test)]

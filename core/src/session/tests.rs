@@ -387,9 +387,9 @@ fn the_memory_is_the_same_whatever_depths_were_taken() {
             session.step(token).unwrap();
         }
         let last = logits(&session);
-        let state = session.carve().unwrap().0;
+        let mut state = session.carve().unwrap().0;
         let bits = |floats: &[f32]| floats.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        (bits(state.memory), bits(state.past), last)
+        (bits(state.memory().values(0)), bits(state.past().values(0)), last)
     };
     let (memory, past, shallow) = remembered(&|_| Depth::Fixed(1));
     assert!(memory.iter().any(|&bits| bits != 0) && past.iter().any(|&bits| bits != 0));
@@ -416,8 +416,9 @@ fn a_story_s_end_clears_memory_and_past() {
         session.prefill(&tokens(before, 3)).unwrap();
         session.prefill(&[&[9; 20][..before], &[0, 11, 12]].concat()).unwrap();
         assert_eq!(logits(&session), logits(&fresh));
-        let (kept, new) = (session.carve().unwrap().0, fresh.carve().unwrap().0);
-        assert!(kept.memory == new.memory && kept.past == new.past, "{before} tokens before");
+        let (mut kept, mut new) = (session.carve().unwrap().0, fresh.carve().unwrap().0);
+        assert_eq!(kept.memory().lines(0), new.memory().lines(0), "{before} tokens before");
+        assert_eq!(kept.past().lines(0), new.past().lines(0), "{before} tokens before");
     }
 }
 
@@ -432,7 +433,7 @@ fn without_writes_nothing_is_read_and_one_write_is_not_two() {
         let mut session = on_heap(&blob, Kernels::new(Level::Scalar).unwrap());
         let mut log = Log::default();
         session.prefill_observed(&[1, 2, 3], &mut log).unwrap();
-        let memory = session.carve().unwrap().0.memory.to_vec();
+        let memory = session.carve().unwrap().0.memory().values::<f32>(0).to_vec();
         (log, memory, logits(&session))
     };
     let (log, memory, _) = told(Writes::None);

@@ -1,4 +1,5 @@
-//! `flashlm bench`: one thread's tokens per second per instruction set and depth, and the products alone.
+//! `flashlm bench`: one thread's tokens per second per instruction set and depth, of several streams that advance
+//! together, and of the products alone.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -8,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use flashlm_core::config::Depth;
 use flashlm_core::products::Products;
-use flashlm_core::{Kernels, Line, MAX_CHUNK, Model, Sampler, SamplerConfig, Session};
+use flashlm_core::{Batch, Kernels, Line, MAX_CHUNK, Model, Sampler, SamplerConfig, Session};
 use flashlm_host::{check_depth, peak_memory};
 use serde::Serialize;
 use serde_json::json;
@@ -33,6 +34,21 @@ struct Speed {
     step_over_products: Option<f64>,
 }
 
+/// Streams that are measured together.
+const STREAMS: [usize; 5] = [1, 2, 4, 8, 16];
+
+/// Whole steps of several streams at one level.
+#[derive(Serialize)]
+struct Together {
+    level: &'static str,
+    depth: String,
+    streams: usize,
+    /// Of all streams, a token sampled from each.
+    tokens_per_second: f64,
+    /// What one stream makes of it.
+    over_one: f64,
+}
+
 /// The ternary products of one shape at one level.
 #[derive(Serialize)]
 struct Product {
@@ -54,11 +70,12 @@ pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
     let levels: Vec<Kernels> = args.isa.map_or_else(|| Kernels::available().collect(), |level| vec![level]);
     let depths = args.depth.map_or_else(|| depths(&model), |depth| vec![depth]);
 
-    let (mut results, mut products) = (Vec::new(), Vec::new());
+    let (mut results, mut batches, mut products) = (Vec::new(), Vec::new(), Vec::new());
     for &kernels in &levels {
         for &depth in &depths {
             results.push(speed(&model, &mut arena, kernels, depth, &tokens, args.repeats)?);
         }
+        batches.extend(together(&model, kernels, depths[0], &tokens, args.repeats)?);
         products.extend(of_shapes(&model, kernels, args.repeats));
     }
 
@@ -69,6 +86,7 @@ pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
             "tokens": tokens.len(),
             "repeats": args.repeats,
             "results": results,
+            "streams": batches,
             "products": products,
             "peak_memory_bytes": peak_memory(),
         });
@@ -81,6 +99,10 @@ pub fn run(path: Option<PathBuf>, args: Bench) -> Result<()> {
         let Speed { level, depth, decode_tokens_per_second: decode, prefill_tokens_per_second: prefill, .. } = speed;
         let ratio = speed.step_over_products.map_or(String::new(), |ratio| format!("{ratio:.2}"));
         writeln!(out, "{level:8} {depth:>6} {decode:>16.1} {prefill:>16.1} {ratio:>21}")?;
+    }
+    writeln!(out, "\nlevel     depth  streams sampled tokens/s   over one")?;
+    for Together { level, depth, streams, tokens_per_second, over_one } in &batches {
+        writeln!(out, "{level:8} {depth:>6} {streams:>8} {tokens_per_second:>16.1} {over_one:>10.2}")?;
     }
     writeln!(out, "\nternary products     one token  {MAX_CHUNK} tokens  [GMAC/s]")?;
     for Product { level, shape, decode_gmacs, prefill_gmacs } in &products {
@@ -154,6 +176,60 @@ fn speed(
     })
 }
 
+/// Streams of one batch, each at a place of its own in the text and sampled at the default temperature. One stream is a
+/// session.
+fn together(
+    model: &Model,
+    kernels: Kernels,
+    depth: Depth,
+    tokens: &[u16],
+    repeats: u32,
+) -> Result<impl Iterator<Item = Together>> {
+    let mut session = Session::on_heap(*model, kernels);
+    session.set_depth(depth)?;
+    let mut sampler = Sampler::new(SamplerConfig::default())?;
+    let mut batches = Vec::new();
+    for streams in STREAMS {
+        let mut batch = Batch::on_heap(*model, kernels, streams);
+        for stream in 0..streams {
+            batch.set_depth(stream, depth)?;
+        }
+        batches.push((batch, vec![sampler.clone(); streams]));
+    }
+    // in turns, so that what slows the machine down for a while slows all of them down
+    let mut seconds = vec![Vec::new(); STREAMS.len()];
+    for repeat in 0..=repeats {
+        for ((batch, samplers), seconds) in batches.iter_mut().zip(&mut seconds) {
+            let streams = batch.streams();
+            let begun = Instant::now();
+            for step in 0..tokens.len() {
+                let token = |stream: usize| tokens[(step + stream * 19) % tokens.len()];
+                if streams == 1 {
+                    session.step(token(0))?;
+                    black_box(session.sample(&mut sampler)?);
+                } else {
+                    let step: Vec<_> = (0..streams).map(|stream| (stream, token(stream))).collect();
+                    batch.process(&step)?;
+                    let mut draws: Vec<_> = samplers.iter_mut().enumerate().collect();
+                    black_box(batch.sample(&mut draws)?);
+                }
+            }
+            if repeat > 0 {
+                seconds.push(begun.elapsed().as_secs_f64() / (tokens.len() * streams) as f64);
+            }
+        }
+    }
+    let medians: Vec<f64> = seconds.into_iter().map(middle).collect();
+    let (level, depth) = (kernels.level().name(), depth.to_string());
+    Ok(STREAMS.into_iter().zip(medians.clone()).map(move |(streams, seconds)| Together {
+        level,
+        depth: depth.clone(),
+        streams,
+        tokens_per_second: 1.0 / seconds,
+        over_one: medians[0] / seconds,
+    }))
+}
+
 /// The ternary products of each shape in the model, over all of its matrices of that shape in turn.
 fn of_shapes(model: &Model, kernels: Kernels, repeats: u32) -> Vec<Product> {
     /// Multiply-adds of one run, at least.
@@ -189,6 +265,10 @@ fn median(repeats: u32, mut run: impl FnMut()) -> f64 {
             seconds.push(begun.elapsed().as_secs_f64());
         }
     }
+    middle(seconds)
+}
+
+fn middle(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_unstable_by(f64::total_cmp);
     seconds[seconds.len() / 2]
 }

@@ -2,6 +2,7 @@
 //! all tokens together; reads and writes are sequential in time by nature.
 
 use super::Chunk;
+use crate::arena::Streams;
 use crate::config::{Depth, RcsmConfig, Writes};
 use crate::kernels::Kernels;
 use crate::math;
@@ -32,34 +33,19 @@ pub(crate) const fn token_floats(r: &RcsmConfig) -> usize {
     2 * r.width as usize + 3 * padded(r.slots as usize)
 }
 
-/// What the engine carries from token to token.
-pub(crate) struct Store<'a> {
-    /// S x R.
-    memory: &'a mut [f32],
-    /// u of the tokens before, each times its salience, the nearest first, and their trace, (taps + 1) x R.
-    past: &'a mut [f32],
-}
-
-impl<'a> Store<'a> {
-    /// The parts of `memory` and `past` that the engine uses.
-    pub(crate) fn new(w: &Rcsm<'_>, memory: &'a mut [f32], past: &'a mut [f32]) -> Self {
-        let memory = memory.front_mut(usize::from(w.config.slots) * w.out_gain.len());
-        Self { memory, past: past.front_mut(w.context_taps.len()) }
-    }
-}
-
-/// Adds the loop's output to the residual stream and advances `store`.
+/// Adds the loop's output to the residual stream and advances memory and past. `depths`: every token's.
 pub(crate) fn reason(
     w: &Rcsm<'_>,
     chunk: &mut Chunk<'_>,
-    depth: Depth,
-    store: Store<'_>,
+    depths: &[Depth; MAX_CHUNK],
+    streams: &mut Streams<'_>,
     observer: &mut impl Observer,
 ) {
     let Chunk { kernels, tokens, resets, s, .. } = chunk;
     let (kernels, tokens) = (*kernels, *tokens);
     let (d, r, slots) = (w.gain.len(), w.out_gain.len(), usize::from(w.config.slots));
-    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && w.mix.len() == r * r && w.config.allows(depth));
+    debug_assert!((1..=MAX_CHUNK).contains(&tokens) && w.mix.len() == r * r);
+    debug_assert!(depths.front(tokens).iter().all(|&depth| w.config.allows(depth)));
     debug_assert!(r == usize::from(w.config.width) && [w.input.rows(), w.output.rows()] == [r, d]);
     debug_assert!(w.ops.rows() == usize::from(w.config.ops) * r && w.code.rows() == padded(slots));
     let (x, n) = (s.x.front_mut(tokens * d), s.n.front_mut(tokens * d));
@@ -68,7 +54,6 @@ pub(crate) fn reason(
     let codes = tokens * padded(slots);
     let (of_u, of_context, of_query) = (take(&mut wide, codes), take(&mut wide, codes), wide);
     let mut scales = [[0.0; MAX_CHUNK]; 3];
-    let Store { memory, past } = store;
     let (floats, pass_q) = s.rcsm.cut_mut((pass_floats(&w.config) * 4).div_ceil(64));
     let floats: &mut [f32] = bytemuck::must_cast_slice_mut(floats);
 
@@ -87,6 +72,7 @@ pub(crate) fn reason(
     );
     kernels.ternary(w.input, q, scale, u);
 
+    let mut region = streams.past();
     let mut q = s.q.front_mut(3 * tokens * r);
     let (q_u, q_context, q_query) = (take(&mut q, tokens * r), take(&mut q, tokens * r), q);
     kernels.vectorize(
@@ -96,6 +82,7 @@ pub(crate) fn reason(
             let rows = u.rows_mut(r).zip(context.rows_mut(r));
             let quantized = q_u.rows_mut(r).zip(q_context.rows_mut(r)).zip(q_query.rows_mut(r));
             for (t, ((u, context), ((q_u, q_context), q_query))) in rows.zip(quantized).enumerate() {
+                let past = region.values(t).front_mut(w.context_taps.len());
                 if resets.at(t) {
                     past.fill(0.0);
                 }
@@ -135,7 +122,11 @@ pub(crate) fn reason(
     let mut work = Work::new(w, kernels, floats, bytemuck::must_cast_slice_mut(pass_q));
     let addresses = of_u.rows(padded(slots)).zip(of_context.rows(padded(slots))).zip(of_query.rows(padded(slots)));
     let rows = u.rows_mut(r).zip(context.rows(r)).zip(q_u.rows_mut(r)).zip(scales[0].iter_mut());
-    for (t, ((((u, context), q), scale), ((of_u, of_context), of_query))) in rows.zip(addresses).enumerate() {
+    let mut region = streams.memory();
+    for (t, (((((u, context), q), scale), ((of_u, of_context), of_query)), &depth)) in
+        rows.zip(addresses).zip(depths).enumerate()
+    {
+        let memory = region.values(t).front_mut(slots * r);
         if resets.at(t) {
             memory.fill(0.0);
         }

@@ -257,17 +257,16 @@ fn apart(config: &ModelConfig, seed: u64, tokens: usize, depth: Depth, kernels: 
     let (w, d) = (model.rcsm().unwrap(), usize::from(config.d_model));
     let layout = Layout::new(config);
     let mut arena = std::vec![Line::ZERO; layout.fixed_lines() + tokens * layout.token_lines()];
-    let (state, s) = layout.carve(&mut arena, tokens).unwrap();
+    let (mut stream, s) = layout.carve(&mut arena, 1, tokens).unwrap();
     let mut numbers = Numbers(seed ^ 0x5EED);
     let x: Vec<f32> = (0..tokens * d).map(|_| numbers.float(-2.0, 2.0)).collect();
     s.x.front_mut(tokens * d).set(&x);
     let ids: Vec<u16> = (0..tokens).map(|t| u16::from(t != 2)).collect();
-    let store = Store::new(&w, state.memory, state.past);
     let mut depths = Depths::default();
     let resets = Resets::new(&ids, Some(0));
-    let positions = Positions::new(tokens, 0, resets).0;
+    let positions = Positions::count(tokens, resets, &mut stream);
     let mut chunk = Chunk { kernels, tokens, resets, positions, scales: [0.0; MAX_CHUNK], s };
-    reason(&w, &mut chunk, depth, store, &mut depths);
+    reason(&w, &mut chunk, &[depth; MAX_CHUNK], &mut stream, &mut depths);
     let s = chunk.s;
 
     let mut oracle = Oracle::new(config, seed);
@@ -283,7 +282,7 @@ fn apart(config: &ModelConfig, seed: u64, tokens: usize, depth: Depth, kernels: 
         passes.push(n);
     }
     let added: Vec<f32> = s.x.iter().zip(&x).map(|(y, x)| y - x).collect();
-    let memory = distance(state.memory.iter(), oracle.memory.into_iter().flatten());
+    let memory = distance(stream.memory().values::<f32>(0).iter(), oracle.memory.into_iter().flatten());
     (passes == depths.0).then(|| [distance(&added, want), memory])
 }
 
