@@ -4,7 +4,7 @@ use crate::memory::{Line, MAX_CHUNK};
 use crate::model::Model;
 use crate::observer::Observer;
 use crate::sampler::Sampler;
-use crate::session::{Batch, Session, SessionError, Stream, Wanted};
+use crate::session::{Batch, Session, SessionError, StepParts, Stream, Wanted};
 
 /// A sequence of tokens that a story can be told in: a [`Session`] or a [`Stream`] of a [`Batch`].
 pub trait Sequence: sealed::Tells {}
@@ -173,6 +173,18 @@ impl Generation {
     /// The token that the next call processes first.
     pub fn pending(&self) -> Option<u16> {
         self.pending
+    }
+
+    /// Begins to process what is pending, in [parts](StepParts), if something is: the call of [`next`](Self::next)
+    /// after them only draws.
+    ///
+    /// # Errors
+    /// None after [`Self::begin`], with the same session.
+    pub fn settle_in_parts<'s, 'm, A: AsRef<[Line]> + AsMut<[Line]>>(
+        &mut self,
+        session: &'s mut Session<'m, A>,
+    ) -> Result<Option<StepParts<'s, 'm, A>>, SessionError> {
+        self.pending.take().map(|token| session.step_parts(token)).transpose()
     }
 
     /// Processes what is pending.

@@ -90,7 +90,7 @@ pub use memory::{Line, MAX_CHUNK};
 pub use model::{Aligned, Model, Section};
 pub use observer::{MemoryWrite, Observer, Pass};
 pub use sampler::{Sampler, SamplerConfig, SamplerError};
-pub use session::{Batch, FixedSession, Session, SessionError, Stream, batch_lines};
+pub use session::{Batch, FixedSession, Session, SessionError, StepParts, Stream, batch_lines};
 pub use tokenizer::{Tokenizer, TokenizerError};
 
 /// The crate's page, whose example is to compile.

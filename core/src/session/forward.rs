@@ -1,4 +1,4 @@
-//! Tokens through all layers.
+//! Tokens through all layers, at once or a layer at a time.
 
 use crate::arena::Streams;
 use crate::config::Depth;
@@ -28,7 +28,7 @@ pub(super) fn forward(
 }
 
 /// Counts the tokens and looks up their embeddings.
-fn enter<'a>(
+pub(super) fn enter<'a>(
     model: &Model<'_>,
     kernels: Kernels,
     tokens: &[u16],
@@ -46,7 +46,7 @@ fn enter<'a>(
 }
 
 /// Block `index`, and the reasoning loop where it comes behind that.
-fn layer(
+pub(super) fn layer(
     model: &Model<'_>,
     index: usize,
     chunk: &mut Chunk<'_>,
@@ -61,7 +61,7 @@ fn layer(
 }
 
 /// Leaves in every stream what the head makes logits of: the activations after its last token.
-fn leave(model: &Model<'_>, chunk: Chunk<'_>, streams: &mut Streams<'_>) {
+pub(super) fn leave(model: &Model<'_>, chunk: Chunk<'_>, streams: &mut Streams<'_>) {
     let d = usize::from(model.config().d_model);
     let Chunk { kernels, tokens, s, .. } = chunk;
     for (t, x) in s.x.rows(d).enumerate().take(tokens) {

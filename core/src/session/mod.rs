@@ -4,10 +4,12 @@
 //! `forward` takes tokens through the layers, `head` makes logits of what they leave and draws.
 
 mod batch;
+mod cut;
 mod forward;
 mod head;
 
 pub use batch::{Batch, Stream, batch_lines};
+pub use cut::StepParts;
 pub(crate) use head::Wanted;
 
 use self::forward::forward;

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use flashlm_core::blob::MAGIC;
 use flashlm_core::config::{Depth, RcsmConfig};
-use flashlm_core::{Kernels, Line, MAX_CHUNK, Model, Session, Tokenizer, arena_lines};
+use flashlm_core::{Batch, Kernels, Line, MAX_CHUNK, Model, Session, Tokenizer, arena_lines, batch_lines};
 use memmap2::MmapMut;
 
 use crate::kind::{KIND_BYTES, kind};
@@ -107,17 +107,33 @@ impl Blob {
         Ok(session)
     }
 
+    /// A batch of `streams` streams, 1 to [`MAX_CHUNK`], likewise: all at the depth asked for or else the model's own.
+    pub fn batch(&self, streams: usize, asked: Option<Depth>) -> Result<Batch<'_, Vec<Line>>> {
+        let model = self.model()?;
+        let depth = self.depth_of(&model, asked)?;
+        self.check_sessions(streams)?;
+        let arena = self.lines(batch_lines(model.config(), streams, MAX_CHUNK))?;
+        let mut batch = Batch::new(model, Kernels::detect(), streams, arena)?;
+        for stream in 0..streams {
+            batch.set_depth(stream, depth).with_context(|| self.name.clone())?;
+        }
+        Ok(batch)
+    }
+
     /// A session's memory for this model, for prefilling [`MAX_CHUNK`] tokens together.
     ///
     /// # Errors
     /// There is none.
     pub fn arena(&self) -> Result<Vec<Line>> {
         self.check_sessions(1)?;
-        let lines = arena_lines(self.bytes(), MAX_CHUNK);
+        self.lines(arena_lines(self.bytes(), MAX_CHUNK))
+    }
+
+    fn lines(&self, count: usize) -> Result<Vec<Line>> {
         let mut arena = Vec::new();
-        fallibly(|| arena.try_reserve_exact(lines))
+        fallibly(|| arena.try_reserve_exact(count))
             .with_context(|| format!("{}: no memory for a session", self.name))?;
-        arena.resize(lines, Line::ZERO);
+        arena.resize(count, Line::ZERO);
         Ok(arena)
     }
 

@@ -1,17 +1,18 @@
-//! Stories from the packed model, through core, on rayon's threads.
+//! Stories from the packed model, through core, on rayon's threads, several together on each.
 //!
 //! Each candidate has a number; prompt and random draws are functions of the run's seed and that number, and core gives
-//! the same bits on every machine, so the same numbers give the same stories on one thread or sixteen.
+//! the same bits on every machine and in any company, so the same numbers give the same stories on one thread or
+//! sixteen.
 
 use std::ops::Range;
 
 use flashlm_core::config::Depth;
-use flashlm_core::{Generation, Line, Sampler, SamplerConfig, Session, score};
+use flashlm_core::{Generation, Line, MAX_CHUNK, Sampler, SamplerConfig, Session, Turn, score};
 use flashlm_host::Blob;
 use rayon::prelude::*;
 
 use crate::data::hash::mix;
-use crate::data::{StoryTokens, Told};
+use crate::data::{self, StoryTokens};
 
 /// Tokens of a training story that a candidate begins with, at most; never more than half of the story.
 const PROMPT: Range<u64> = 4..20;
@@ -49,41 +50,74 @@ pub fn generate(
     drawing: Drawing,
     numbers: Range<u64>,
 ) -> anyhow::Result<Vec<Candidate>> {
-    let numbers: Vec<u64> = numbers.collect();
     let deepest = blob.model()?.config().rcsm.map(|rcsm| Depth::Fixed(rcsm.depths[2]));
-    let tell = |session: &mut anyhow::Result<Session<Vec<Line>>>, &number: &u64| {
-        let session = session.as_mut().map_err(|e| anyhow::anyhow!("{e}"))?;
+    let begin = |number: u64| -> anyhow::Result<Telling> {
         let own = mix(drawing.seed ^ mix(number));
         let source = (mix(own ^ 1) % u64::from(count.max(1))) as u32;
-        let mut told = Told::default();
+        let mut told = data::Told::default();
         stories.read(source, &mut told)?;
-        let story = told.tokens;
+        let mut tokens = told.tokens;
         let length = PROMPT.start + mix(own ^ 2) % (PROMPT.end - PROMPT.start);
-        let prompt = &story[..(length as usize).min(story.len() / 2)];
+        let (source_tokens, prompt) = (tokens.len(), (length as usize).min(tokens.len() / 2));
+        tokens.truncate(prompt);
         let config = SamplerConfig { temperature: drawing.temperature, seed: mix(own ^ 3), ..SamplerConfig::default() };
-        let (tokens, ended) = continue_story(session, prompt, LONGEST * story.len(), Sampler::new(config)?)?;
-        let log_likelihood = log_likelihood(session, &tokens, prompt.len(), ended)?;
-        let (source_tokens, prompt) = (story.len(), prompt.len());
-        Ok(Candidate { source, source_tokens, tokens, prompt, ended, log_likelihood })
+        let sampler = Sampler::new(config)?;
+        let candidate = Candidate { source, source_tokens, tokens, prompt, ended: false, log_likelihood: 0.0 };
+        Ok(Telling { candidate, sampler, story: Generation::default(), goes: true })
     };
-    numbers.par_iter().with_max_len(1).map_init(|| blob.session(deepest), tell).collect()
+    let tell = |numbers: &[u64]| -> anyhow::Result<Vec<Candidate>> {
+        let mut told: Vec<Telling> = numbers.iter().map(|&number| begin(number)).collect::<anyhow::Result<_>>()?;
+        tell_together(blob, deepest, &mut told)?;
+        let mut session = blob.session(deepest)?;
+        let mut candidates: Vec<Candidate> = told.into_iter().map(|told| told.candidate).collect();
+        for candidate in &mut candidates {
+            let Candidate { tokens, prompt, ended, .. } = &*candidate;
+            candidate.log_likelihood = log_likelihood(&mut session, tokens, *prompt, *ended)?;
+        }
+        Ok(candidates)
+    };
+    let numbers: Vec<u64> = numbers.collect();
+    let together = numbers.len().div_ceil(rayon::current_num_threads()).clamp(1, MAX_CHUNK);
+    let candidates: Vec<Vec<Candidate>> =
+        numbers.par_chunks(together).with_max_len(1).map(tell).collect::<anyhow::Result<_>>()?;
+    Ok(candidates.into_iter().flatten().collect())
 }
 
-/// Goes on from `prompt` to the end or to `longest` tokens. Returns all tokens but the end, and
-/// whether there was one.
-fn continue_story(
-    session: &mut Session<Vec<Line>>,
-    prompt: &[u16],
-    longest: usize,
-    mut sampler: Sampler,
-) -> anyhow::Result<(Vec<u16>, bool)> {
-    let mut story = Generation::begin(session, &mut sampler, prompt, &mut ())?;
-    let mut tokens = prompt.to_vec();
-    while tokens.len() < longest {
-        let Some(token) = story.next(session, &mut sampler, &mut ())? else { return Ok((tokens, true)) };
-        tokens.push(token);
+/// A candidate that is being told.
+struct Telling {
+    candidate: Candidate,
+    sampler: Sampler,
+    story: Generation,
+    /// Whether it is to go on.
+    goes: bool,
+}
+
+/// Goes on from every prompt to the end or to [`LONGEST`], each in a stream of its own.
+fn tell_together(blob: &Blob, depth: Option<Depth>, all: &mut [Telling]) -> anyhow::Result<()> {
+    let mut batch = blob.batch(all.len(), depth)?;
+    for (stream, told) in all.iter_mut().enumerate() {
+        let mut sequence = batch.stream(stream)?;
+        told.story = Generation::begin(&mut sequence, &mut told.sampler, &told.candidate.tokens, &mut ())?;
     }
-    Ok((tokens, false))
+    loop {
+        let (mut turns, mut told) = (Vec::new(), Vec::new());
+        for (stream, Telling { candidate, sampler, story, goes }) in all.iter_mut().enumerate() {
+            *goes &= candidate.tokens.len() < LONGEST * candidate.source_tokens;
+            if *goes {
+                turns.push(Turn { stream, story, sampler, token: None });
+                told.push((candidate, goes));
+            }
+        }
+        if turns.is_empty() {
+            return Ok(());
+        }
+        Generation::next_together(&mut batch, &mut turns)?;
+        for (turn, (candidate, goes)) in turns.into_iter().zip(told) {
+            candidate.tokens.extend(turn.token);
+            candidate.ended = turn.token.is_none();
+            *goes = !candidate.ended;
+        }
+    }
 }
 
 /// Mean log-likelihood of `tokens` from number `from` on, and of the end where there is one, at the session's
@@ -110,7 +144,7 @@ mod tests {
     use flashlm_core::config::{ModelConfig, RcsmConfig};
 
     use super::*;
-    use crate::data::{DataError, bpe};
+    use crate::data::{DataError, Told, bpe};
     use crate::export::write_blob;
     use crate::nn::Params;
 
