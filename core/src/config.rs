@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How tokens exchange information over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Mixer {
     /// `h_t = decay * h_{t-1} + sqrt(1 - decay^2) * gate_t * value_t`.
     #[serde(rename = "gated")]
@@ -59,6 +60,7 @@ impl Mixer {
 
 /// How an inner vector is cut into heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Heads {
     /// Number of heads H.
     pub count: u16,
@@ -75,6 +77,7 @@ impl Heads {
 
 /// Dimensions of an attention mixer: normalised queries and keys, rotary positions (Su et al., 2021), a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AttentionConfig {
     /// How many heads, and how wide.
     pub heads: Heads,
@@ -86,6 +89,7 @@ pub struct AttentionConfig {
 
 /// What weighs the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AttentionMap {
     /// `softmax(q k)`.
     #[serde(rename = "softmax")]
@@ -107,6 +111,7 @@ impl AttentionMap {
 
 /// How channels exchange information within a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ChannelMixer {
     /// `down(silu(gate(u)) * up(u))` (Shazeer, 2020, "GLU Variants Improve Transformer").
     #[serde(rename = "glu")]
@@ -122,6 +127,7 @@ pub enum ChannelMixer {
 /// Mixture of depths (Raposo et al., 2024): a block's change reaches only the tokens its router picks. In training
 /// those of the largest logits in each sequence's chunk; at inference, causally, those of a positive logit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MixtureOfDepths {
     /// Tokens picked in training, percent.
     pub capacity: u8,
@@ -139,6 +145,7 @@ impl MixtureOfDepths {
 
 /// How many passes the reasoning loop takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Depth {
     /// The depth controller chooses for every token.
     Adaptive,
@@ -158,6 +165,7 @@ impl core::fmt::Display for Depth {
 
 /// A text says no depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct DepthError;
 
 impl core::fmt::Display for DepthError {
@@ -183,6 +191,7 @@ impl core::str::FromStr for Depth {
 
 /// Dimensions of the RCSM engine ([DESIGN section 2](crate::design::models)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct RcsmConfig {
     /// Reasoning width R.
     pub width: u16,
@@ -204,6 +213,7 @@ pub struct RcsmConfig {
 
 /// What a token links in the memory of the RCSM engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[serde(rename_all = "lowercase")]
 pub enum Writes {
     /// Nothing: the memory stays empty, for comparison.
@@ -230,6 +240,7 @@ pub const TOP_K_OPS: usize = 2;
 
 /// Dimensions of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ModelConfig {
     /// Vocabulary size V.
     pub vocab: u32,
@@ -376,6 +387,7 @@ pub const MAX_RCSM_TAPS: u8 = 8;
 
 /// Which limit a configuration breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ConfigError {
     /// `vocab` is not within 2..=[`MAX_VOCAB`].

@@ -67,6 +67,7 @@ impl<A: AsRef<[Line]> + AsMut<[Line]>> sealed::Tells for Stream<'_, '_, A> {
 /// A token that was drawn is processed when the next is asked for, so the last one of a story costs no step. All calls
 /// of one story take the same session and sampler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Generation {
     /// The last token, which the session has not processed yet.
     pending: Option<u16>,

@@ -47,6 +47,7 @@
 //! does not grow.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![warn(missing_docs)]
+#![cfg_attr(feature = "defmt", allow(unused_qualifications, reason = "what `defmt::Format` is derived as has some"))]
 
 #[cfg(target_endian = "big")]
 compile_error!("blobs are little-endian and used where they lie");
@@ -57,6 +58,7 @@ pub mod bench;
 pub mod blob;
 pub mod config;
 pub mod design;
+mod error;
 mod fingerprint;
 mod generate;
 mod kernels;
@@ -83,6 +85,7 @@ pub use blob::{BlobError, Facts, arena_lines};
 pub use config::{
     AttentionConfig, AttentionMap, ChannelMixer, Depth, Heads, Mixer, MixtureOfDepths, ModelConfig, RcsmConfig, Writes,
 };
+pub use error::Error;
 pub use fingerprint::fingerprint;
 pub use generate::{Generation, Sequence, Turn};
 pub use kernels::{Kernels, Level};

@@ -1,7 +1,7 @@
 //! A model: a checked blob, from which views of the layers' parameters are built.
 
 use crate::blob::layout::{Contents, EmbeddingShape, TernaryShape, floats_before};
-use crate::blob::{BlobError, Facts, Role, check};
+use crate::blob::{BlobError, Facts, Role, check, verify_checksum};
 use crate::config::{Depth, ModelConfig};
 use crate::layers::{Block, ChannelMixer, Mixer};
 use crate::parts::Parts;
@@ -24,6 +24,7 @@ pub struct Model<'a> {
 
 /// One section of a blob, to be listed.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Section {
     /// What it holds.
     pub role: Role,
@@ -61,8 +62,21 @@ impl<'a> Model<'a> {
     /// Checks all of `blob` (magic, version, length, CRC-32, limits, every section) and borrows it.
     ///
     /// `blob` must lie on a 4-byte boundary ([`Aligned`] provides one; mapped files and heap buffers of this size
-    /// have one); a 64-byte boundary is faster. Reads every byte once, so it takes about as long as reading.
+    /// have one); a 64-byte boundary is faster. What it costs: COST
     pub fn from_bytes(blob: &'a [u8]) -> Result<Self, BlobError> {
+        verify_checksum(blob)?;
+        Self::from_bytes_trusted(blob)
+    }
+
+    /// [`from_bytes`](Self::from_bytes) without the checksum, which is most of its cost: for a blob that lies where it
+    /// was verified once, by [`verify_checksum`](crate::blob::verify_checksum) when it was written to flash or by a
+    /// boot loader's signature.
+    ///
+    /// Everything else is checked, so this is safe whatever the bytes are: nothing panics, and nothing outside the blob
+    /// is read. What goes unnoticed is damage that leaves a valid model: a bit of a weight that flipped is another
+    /// weight, and stories become worse without an error. [`checksum`](Self::checksum) is then what the blob states, so
+    /// a saved state of the undamaged model is taken for one of this.
+    pub fn from_bytes_trusted(blob: &'a [u8]) -> Result<Self, BlobError> {
         let checked = check(blob)?;
         let tokenizer = match checked.tokenizer {
             [] => None,
@@ -94,7 +108,7 @@ impl<'a> Model<'a> {
         self.tokenizer.as_ref()
     }
 
-    /// The blob's checksum: two models with the same one are the same.
+    /// The blob's checksum, as it states: two verified models with the same one are the same.
     pub fn checksum(&self) -> u32 {
         self.crc
     }

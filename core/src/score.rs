@@ -56,6 +56,7 @@ pub fn story<A: AsRef<[Line]> + AsMut<[Line]>>(
 
 /// Adds up what [bits per byte](Self::bits_per_byte) of a file needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Score {
     /// Bits of all tokens.
     pub bits: f64,

@@ -7,6 +7,7 @@ use crate::schema::Role;
 
 /// How a model came about; told by `inspect`, never used to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Facts<'a> {
     /// Name of the preset or of the run, at most [`MAX_TEXT`] bytes.
     #[serde(borrow)]

@@ -25,11 +25,13 @@ pub use crate::schema::Role;
 pub use header::{Facts, MAX_TEXT};
 pub use prelude::{MAGIC, VERSION, arena_lines};
 pub(crate) use validate::check;
+pub use validate::verify_checksum;
 #[cfg(any(test, feature = "std"))]
 pub use write::{WriteError, write};
 
 /// Why bytes are not a model this crate can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum BlobError {
     /// Fewer bytes than the prelude has.

@@ -112,6 +112,36 @@ fn every_changed_byte_is_found() {
 }
 
 #[test]
+fn without_the_checksum_damage_is_found_unless_it_leaves_a_valid_model() {
+    let whole = random_blob(&SMALL, 1);
+    let model = Model::from_bytes(whole.bytes()).unwrap();
+    let weight = section(Role::MixerIn);
+    let mut bytes = whole.bytes().to_vec();
+    // codes 0 and 1, 1 and 2 differ in bits that a flip may reach; 3 is none
+    bytes[weight] = if bytes[weight] & 3 == 1 { bytes[weight] & !3 } else { bytes[weight] & !3 | 1 };
+    let damaged = Blob::new(&bytes);
+    assert_eq!(verify_checksum(damaged.bytes()), Err(BlobError::Checksum));
+    assert_eq!(Model::from_bytes(damaged.bytes()).err(), Some(BlobError::Checksum));
+    let trusted = Model::from_bytes_trusted(damaged.bytes()).unwrap();
+    assert_eq!((trusted.config(), trusted.checksum()), (model.config(), model.checksum()));
+
+    bytes[weight] = 0xFF;
+    let trusted = |bytes: &[u8]| Model::from_bytes_trusted(Blob::new(bytes).bytes()).map(|_| ());
+    assert_eq!(trusted(&bytes), Err(BlobError::Code(Role::MixerIn)));
+    assert_eq!(
+        trusted(&whole.bytes()[..whole.bytes().len() - 4]).map_err(|e| matches!(e, BlobError::Length { .. })),
+        Err(true)
+    );
+    assert_eq!(trusted(b"short"), Err(BlobError::TooShort));
+
+    assert_eq!(verify_checksum(whole.bytes()), Ok(()));
+    assert_eq!(verify_checksum(b"short"), Err(BlobError::TooShort));
+    // wherever a blob lies, its sum can be taken
+    let shifted = [&[0], whole.bytes()].concat();
+    assert_eq!(verify_checksum(&shifted[1..]), Ok(()));
+}
+
+#[test]
 fn another_format_version_is_named() {
     let mut bytes = random_blob(&SMALL, 1).bytes().to_vec();
     bytes[4..8].copy_from_slice(&9u32.to_le_bytes());

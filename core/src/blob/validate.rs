@@ -20,9 +20,8 @@ pub(crate) struct Checked<'a> {
     pub words: [&'a [u32]; SECTIONS],
 }
 
-/// Checks magic, version, length, alignment, checksum, header, limits, and the bounds, lengths and values of every
-/// section.
-pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
+/// Checks the parts of the prelude that say whether this is a whole blob of this version; returns the length it states.
+fn check_prelude(blob: &[u8]) -> Result<u32, BlobError> {
     if blob.len() < prelude::LEN {
         return Err(BlobError::TooShort);
     }
@@ -38,10 +37,34 @@ pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
     if stated as usize != blob.len() {
         return Err(BlobError::Length { stated, found: blob.len() });
     }
-    let crc = field(prelude::CRC_FIELD);
-    if crc32(&blob[prelude::CRC_FIELD.end..]) != crc {
-        return Err(BlobError::Checksum);
-    }
+    Ok(stated)
+}
+
+/// Checks magic, version, length and checksum of a blob, and nothing else: what damage between the packer and here
+/// would show in. [`Model::from_bytes`](crate::Model::from_bytes) does it at every start; after it, and until the blob
+/// changes, [`Model::from_bytes_trusted`](crate::Model::from_bytes_trusted) will do.
+///
+/// ```
+/// use flashlm_core::{Model, blob};
+///
+/// static BLOB: &[u8] = flashlm_core::include_blob!(concat!(env!("CARGO_MANIFEST_DIR"), "/tiny.flm"));
+/// // once, after the blob was written
+/// blob::verify_checksum(BLOB)?;
+/// // at every start
+/// let model = Model::from_bytes_trusted(BLOB)?;
+/// # Ok::<(), flashlm_core::Error>(())
+/// ```
+pub fn verify_checksum(blob: &[u8]) -> Result<(), BlobError> {
+    check_prelude(blob)?;
+    let body = blob.get(prelude::CRC_FIELD.end..).unwrap_or_default();
+    if crc32(body) == prelude::read(blob, prelude::CRC_FIELD) { Ok(()) } else { Err(BlobError::Checksum) }
+}
+
+/// Checks everything but the checksum: magic, version, length, alignment, header, limits, and the bounds, lengths and
+/// values of every section.
+pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
+    let stated = check_prelude(blob)?;
+    let field = |range| prelude::read(blob, range);
     if !blob.len().is_multiple_of(4) {
         return Err(BlobError::Length { stated, found: blob.len() });
     }
@@ -66,7 +89,7 @@ pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
     let mut sections = Checked {
         config: header.config,
         facts: header.facts,
-        crc,
+        crc: field(prelude::CRC_FIELD),
         tokenizer: &[],
         extents: [(0, 0); SECTIONS],
         words: [&[]; SECTIONS],

@@ -11,6 +11,7 @@ use crate::schema::Role;
 
 /// Why sections do not make a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum WriteError {
     /// The configuration breaks a limit.

@@ -28,6 +28,7 @@ use crate::views::{Embedding, TernaryMatrix};
 
 /// An instruction set there are kernels for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Level {
     /// Plain Rust: runs everywhere and decides what is right.
@@ -149,6 +150,7 @@ macro_rules! at_level {
 
 /// The kernels of one [`Level`], which the processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Kernels(Level);
 
 impl Kernels {

@@ -16,6 +16,7 @@ pub const PENALTY_WINDOW: usize = 64;
 
 /// How the next token is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SamplerConfig {
     /// Logits are divided by it; 0 takes the likeliest token (the lowest among equals).
     pub temperature: f32,
@@ -40,6 +41,7 @@ impl Default for SamplerConfig {
 
 /// Which parameter is out of its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SamplerError {
     /// The temperature is not a finite number of at least 0.

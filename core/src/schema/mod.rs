@@ -17,6 +17,7 @@ use crate::config::{AttentionMap, ChannelMixer, Mixer, ModelConfig, RcsmConfig};
 /// What a section holds. All blocks' parts of one role lie in one section, so the table is short. Which tensors these
 /// are, in which order and in which form, the tables here say; docs/FORMAT.md writes it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Role {
     /// Tables of the tokenizer; empty when the model carries none.

@@ -27,6 +27,7 @@ use crate::sampler::Sampler;
 
 /// Why a session cannot be made or cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SessionError {
     /// The arena has fewer lines than one token needs.

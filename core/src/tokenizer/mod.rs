@@ -34,6 +34,7 @@ pub type Piece = heapless::Vec<u8, MAX_PIECE>;
 
 /// Why a tokenizer table or a buffer was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum TokenizerError {
     /// The table does not begin with [`MAGIC`].

@@ -66,6 +66,7 @@ unsafe extern "C" fn group(values: *const u32, pass: *const Pass, out: *mut i32)
     // r0-r3 activations, r4-r7 sums, r8 and r9 values, r10 scratch, r11 rounds, r12 activations, lr values less 64
     // sp: values less 64, pass, out, end of out
     naked_asm!(
+        assembler_knows_dsp!(),
         // two rows' values of a tile by four activations
         ".macro flashlm_rows a, b, even, odd",
         "sxtb16 r10, r8",

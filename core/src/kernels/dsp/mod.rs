@@ -4,6 +4,21 @@
 //! Stable Rust has no intrinsics for these instructions, and the inner loops need every register, so they are naked
 //! functions. What is done once a vector is Rust.
 
+/// What tells the assembler of the extension, which on Armv8-M it knows of some processors alone: a target's name does
+/// not say it, and rustc hands its own flags' features to compiled code only.
+#[cfg(arm_v8m)]
+macro_rules! assembler_knows_dsp {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(not(arm_v8m))]
+macro_rules! assembler_knows_dsp {
+    () => {
+        ""
+    };
+}
+
 mod head;
 mod pairs;
 mod scale;

@@ -34,7 +34,8 @@ fn times_16(bytes: u32) -> u32 {
     let result;
     // SAFETY: a subtraction within registers; this module is compiled for processors that have it.
     unsafe {
-        asm!("ssub16 {0}, {1}, {2}", out(reg) result, in(reg) unsigned ^ SIGN, in(reg) SIGN,
+        asm!(assembler_knows_dsp!(), "ssub16 {0}, {1}, {2}",
+            out(reg) result, in(reg) unsigned ^ SIGN, in(reg) SIGN,
             options(pure, nomem, nostack));
     }
     result
@@ -46,7 +47,8 @@ fn add_halves(halves: u32, sum: i32) -> i32 {
     let result;
     // SAFETY: arithmetic within registers; this module is compiled for processors that have it.
     unsafe {
-        asm!("smlad {0}, {1}, {2}, {3}", out(reg) result, in(reg) halves, in(reg) 0x0001_0001, in(reg) sum,
+        asm!(assembler_knows_dsp!(), "smlad {0}, {1}, {2}, {3}",
+            out(reg) result, in(reg) halves, in(reg) 0x0001_0001, in(reg) sum,
             options(pure, nomem, nostack));
     }
     result
@@ -59,7 +61,8 @@ fn add_magnitudes(bytes: u32, sum: u32) -> u32 {
     let result;
     // SAFETY: arithmetic within registers; this module is compiled for processors that have it.
     unsafe {
-        asm!("usada8 {0}, {1}, {2}, {3}", out(reg) result, in(reg) bytes ^ ZERO, in(reg) ZERO, in(reg) sum,
+        asm!(assembler_knows_dsp!(), "usada8 {0}, {1}, {2}, {3}",
+            out(reg) result, in(reg) bytes ^ ZERO, in(reg) ZERO, in(reg) sum,
             options(pure, nomem, nostack));
     }
     result

@@ -173,6 +173,7 @@ unsafe extern "C" fn sums(codes: *const u32, pass: *const Pass, out: *mut i32, p
     // r0-r3 pairs, r4-r7 sums, r8 and r9 codes, r10 scratch, r11 mask, r12 script, lr codes less 32
     // sp: four totals, pass, out, passes
     naked_asm!(
+        assembler_knows_dsp!(),
         // two words' codes by the four pairs
         ".macro flashlm_words a, b",
         "and.w r10, r11, r8",
