@@ -62,7 +62,12 @@ impl<'a> Model<'a> {
     /// Checks all of `blob` (magic, version, length, CRC-32, limits, every section) and borrows it.
     ///
     /// `blob` must lie on a 4-byte boundary ([`Aligned`] provides one; mapped files and heap buffers of this size
-    /// have one); a 64-byte boundary is faster. What it costs: COST
+    /// have one); a 64-byte boundary is faster.
+    ///
+    /// Reads every byte twice, once for the checksum, and copies none. On a Cortex-M7 that is 17.4 million instructions
+    /// for a model of 2.9 MB, as many as three of its tokens take; 15.3 million of them are the checksum, which
+    /// [`from_bytes_trusted`](Self::from_bytes_trusted) leaves out. (The line `start` of `/stats` on the console of the
+    /// repository's `firmware-example`, emulated.)
     pub fn from_bytes(blob: &'a [u8]) -> Result<Self, BlobError> {
         verify_checksum(blob)?;
         Self::from_bytes_trusted(blob)

@@ -21,6 +21,8 @@ pub fn start(mut systick: SYST) {
     systick.clear_current();
     systick.enable_interrupt();
     systick.enable_counter();
+    // cleared, it stands at 0, as if a period were over, until its first tick
+    while SYST::get_current() == 0 {}
 }
 
 /// Ticks since the start.

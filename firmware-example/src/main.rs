@@ -16,11 +16,11 @@ use cortex_m_semihosting::debug;
 use firmware_example::console::{self, Console, Input};
 use firmware_example::uart::Uart;
 use firmware_example::{board, clock, memory};
-use flashlm_core::{Line, arena_lines, include_blob};
+use flashlm_core::{Error, Line, arena_lines, include_blob};
 use heapless::Vec;
 
 use self::command::Command;
-use self::story::{Error, Storyteller};
+use self::story::Storyteller;
 
 static BLOB: &[u8] = include_blob!(env!("FLASHLM_MODEL"));
 const ARENA: usize = arena_lines(BLOB, 1);
@@ -118,6 +118,8 @@ fn stats(console: &mut Console, teller: &Storyteller<'_>) -> fmt::Result {
     writeln!(console, "passes a token: {}.{:02}", hundredths / 100, hundredths % 100)?;
     let instructions = ticks * board::INSTRUCTIONS_PER_TICK;
     writeln!(console, "instructions a token: {instructions}, if counted by qemu -icount shift=0")?;
+    let [checksum, checks] = [teller.start.checksum, teller.start.checks].map(|t| t * board::INSTRUCTIONS_PER_TICK);
+    writeln!(console, "start: {} instructions to read the model, {checksum} of them its checksum", checksum + checks)?;
     let m = memory::usage();
     writeln!(console, "flash: {} bytes, {} of them the model", m.flash, BLOB.len())?;
     writeln!(console, "RAM: {} bytes static, {} of them the model's state and scratch", m.statics, ARENA * 64)?;

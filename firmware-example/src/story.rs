@@ -5,36 +5,8 @@ use firmware_example::console::{Console, LINE};
 use flashlm_core::config::Depth;
 use flashlm_core::text::Prompt;
 use flashlm_core::{
-    BlobError, Generation, Kernels, Line, Model, Observer, Sampler, SamplerConfig, SamplerError, Session, SessionError,
-    Tokenizer, TokenizerError, fingerprint,
+    Error, Generation, Kernels, Line, Model, Observer, Sampler, SamplerConfig, Session, Tokenizer, blob, fingerprint,
 };
-
-/// Why there is no story.
-pub enum Error {
-    Blob(BlobError),
-    NoTokenizer,
-    Tokenizer(TokenizerError),
-    Session(SessionError),
-    Sampler(SamplerError),
-}
-
-impl core::fmt::Display for Error {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Blob(e) => e.fmt(f),
-            Self::NoTokenizer => f.write_str("the model has no tokenizer"),
-            Self::Tokenizer(e) => e.fmt(f),
-            Self::Session(e) => e.fmt(f),
-            Self::Sampler(e) => e.fmt(f),
-        }
-    }
-}
-
-impl From<SessionError> for Error {
-    fn from(error: SessionError) -> Self {
-        Self::Session(error)
-    }
-}
 
 /// What the last story took.
 #[derive(Clone, Copy, Default)]
@@ -51,6 +23,14 @@ impl Observer for Stats {
     fn depth(&mut self, passes: u8, _logits: &[f32]) {
         self.passes += u32::from(passes);
     }
+}
+
+/// What reading the model took, ticks.
+#[derive(Clone, Copy)]
+pub struct Start {
+    pub checksum: u64,
+    /// All other checks.
+    pub checks: u64,
 }
 
 /// Settings that a story is told with.
@@ -70,16 +50,22 @@ pub struct Storyteller<'m> {
     tokenizer: Tokenizer<'m>,
     sampler: Sampler,
     settings: Settings,
+    pub start: Start,
     pub stats: Stats,
 }
 
 impl<'m> Storyteller<'m> {
     /// Checks the model in `blob` and puts everything that changes into `arena`.
     pub fn new(blob: &'m [u8], arena: &'m mut [Line]) -> Result<Self, Error> {
-        let model = Model::from_bytes(blob).map_err(Error::Blob)?;
+        // what `from_bytes` does, its two halves timed
+        let begun = clock::ticks();
+        blob::verify_checksum(blob)?;
+        let verified = clock::ticks();
+        let model = Model::from_bytes_trusted(blob)?;
+        let start = Start { checksum: verified - begun, checks: clock::ticks() - verified };
         let tokenizer = *model.tokenizer().ok_or(Error::NoTokenizer)?;
         let session = Session::new(model, Kernels::detect(), arena)?;
-        Ok(Self { session, tokenizer, sampler: sampler(DEFAULTS)?, settings: DEFAULTS, stats: Stats::default() })
+        Ok(Self { session, tokenizer, sampler: sampler(DEFAULTS)?, settings: DEFAULTS, start, stats: Stats::default() })
     }
 
     /// Name of the model.
@@ -154,19 +140,19 @@ impl<'m> Storyteller<'m> {
     /// The [`fingerprint`] of a story of `tokens` tokens after `prompt`.
     pub fn checksum(&mut self, tokens: u32, seed: u64, prompt: &[u8]) -> Result<u64, Error> {
         let config = SamplerConfig { temperature: 0.8, top_k: 40, seed, ..SamplerConfig::default() };
-        let mut sampler = Sampler::new(config).map_err(Error::Sampler)?;
+        let mut sampler = Sampler::new(config)?;
         let mut room = [0; LINE];
         let prompt = self.encode(prompt, &mut room)?;
         Ok(fingerprint(&mut self.session, &mut sampler, prompt, tokens as usize)?)
     }
 
     fn encode<'r>(&self, text: &[u8], room: &'r mut [u16; LINE]) -> Result<&'r [u16], Error> {
-        let n = self.tokenizer.encode(text, room).map_err(Error::Tokenizer)?;
+        let n = self.tokenizer.encode(text, room)?;
         Ok(room.get(..n).unwrap_or(room))
     }
 }
 
 fn sampler(settings: Settings) -> Result<Sampler, Error> {
     let Settings { temperature, seed, .. } = settings;
-    Sampler::new(SamplerConfig { temperature, seed, ..SamplerConfig::default() }).map_err(Error::Sampler)
+    Ok(Sampler::new(SamplerConfig { temperature, seed, ..SamplerConfig::default() })?)
 }

@@ -26,7 +26,7 @@ fn check_prelude(blob: &[u8]) -> Result<u32, BlobError> {
         return Err(BlobError::TooShort);
     }
     let field = |range| prelude::read(blob, range);
-    if blob[prelude::MAGIC_FIELD] != prelude::MAGIC {
+    if field(prelude::MAGIC_FIELD) != u32::from_le_bytes(prelude::MAGIC) {
         return Err(BlobError::Magic);
     }
     let version = field(prelude::VERSION_FIELD);
@@ -76,7 +76,7 @@ pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
     if !rest.is_empty() || long(header.facts.name) || long(header.facts.data) {
         return Err(BlobError::Header);
     }
-    if blob[prelude::RESERVED].iter().any(|&b| b != 0) {
+    if blob.get(prelude::RESERVED).is_none_or(|bytes| bytes.iter().any(|&b| b != 0)) {
         return Err(BlobError::Header);
     }
     header.config.validate().map_err(BlobError::Config)?;
@@ -86,16 +86,10 @@ pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
         return Err(BlobError::Arena);
     }
 
-    let mut sections = Checked {
-        config: header.config,
-        facts: header.facts,
-        crc: field(prelude::CRC_FIELD),
-        tokenizer: &[],
-        extents: [(0, 0); SECTIONS],
-        words: [&[]; SECTIONS],
-    };
+    let (mut extents, mut all_words, mut tokenizer) = ([(0, 0); SECTIONS], [&[][..]; SECTIONS], &[][..]);
     let mut end = header_end;
-    for (i, (role, entry)) in Role::ALL.into_iter().zip(&header.sections).enumerate() {
+    let places = extents.iter_mut().zip(&mut all_words);
+    for ((role, entry), (extent, section)) in Role::ALL.into_iter().zip(&header.sections).zip(places) {
         let (offset, len) = (entry.offset as usize, entry.len as usize);
         let contents = Contents::of(role, &header.config);
         let placed = entry.role == role && offset.is_multiple_of(64) && offset >= end;
@@ -104,15 +98,16 @@ pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
             return Err(BlobError::Section(role));
         }
         end = offset + len;
-        sections.extents[i] = (entry.offset, entry.len);
+        *extent = (entry.offset, entry.len);
         if contents == Contents::Bytes {
-            sections.tokenizer = bytes;
+            tokenizer = bytes;
         } else {
-            sections.words[i] = words.part(offset / 4, len / 4);
-            check_values(role, contents, sections.words[i])?;
+            *section = words.part(offset / 4, len / 4);
+            check_values(role, contents, section)?;
         }
     }
-    Ok(sections)
+    let crc = field(prelude::CRC_FIELD);
+    Ok(Checked { config: header.config, facts: header.facts, crc, tokenizer, extents, words: all_words })
 }
 
 /// Codes must be ternary and floats finite.
