@@ -1,4 +1,5 @@
-//! Tells the crate about Arm's DSP extension, which stable Rust shows in no `cfg(target_feature)`.
+//! Tells the crate about Arm's DSP extension, which stable Rust shows in no `cfg(target_feature)`, and whether it is
+//! optimised.
 //!
 //! Armv7E-M (`thumbv7em-*`: Cortex-M4, M7) always has it. In Armv8-M Mainline (`thumbv8m.main-*`: Cortex-M33, M35P,
 //! M55, M85) it is the chip maker's choice, which the target's name does not tell. There it is looked for in rustc's
@@ -39,7 +40,7 @@ fn flags_say(flags: &str) -> Option<bool> {
 }
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(arm_dsp, arm_v8m)");
+    println!("cargo::rustc-check-cfg=cfg(arm_dsp, arm_v8m, unoptimized)");
     // given by `.ci/run doc`, for `design`
     println!("cargo::rustc-check-cfg=cfg(flashlm_design)");
     println!("cargo::rerun-if-changed=build.rs");
@@ -47,6 +48,11 @@ fn main() {
     let variable = |name| env::var(name).unwrap_or_default();
     let target = variable("TARGET");
     let feature = |name| env::var_os(name).is_some();
+    // Inlined without being optimised, each call of a function takes memory of its own on the caller's stack: on a chip a
+    // debug build would need several times the stack, and most have no guard below it.
+    if variable("OPT_LEVEL") == "0" {
+        println!("cargo::rustc-cfg=unoptimized");
+    }
     let armv8m = target.starts_with("thumbv8m.main-");
     if armv8m {
         println!("cargo::rustc-cfg=arm_v8m");

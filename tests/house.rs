@@ -1,5 +1,6 @@
 //! What the house asks of its own text, where no tool asks it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,9 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The lint tables of a manifest, comments apart.
+/// The lint tables of a manifest, comments apart, as a workspace's.
 fn lints(manifest: &str) -> Vec<String> {
-    let text = read(manifest);
+    let text = read(manifest).replace("\n[lints.", "\n[workspace.lints.");
     let table = |line: &&str| line.starts_with("[workspace.lints.");
     let mut inside = false;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -28,12 +29,56 @@ fn lints(manifest: &str) -> Vec<String> {
 }
 
 #[test]
-fn workspaces_apart_have_the_same_lints() {
+fn workspaces_apart_and_core_have_the_same_lints() {
     let all = lints("Cargo.toml");
     assert!(all.len() > 30, "{all:?}");
-    for apart in ["bindings/python/Cargo.toml", "firmware-example/Cargo.toml", "fuzz/Cargo.toml"] {
-        assert_eq!(lints(apart), all, "{apart}");
+    let apart = ["bindings/python", "core", "firmware-example", "fuzz", "tests/firsthour/embedded"];
+    for apart in apart.map(|folder| format!("{folder}/Cargo.toml")) {
+        assert_eq!(lints(&apart), all, "{apart}");
     }
+}
+
+/// Keys and values of a table of a manifest.
+fn table(manifest: &str, name: &str) -> BTreeMap<String, String> {
+    let text = read(manifest);
+    let lines = text.lines().skip_while(|line| *line != format!("[{name}]")).skip(1);
+    let pairs = lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn core_stands_alone_and_says_what_the_workspace_says() {
+    let text = read("core/Cargo.toml");
+    assert!(!text.contains("workspace"), "core/Cargo.toml leans on the workspace");
+    let (own, all) = (table("core/Cargo.toml", "package"), table("Cargo.toml", "workspace.package"));
+    assert!(all.len() >= 4, "{all:?}");
+    for (key, value) in &all {
+        assert_eq!(own.get(key), Some(value), "core/Cargo.toml: {key}");
+    }
+    let all = table("Cargo.toml", "workspace.dependencies");
+    assert!(all["flashlm-core"].contains(&format!("version = {}", own["version"])), "{}", all["flashlm-core"]);
+    for name in ["dependencies", "dev-dependencies"] {
+        // what is optional is core's alone
+        for (key, value) in table("core/Cargo.toml", name).iter().filter(|(_, value)| !value.contains("optional")) {
+            assert_eq!(Some(value), all.get(key), "core/Cargo.toml: {key}");
+        }
+    }
+    for file in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        assert_eq!(read(&format!("core/{file}")), read(file), "core/{file}");
+    }
+    let golden = format!("tests/golden/version-{}.flm", flashlm_core::blob::VERSION);
+    let bytes = |path: &str| fs::read(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    assert!(bytes("core/tiny.flm") == bytes(&golden), "core/tiny.flm is another model than {golden}");
+}
+
+#[test]
+fn the_readme_shows_lines_of_a_program_that_is_run() {
+    let (page, program) = (read("README.md"), read("tests/firsthour/embedded/src/main.rs"));
+    let between = |text: &str, from: &str, to: &str| {
+        let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("no {from:?}"));
+        rest.split_once(to).unwrap_or_else(|| panic!("no {to:?} after {from:?}")).0.to_owned()
+    };
+    assert_eq!(between(&page, "```rust\n", "```\n"), between(&program, "\n// README {\n", "// }\n"));
 }
 
 /// Files of a folder and below whose names end in one of `ends`, but for what is built or cached.

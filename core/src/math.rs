@@ -18,25 +18,25 @@ pub const MIN_TERNARY_SCALE: f32 = 1e-5;
 const ROUND: f32 = 12_582_912.0;
 
 /// Nearest integer, ties to even, for |x| < 2^22.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn round_half_even(x: f32) -> f32 {
     (x + ROUND) - ROUND
 }
 
 /// e^x, within 2 ULP on [-87, 88]; saturates outside.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn exp(x: f32) -> f32 {
     exp_bounded(x.clamp(-87.0, 88.0))
 }
 
 /// [`exp`] of an x that is at most 0, without a check for it.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn exp_negative(x: f32) -> f32 {
     exp_bounded(if x < -87.0 { -87.0 } else { x })
 }
 
 /// [`exp`] of an x within [-87, 88].
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 fn exp_bounded(x: f32) -> f32 {
     let shifted = x * core::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
@@ -54,19 +54,19 @@ fn exp_bounded(x: f32) -> f32 {
 }
 
 /// 1 / (1 + e^-x), within 2 ULP on [-87, 87].
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
 /// x * sigmoid(x), within 3 ULP on [-87, 87].
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn silu(x: f32) -> f32 {
     x * sigmoid(x)
 }
 
 /// Correctly rounded square root.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn sqrt(x: f32) -> f32 {
     #[cfg(feature = "std")]
     return x.sqrt();
@@ -75,13 +75,13 @@ pub fn sqrt(x: f32) -> f32 {
 }
 
 /// 1 / sqrt(x), within 1 ULP of normal x > 0.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn rsqrt(x: f32) -> f32 {
     1.0 / sqrt(x)
 }
 
 /// Adds the lanes of a reduction, pairing lane i with lane i + half, halving until one is left.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn fold_lanes(mut acc: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
@@ -94,7 +94,7 @@ pub fn fold_lanes(mut acc: [f32; LANES]) -> f32 {
 }
 
 /// Sum of `f(x)` over `x` in [`LANES`] partial sums, element i going to lane i mod [`LANES`].
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut acc = [0.0; LANES];
     let (chunks, rest) = x.as_chunks::<LANES>();
@@ -110,19 +110,19 @@ pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 }
 
 /// max |x|, 0 when empty.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn absmax(x: &[f32]) -> f32 {
     lane_max(x, 0.0, f32::abs)
 }
 
 /// The largest of `x`, -inf when empty; NaN is passed over.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn max(x: &[f32]) -> f32 {
     lane_max(x, f32::NEG_INFINITY, |v| v)
 }
 
 /// The largest `f(x)`, or `least` if none is larger.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 fn lane_max(x: &[f32], least: f32, f: impl Fn(f32) -> f32) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut acc = [least; LANES];
@@ -147,7 +147,7 @@ fn lane_max(x: &[f32], least: f32, f: impl Fn(f32) -> f32) -> f32 {
 
 /// Quantises `x` to int8 by its absmax a: `q = round_half_even(x * 127 / a)`, within -127..=127. Returns the
 /// scale a / 127 that undoes it. An input that is not finite gives an unspecified `q`.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn quantize_int8(x: &[f32], q: &mut [i8]) -> f32 {
     let a = absmax(x);
     let a = if a > MIN_ABSMAX { a } else { MIN_ABSMAX };
@@ -161,7 +161,7 @@ pub fn quantize_int8(x: &[f32], q: &mut [i8]) -> f32 {
 
 /// One row of weights to ternary codes, `t = clamp(round_half_even(w / s), -1, 1)`; returns s = max(mean |w|, 1e-5)
 /// (Ma et al., 2024, "The Era of 1-bit LLMs").
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn quantize_ternary(w: &[f32], codes: &mut [i8]) -> f32 {
     let mean = sum_by(w, f32::abs) / w.len() as f32;
     let s = if mean > MIN_TERNARY_SCALE { mean } else { MIN_TERNARY_SCALE };
@@ -181,7 +181,7 @@ pub const fn int16_range(width: usize) -> i16 {
 
 /// Quantises `x` to int16 by its absmax a and L, the [`int16_range`]: `q = round_half_even(x * L / a)`. Returns the
 /// scale a / L.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn quantize_int16(x: &[f32], q: &mut [i16]) -> f32 {
     let range = f32::from(int16_range(x.len()));
     let a = absmax(x);
@@ -194,7 +194,7 @@ pub fn quantize_int16(x: &[f32], q: &mut [i16]) -> f32 {
 }
 
 /// Softmax in place.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn softmax(x: &mut [f32]) {
     let most = max(x);
     for v in x.iter_mut() {
@@ -211,14 +211,14 @@ pub fn softmax(x: &mut [f32]) {
 
 /// Softmax of two values, the larger or an equal one first: within 1 and 2 ULP if their difference is exact and at
 /// most 87.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn softmax2(first: f32, second: f32) -> [f32; 2] {
     let e = exp(second - first);
     [1.0 / (1.0 + e), e / (1.0 + e)]
 }
 
 /// Index of the largest of `x`, the lowest among equals; 0 when empty.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn argmax(x: &[f32]) -> usize {
     let mut best = (0, x.first().copied().unwrap_or_default());
     for (i, &v) in x.iter().enumerate() {
@@ -231,7 +231,7 @@ pub fn argmax(x: &[f32]) -> usize {
 
 /// The two largest of `x`, the lower index first among equals: ((index, value), (index, value)), the indices
 /// different. `x` must have at least two elements; NaN counts as smallest, as -inf.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn top2(x: &[f32]) -> [(usize, f32); 2] {
     let mut best = [(0, f32::NEG_INFINITY), (1, f32::NEG_INFINITY)];
     for (i, &v) in x.iter().enumerate() {
@@ -249,7 +249,7 @@ pub fn top2(x: &[f32]) -> [(usize, f32); 2] {
 }
 
 /// Makes `x` a unit vector: `x / (||x|| + EPS)`. Returns what it divided by, within 4 ULP for up to 512 values.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn unit(x: &mut [f32]) -> f32 {
     let divisor = sqrt(sum_by(
         x,
@@ -261,7 +261,7 @@ pub fn unit(x: &mut [f32]) -> f32 {
 }
 
 /// `y = x * rsqrt(mean(x^2) + EPS)`. Returns the reciprocal root mean square, as precise as [`rms_norm`]'s.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn rms(x: &[f32], y: &mut [f32]) -> f32 {
     let r = rsqrt(
         sum_by(
@@ -279,7 +279,7 @@ pub fn rms(x: &[f32], y: &mut [f32]) -> f32 {
 
 /// `y = x * rsqrt(mean(x^2) + EPS) * gain`. Returns the reciprocal root mean square, within 4 ULP for up to 512 values:
 /// a lane's sum of 32 squares is what rounds; square root and division round once each.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn rms_norm(x: &[f32], gain: &[f32], y: &mut [f32]) -> f32 {
     let r = rsqrt(sum_by(x, |v| v * v) / x.len() as f32 + EPS);
     for ((y, &v), &g) in y.iter_mut().zip(x).zip(gain) {
@@ -290,7 +290,7 @@ pub fn rms_norm(x: &[f32], gain: &[f32], y: &mut [f32]) -> f32 {
 
 /// `y = (x - mean) * rsqrt(var + EPS) * gain + bias`, the biased variance. Returns (mean, reciprocal deviation),
 /// the latter within 4 ULP for up to 512 values that do not nearly cancel.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn layer_norm(x: &[f32], gain: &[f32], bias: &[f32], y: &mut [f32]) -> (f32, f32) {
     let n = x.len() as f32;
     let mean = sum_by(x, |v| v) / n;
@@ -302,7 +302,7 @@ pub fn layer_norm(x: &[f32], gain: &[f32], bias: &[f32], y: &mut [f32]) -> (f32,
 }
 
 /// Sum of products in [`LANES`] partial sums, element i going to lane i mod [`LANES`].
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut acc = [0.0; LANES];
@@ -326,7 +326,7 @@ pub fn rotary_step(index: usize, width: usize) -> u32 {
 }
 
 /// Cosine and sine of an angle in 2^-32 turns, each within 2e-7.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn cos_sin(angle: u32) -> (f32, f32) {
     // the nearest quarter turn, and what is left, within an eighth
     let quarter = angle.wrapping_add(1 << 29) >> 30;
@@ -340,7 +340,7 @@ pub fn cos_sin(angle: u32) -> (f32, f32) {
 }
 
 /// Turns every pair of neighbours (a, b) of `x` by its angle: (a cos - b sin, a sin + b cos).
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32]) {
     for ((pair, &c), &s) in x.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
         let [a, b] = *pair;

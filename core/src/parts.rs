@@ -28,45 +28,45 @@ pub(crate) trait Parts<T> {
 }
 
 impl<T> Parts<T> for [T] {
-    #[inline(always)]
+    #[cfg_attr(not(unoptimized), inline(always))]
     fn front(&self, n: usize) -> &[T] {
         self.cut(n).0
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(unoptimized), inline(always))]
     fn front_mut(&mut self, n: usize) -> &mut [T] {
         self.cut_mut(n).0
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(unoptimized), inline(always))]
     fn part(&self, start: usize, n: usize) -> &[T] {
         self.cut(start).1.front(n)
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(unoptimized), inline(always))]
     fn cut(&self, n: usize) -> (&[T], &[T]) {
         debug_assert!(n <= self.len(), "{n} of {} elements", self.len());
         self.split_at_checked(n).unwrap_or((self, &[]))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(unoptimized), inline(always))]
     fn cut_mut(&mut self, n: usize) -> (&mut [T], &mut [T]) {
         debug_assert!(n <= self.len(), "{n} of {} elements", self.len());
         let n = n.min(self.len());
         self.split_at_mut_checked(n).unwrap_or_default()
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(unoptimized), inline(always))]
     fn rows(&self, n: usize) -> core::slice::ChunksExact<'_, T> {
         self.chunks_exact(n.max(1))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(unoptimized), inline(always))]
     fn rows_mut(&mut self, n: usize) -> core::slice::ChunksExactMut<'_, T> {
         self.chunks_exact_mut(n.max(1))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(unoptimized), inline(always))]
     fn set(&mut self, other: &[T])
     where
         T: Copy,
@@ -79,7 +79,7 @@ impl<T> Parts<T> for [T] {
 }
 
 /// Cuts the first `n` elements off `rest`.
-#[inline(always)]
+#[cfg_attr(not(unoptimized), inline(always))]
 pub(crate) fn take<'a, T>(rest: &mut &'a mut [T], n: usize) -> &'a mut [T] {
     let (head, tail) = core::mem::take(rest).cut_mut(n);
     *rest = tail;

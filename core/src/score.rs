@@ -1,6 +1,27 @@
 //! How many bits a model needs to predict a text.
 //!
 //! All sums run in one fixed order and the logarithm is software, so a score is the same number on every target.
+//!
+//! ```
+//! use flashlm_core::score::Score;
+//! use flashlm_core::*;
+//!
+//! const BLOB: &[u8] = include_blob!("../tiny.flm");
+//! let model = Model::from_bytes(BLOB)?;
+//! let mut arena = [Line::ZERO; arena_lines(BLOB, 16)]; // 16 tokens at a time are fastest
+//! let mut session = Session::new(model, Kernels::detect(), &mut arena[..])?;
+//!
+//! let mut bits = |text: &str| -> Result<f64, Error> {
+//!     let mut tokens = [0; 64];
+//!     let n = model.tokenizer().ok_or(Error::NoTokenizer)?.encode(text.as_bytes(), &mut tokens)?;
+//!     let mut score = Score::default();
+//!     score.add_story(&mut session, &tokens[..n], text.len() as u64)?;
+//!     Ok(score.bits_per_byte())
+//! };
+//! // what is like the stories that the model was trained on takes fewer bits
+//! assert!(bits("Tom saw a big dog. He was happy.")? < bits("gnikcirt xob ,yppah sa gniht oN")? / 2.0);
+//! # Ok::<(), Error>(())
+//! ```
 
 use crate::kernels::Kernels;
 pub use crate::log_sum_exp::LogSumExp;

@@ -25,7 +25,7 @@ pub use crate::schema::Role;
 pub use header::{Facts, MAX_TEXT};
 pub use prelude::{MAGIC, VERSION, arena_lines};
 pub(crate) use validate::check;
-pub use validate::verify_checksum;
+pub use validate::{at_start_of, verify_checksum};
 #[cfg(any(test, feature = "std"))]
 pub use write::{WriteError, write};
 

@@ -20,12 +20,12 @@ pub(crate) struct Checked<'a> {
     pub words: [&'a [u32]; SECTIONS],
 }
 
-/// Checks the parts of the prelude that say whether this is a whole blob of this version; returns the length it states.
-fn check_prelude(blob: &[u8]) -> Result<u32, BlobError> {
-    if blob.len() < prelude::LEN {
+/// Checks the parts of the prelude that say whether this begins a blob of this version; returns the length it states.
+fn check_prelude(bytes: &[u8]) -> Result<u32, BlobError> {
+    if bytes.len() < prelude::LEN {
         return Err(BlobError::TooShort);
     }
-    let field = |range| prelude::read(blob, range);
+    let field = |range| prelude::read(bytes, range);
     if field(prelude::MAGIC_FIELD) != u32::from_le_bytes(prelude::MAGIC) {
         return Err(BlobError::Magic);
     }
@@ -33,11 +33,31 @@ fn check_prelude(blob: &[u8]) -> Result<u32, BlobError> {
     if version != prelude::VERSION {
         return Err(BlobError::Version(version));
     }
-    let stated = field(prelude::LENGTH_FIELD);
-    if stated as usize != blob.len() {
-        return Err(BlobError::Length { stated, found: blob.len() });
-    }
-    Ok(stated)
+    Ok(field(prelude::LENGTH_FIELD))
+}
+
+/// [`check_prelude`] of bytes that are a blob and nothing more.
+fn check_length(blob: &[u8]) -> Result<u32, BlobError> {
+    let stated = check_prelude(blob)?;
+    if stated as usize == blob.len() { Ok(stated) } else { Err(BlobError::Length { stated, found: blob.len() }) }
+}
+
+/// The blob at the start of `bytes`, which may go on behind it: a partition of a flash memory is larger than its model.
+///
+/// Reads the prelude only, for the length; [`Model::from_bytes`](crate::Model::from_bytes) checks the blob.
+///
+/// ```
+/// use flashlm_core::{BlobError, blob};
+///
+/// let mut partition = [0xFF; 1 << 20];
+/// assert_eq!(blob::at_start_of(&partition), Err(BlobError::Magic));
+/// let model = include_bytes!("../../tiny.flm");
+/// partition[..model.len()].copy_from_slice(model);
+/// assert_eq!(blob::at_start_of(&partition), Ok(&model[..]));
+/// ```
+pub fn at_start_of(bytes: &[u8]) -> Result<&[u8], BlobError> {
+    let stated = check_prelude(bytes)?;
+    bytes.get(..stated as usize).ok_or(BlobError::Length { stated, found: bytes.len() })
 }
 
 /// Checks magic, version, length and checksum of a blob, and nothing else: what damage between the packer and here
@@ -47,7 +67,7 @@ fn check_prelude(blob: &[u8]) -> Result<u32, BlobError> {
 /// ```
 /// use flashlm_core::{Model, blob};
 ///
-/// static BLOB: &[u8] = flashlm_core::include_blob!(concat!(env!("CARGO_MANIFEST_DIR"), "/tiny.flm"));
+/// static BLOB: &[u8] = flashlm_core::include_blob!("../../tiny.flm");
 /// // once, after the blob was written
 /// blob::verify_checksum(BLOB)?;
 /// // at every start
@@ -55,7 +75,7 @@ fn check_prelude(blob: &[u8]) -> Result<u32, BlobError> {
 /// # Ok::<(), flashlm_core::Error>(())
 /// ```
 pub fn verify_checksum(blob: &[u8]) -> Result<(), BlobError> {
-    check_prelude(blob)?;
+    check_length(blob)?;
     let body = blob.get(prelude::CRC_FIELD.end..).unwrap_or_default();
     if crc32(body) == prelude::read(blob, prelude::CRC_FIELD) { Ok(()) } else { Err(BlobError::Checksum) }
 }
@@ -63,7 +83,7 @@ pub fn verify_checksum(blob: &[u8]) -> Result<(), BlobError> {
 /// Checks everything but the checksum: magic, version, length, alignment, header, limits, and the bounds, lengths and
 /// values of every section.
 pub(crate) fn check(blob: &[u8]) -> Result<Checked<'_>, BlobError> {
-    let stated = check_prelude(blob)?;
+    let stated = check_length(blob)?;
     let field = |range| prelude::read(blob, range);
     if !blob.len().is_multiple_of(4) {
         return Err(BlobError::Length { stated, found: blob.len() });

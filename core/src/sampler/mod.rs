@@ -67,7 +67,27 @@ impl core::fmt::Display for SamplerError {
 
 impl core::error::Error for SamplerError {}
 
-/// Draws tokens. Carries its random numbers and the tokens it has seen lately.
+/// Draws tokens. Carries its random numbers and the tokens it has seen lately: about 200 bytes.
+///
+/// A [`Generation`](crate::Generation) uses it as it should be; by hand:
+///
+/// ```
+/// use flashlm_core::*;
+///
+/// const BLOB: &[u8] = include_blob!("../../tiny.flm");
+/// let mut arena = [Line::ZERO; arena_lines(BLOB, 1)];
+/// let mut session = Session::new(Model::from_bytes(BLOB)?, Kernels::detect(), &mut arena[..])?;
+/// let mut sampler = Sampler::new(SamplerConfig { temperature: 0.7, top_k: 20, seed: 7, ..Default::default() })?;
+///
+/// session.step(0)?;
+/// for _ in 0..10 {
+///     let token = session.sample(&mut sampler)?; // drawn, and not processed yet
+///     session.step(token)?;
+/// }
+/// let refused = Sampler::new(SamplerConfig { temperature: -1.0, ..Default::default() }).err();
+/// assert_eq!(refused, Some(SamplerError::Temperature));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sampler {
     config: SamplerConfig,

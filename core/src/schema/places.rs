@@ -3,6 +3,7 @@
 use super::Dim::{Choices, Head, Inner, Is, Lambdas, Model, Passes, Taps, Width};
 use super::{CHOICES, Dim, Form, Stored, Tensor};
 use crate::config::ModelConfig;
+use crate::parts::Parts;
 
 /// A number of floats as a sum over the dimensions that tensors of floats have, so that what the compiler knows of it
 /// is done once: a view of parameters is then a few additions, for every block of every token.
@@ -71,8 +72,8 @@ impl Size {
     }
 
     /// The number in a model of `config`.
-    #[inline(always)]
-    pub(crate) const fn of(self, config: &ModelConfig) -> usize {
+    #[cfg_attr(not(unoptimized), inline(always))]
+    pub(crate) const fn of(&self, config: &ModelConfig) -> usize {
         let mut n = self.one + self.model * config.d_model as usize;
         if self.inner > 0 {
             n += self.inner * Inner.of(config);
@@ -116,9 +117,16 @@ impl Place {
         Self { start: Size::total(before).and(Size::of_shape(n, shape)), len: Size::of_shape(1, shape) }
     }
 
+    /// The tensor among the table's floats.
+    #[cfg_attr(not(unoptimized), inline(always))]
+    pub(crate) fn among<'a>(&self, config: &ModelConfig, floats: &'a [f32]) -> &'a [f32] {
+        let (start, len) = self.range(config);
+        floats.part(start, len)
+    }
+
     /// From which float on, and how many.
-    #[inline(always)]
-    pub(crate) const fn range(self, config: &ModelConfig) -> (usize, usize) {
+    #[cfg_attr(not(unoptimized), inline(always))]
+    pub(crate) const fn range(&self, config: &ModelConfig) -> (usize, usize) {
         (self.start.of(config), self.len.of(config))
     }
 }
@@ -130,8 +138,7 @@ macro_rules! tensor {
     };
     ($config:expr, $floats:expr, $table:ident, $name:literal, $form:ident) => {{
         use $crate::schema::{self, Form, Place};
-        let (start, len) = const { Place::of(schema::$table, $name, Form::$form) }.range($config);
-        $floats.part(start, len)
+        const { &Place::of(schema::$table, $name, Form::$form) }.among($config, $floats)
     }};
 }
 pub(crate) use tensor;

@@ -78,6 +78,41 @@ pub type FixedSession<'m, const N: usize> = Session<'m, [Line; N]>;
 
 /// One sequence run through a model. All its memory is the arena `A`: an array, a borrowed slice or, on a host, a
 /// vector. State (what the sequence remembers) is constant in size at any length.
+///
+/// ```
+/// use flashlm_core::*;
+///
+/// const BLOB: &[u8] = include_blob!("../../tiny.flm");
+/// const LINES: usize = arena_lines(BLOB, 4); // prefills 4 tokens together
+/// let mut arena = [Line::ZERO; LINES];
+/// let mut session = Session::new(Model::from_bytes(BLOB)?, Kernels::detect(), &mut arena[..])?;
+///
+/// session.set_depth(Depth::Fixed(3))?; // passes of the reasoning loop
+/// session.step(0)?; // the end of a story begins the next
+/// session.prefill(&[85, 112, 110])?; // "Tom"
+/// assert_eq!(session.position(), 4);
+///
+/// // the state can be kept anywhere and gone back to
+/// let mut kept = [Line::ZERO; LINES];
+/// let kept = &mut kept[..session.state().len()];
+/// kept.copy_from_slice(session.state());
+/// let mut likeliest = |session: &Session<'_, _>| -> Result<u32, SessionError> {
+///     let mut best = (0, f32::NEG_INFINITY);
+///     session.logits(|first, rows| {
+///         for (token, &logit) in (first..).zip(rows) {
+///             if logit > best.1 {
+///                 best = (token, logit);
+///             }
+///         }
+///     })?;
+///     Ok(best.0)
+/// };
+/// let before = likeliest(&session)?;
+/// session.step(33)?; // a space
+/// session.restore(kept)?;
+/// assert_eq!(likeliest(&session)?, before);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Session<'m, A> {
     model: Model<'m>,

@@ -85,6 +85,32 @@ impl fmt::Display for TokenizerError {
 impl core::error::Error for TokenizerError {}
 
 /// A tokenizer over a table that stays where it is (flash, a mapped file, a static).
+///
+/// ```
+/// use flashlm_core::*;
+///
+/// const BLOB: &[u8] = include_blob!("../../tiny.flm");
+/// let model = Model::from_bytes(BLOB)?;
+/// let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
+///
+/// let text = "Tom saw 日本";
+/// let mut tokens = [0; 32]; // one for each byte always suffices
+/// let n = tokenizer.encode(text.as_bytes(), &mut tokens)?;
+/// assert!(n < text.len());
+///
+/// // a token may end within a character: bytes come one by one
+/// let (mut spelled, mut length) = ([0; 32], 0);
+/// for &token in &tokens[..n] {
+///     tokenizer.for_each_byte(token, |byte| {
+///         spelled[length] = byte;
+///         length += 1;
+///     });
+/// }
+/// assert_eq!(spelled[..length], *text.as_bytes());
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// [`Utf8Stream`] makes text of such bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Tokenizer<'a> {
     table: Table<'a>,

@@ -128,7 +128,7 @@ impl Script {
 pub(super) fn product(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y: &mut [f32]) {
     let (rows, columns) = (m.scales.len(), m.columns);
     let tiles = columns / COLUMNS;
-    let mut script = Script([MaybeUninit::uninit(); SCRIPT_WORDS]);
+    let mut script = const { Script([MaybeUninit::uninit(); SCRIPT_WORDS]) };
     for ((q, &scale), y) in q.rows(columns).zip(scale).zip(y.rows_mut(rows)) {
         let mut rest = q.as_chunks().0;
         while !rest.is_empty() {
