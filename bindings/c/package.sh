@@ -48,10 +48,12 @@ archive() { # Arduino's build.mcu, its unit for floats, Rust's target, further a
   RUSTFLAGS="-C target-cpu=$1" cargo build --quiet --release --target "$3" "${@:4}"
   mkdir -p "$folder"
   cp "$target/$3/release/libflashlm.a" "$folder"
-  arm-none-eabi-strip -g "$folder/libflashlm.a"
-  symbols=$(arm-none-eabi-nm --defined-only -g "$folder/libflashlm.a" 2>/dev/null | sed -n 's/.* T //p' | sort -u)
+  # without what only Rust's own link-time optimiser reads
+  arm-none-eabi-objcopy --strip-debug -R .llvmbc -R .llvmcmd "$folder/libflashlm.a"
+  symbols=$(arm-none-eabi-readelf -sW "$folder/libflashlm.a" 2>/dev/null |
+    awk '$4 == "FUNC" && $5 == "GLOBAL" && $7 != "UND" { print $8 }' | sort -u)
   [[ -z $(comm -23 <(echo "$functions") <(echo "$symbols")) ]] || fail "$1 lacks functions of the header"
-  arm-none-eabi-readelf -A "$folder/libflashlm.a" | grep -q 'Tag_ABI_VFP_args: VFP registers' ||
+  [[ $(arm-none-eabi-readelf -A "$folder/libflashlm.a") == *"Tag_ABI_VFP_args: VFP registers"* ]] ||
     fail "$1: floats are not passed in registers"
   echo "$1: $(stat -c %s "$folder/libflashlm.a") bytes"
 }
@@ -73,7 +75,7 @@ printf 'int main() { setup(); loop(); }\nextern "C" { void _init() {} void _fini
 for kind in cortex-m4:fpv4-sp-d16 cortex-m7:fpv5-d16 cortex-m33:fpv5-sp-d16; do
   arm-none-eabi-g++ -mcpu="${kind%:*}" -mthumb -mfloat-abi=hard -mfpu="${kind#*:}" -std=c++17 -Os -Wall -Wextra \
     -I"$arduino/src" -I"$user" "$user/sketch.cpp" -L"$arduino/src/${kind%:*}/${kind#*:}-hard" -lflashlm \
-    --specs=nosys.specs -Wl,--no-warn-execstack,--no-warnings -o "$user/sketch.elf"
+    --specs=nosys.specs -Wl,--gc-sections,--no-warn-execstack,--no-warnings -o "$user/sketch.elf"
   arm-none-eabi-size "$user/sketch.elf" | tail -1
 done
 echo "packages: $out/flashlm, $arduino"
