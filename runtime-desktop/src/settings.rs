@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use flashlm_core::Kernels;
 use flashlm_core::config::{Depth, RcsmConfig};
 use flashlm_core::sampler::MAX_CANDIDATES;
+use flashlm_core::{Kernels, StoryLink};
 
 use crate::screen::Pace;
 
@@ -58,6 +58,24 @@ impl Settings {
         let Self { temperature, top_k, top_p, min_p, repeat, .. } = self;
         let depth = self.depth.unwrap_or(depth);
         format!("depth {depth}, temp {temperature}, top-k {top_k}, top-p {top_p}, min-p {min_p}, repeat {repeat}")
+    }
+}
+
+impl Settings {
+    /// The link that has a page of `pack page` tell the story that a model running at `depth` tells after `prompt`.
+    ///
+    /// # Errors
+    /// It would be another story: a link says neither how else tokens are drawn nor where to stop.
+    pub fn link(&self, prompt: &str, depth: Depth) -> Result<String, String> {
+        let &Self { seed, temperature, .. } = self;
+        let usual =
+            Self { top_k: self.top_k, top_p: self.top_p, min_p: self.min_p, repeat: self.repeat, ..Self::default() };
+        if usual != Self::default() || !self.stop.is_empty() {
+            return Err(
+                "--link: expected no other sampling than --temperature and no --stop, which a link cannot say".into()
+            );
+        }
+        Ok(StoryLink { seed, prompt: prompt.as_bytes(), temperature, depth }.to_string())
     }
 }
 
@@ -182,6 +200,22 @@ mod tests {
         assert!(check_trace(true, None).is_err() && check_trace(true, Some(&rcsm)).is_ok());
         assert!(check_trace(false, None).is_ok() && switch("maybe").is_err());
         assert!(depth("0").is_err() && depth("deep").is_err());
+    }
+
+    #[test]
+    fn a_link_is_refused_where_it_would_tell_another_story() {
+        let link = |settings: Settings| settings.link("The cat", Depth::Adaptive);
+        let usual = Settings { seed: 7, temperature: 0.85, length: 9, ..Settings::default() };
+        assert_eq!(link(usual.clone()).unwrap(), "#seed=7&prompt=The%20cat&temperature=0.85&depth=auto");
+        for other in [
+            Settings { top_k: 5, ..usual.clone() },
+            Settings { top_p: 0.5, ..usual.clone() },
+            Settings { min_p: 0.1, ..usual.clone() },
+            Settings { repeat: 1.1, ..usual.clone() },
+            Settings { stop: vec!["The end".into()], ..usual },
+        ] {
+            assert!(link(other).unwrap_err().contains("--link"));
+        }
     }
 
     #[test]

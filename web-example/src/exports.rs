@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 
-use flashlm_core::{Line, SamplerConfig};
+use flashlm_core::{Depth, Line, SamplerConfig};
 
 use crate::teller::Teller;
 
@@ -79,12 +79,42 @@ pub extern "C" fn load(len: usize) -> i32 {
     answer(|instance| instance.load(len))
 }
 
-/// Begins a story with the `len` bytes of text in the buffer. Answers with what of them is to be shown: all but white
-/// space at the end, which the next word brings along.
+/// Answers with what is to be known of the model, in JSON.
 #[unsafe(no_mangle)]
-pub extern "C" fn begin(len: usize, seed: u64, temperature: f32, top_p: f32) -> i32 {
-    let config = SamplerConfig { seed, temperature, top_p, ..SamplerConfig::default() };
-    answer(|instance| instance.tell(len, |teller, prompt| teller.begin(prompt, config).map(String::from)))
+pub extern "C" fn about() -> i32 {
+    answer(|instance| instance.tell(0, |teller, _| Ok(teller.about().to_string())))
+}
+
+/// A depth as it comes through a call: passes, 0 where the model chooses, less for the depth it was trained for.
+fn depth(passes: i32) -> Option<Depth> {
+    match passes {
+        ..0 => None,
+        0 => Some(Depth::Adaptive),
+        // a model has far less: it refuses the most there can be
+        passes => Some(Depth::Fixed(passes.min(u8::MAX.into()) as u8)),
+    }
+}
+
+fn config(seed: u64, temperature: f32, top_p: f32) -> SamplerConfig {
+    SamplerConfig { seed, temperature, top_p, ..SamplerConfig::default() }
+}
+
+/// Begins a story with the `len` bytes of text in the buffer, at a depth of so many passes, 0 where the model is to
+/// choose, or -1 as it was trained. Answers with what of the text is to be shown: all but white space at the end, which
+/// the next word brings along.
+#[unsafe(no_mangle)]
+pub extern "C" fn begin(len: usize, seed: u64, temperature: f32, top_p: f32, passes: i32) -> i32 {
+    let config = config(seed, temperature, top_p);
+    answer(|instance| {
+        instance.tell(len, |teller, prompt| teller.begin(prompt, config, depth(passes)).map(String::from))
+    })
+}
+
+/// Answers with the link to the story that such a [`begin`] begins, at the default top-p.
+#[unsafe(no_mangle)]
+pub extern "C" fn link(len: usize, seed: u64, temperature: f32, passes: i32) -> i32 {
+    let config = config(seed, temperature, SamplerConfig::default().top_p);
+    answer(|instance| instance.tell(len, |teller, prompt| Ok(teller.link(prompt, config, depth(passes)))))
 }
 
 /// Answers with the story's next characters: none yet where a token ends within one, or where the story has [`ended`].
@@ -103,6 +133,42 @@ pub extern "C" fn ended() -> i32 {
     INSTANCE.with_borrow(|instance| instance.teller.as_ref().is_none_or(Teller::ended).into())
 }
 
+/// Runs `f` on the teller if there is one.
+fn ask<R>(f: impl FnOnce(&Teller) -> Option<R>) -> Option<R> {
+    INSTANCE.with_borrow(|instance| instance.teller.as_ref().and_then(f))
+}
+
+/// How many tokens the story has, the prompt's among them.
+#[unsafe(no_mangle)]
+pub extern "C" fn tokens() -> usize {
+    ask(|teller| Some(teller.texts().len())).unwrap_or(0)
+}
+
+/// Answers with the characters that the story's token `at` completes.
+#[unsafe(no_mangle)]
+pub extern "C" fn text(at: usize) -> i32 {
+    answer(|instance| instance.tell(0, |teller, _| Ok(teller.texts().get(at).cloned().unwrap_or_default())))
+}
+
+/// The passes of the reasoning loop that led to the story's token `at`; 0 where there are none.
+#[unsafe(no_mangle)]
+pub extern "C" fn passes(at: usize) -> usize {
+    ask(|teller| Some(teller.passes(at))).unwrap_or(0)
+}
+
+/// The operation that weighed most in them; -1 where there are none.
+#[unsafe(no_mangle)]
+pub extern "C" fn operation(at: usize) -> i32 {
+    ask(|teller| teller.operation(at)).map_or(-1, i32::from)
+}
+
+/// Answers with what led to the story's token `at`, or will lead to its next, in JSON: candidates, passes, and what
+/// they read.
+#[unsafe(no_mangle)]
+pub extern "C" fn look(at: usize) -> i32 {
+    answer(|instance| instance.tell(0, |teller, _| teller.look(at).map(|look| look.to_string())))
+}
+
 /// Answers with the fingerprint of a story of `tokens` tokens after the `len` bytes of text in the buffer.
 #[unsafe(no_mangle)]
 pub extern "C" fn fingerprint(len: usize, tokens: usize, seed: u64) -> i32 {
@@ -113,7 +179,7 @@ pub extern "C" fn fingerprint(len: usize, tokens: usize, seed: u64) -> i32 {
 mod tests {
     use super::*;
 
-    fn text(length: i32) -> String {
+    fn said(length: i32) -> String {
         let length = if length < 0 { -1 - length } else { length };
         INSTANCE.with_borrow(|i| str::from_utf8(i.bytes(length as usize)).unwrap().into())
     }
@@ -129,20 +195,26 @@ mod tests {
     #[test]
     fn a_host_that_errs_is_told_so_and_one_that_does_not_gets_a_story() {
         let error = next();
-        assert!(error < 0 && text(error).contains("model to be loaded"), "{}", text(error));
+        assert!(error < 0 && said(error).contains("model to be loaded"), "{}", said(error));
         assert_eq!(ended(), 1);
         let error = load(put(b"not a model"));
-        assert!(error < 0 && !text(error).is_empty());
+        assert!(error < 0 && !said(error).is_empty());
 
         let blob = include_bytes!("../../runtime-desktop/models/default.flm");
         let level = load(put(blob));
-        assert_eq!(text(level), flashlm_core::Kernels::detect().level().name());
+        assert_eq!(said(level), flashlm_core::Kernels::detect().level().name());
         assert!(load(0) < 0);
-        assert_eq!(text(begin(put(b"The cat "), 1, 0.0, 1.0)), "The cat");
+        assert_eq!(said(begin(put(b"The cat "), 1, 0.0, 1.0, -1)), "The cat");
         assert_eq!(ended(), 0);
         let first = next();
-        assert!(first > 0, "{}", text(first));
-        assert!(begin(put(b"The cat"), 1, f32::NAN, 1.0) < 0);
+        assert!(first > 0, "{}", said(first));
+        assert!(begin(put(b"The cat"), 1, f32::NAN, 1.0, 0) < 0);
+        assert_eq!(said(text(0)) + &said(text(1)), "The cat");
+        assert_eq!((tokens(), passes(0) > 0, operation(0) >= 0), (3, true, true));
+        assert!(said(look(2)).contains("candidates") && look(9) < 0);
+        assert_eq!(said(link(put(b"The cat "), 1, 0.5, 0)), "#seed=1&prompt=The%20cat%20&temperature=0.5&depth=auto");
+        assert!(said(about()).contains("\"depths\":["));
+        assert!(begin(put(b"The cat"), 1, 0.5, 1.0, i32::MAX) < 0);
         // longer than the buffer: all of it
         assert_eq!(fingerprint(usize::MAX, 1, 1), 16);
     }

@@ -5,4 +5,5 @@
 //! Compiled with `-C target-feature=+simd128` it runs on 128-bit vectors, without on any engine.
 
 mod exports;
+mod follow;
 pub mod teller;

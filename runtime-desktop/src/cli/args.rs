@@ -129,6 +129,9 @@ pub struct Generate {
     /// Show for every token what the reasoning loop did: passes, operations, gates, and what it read from the memory
     #[arg(long)]
     pub trace: bool,
+    /// Also print the link that has a page made by `pack page` tell the same story, up to 400 tokens of it
+    #[arg(long)]
+    pub link: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use flashlm_host::{FOLDED, peak_memory, piped_prompt};
 use serde_json::json;
 
@@ -20,8 +20,9 @@ pub fn run(path: Option<PathBuf>, args: Generate, screen: Screen) -> Result<()> 
     let seed = args.telling.sampling.seed;
     let settings = Settings { trace: args.trace, ..args.telling.settings() };
     let pace = settings.pace;
-    let mut engine = Engine::new(&blob, settings)?;
+    let mut engine = Engine::new(&blob, settings.clone())?;
     let prompt = args.prompt.map_or_else(piped_prompt, Ok)?;
+    let link = args.link.then(|| settings.link(&prompt, engine.depth())).transpose().map_err(Error::msg)?;
     interrupt::install()?;
     // a remark beside the text: that nobody listens is no failure
     let remark = |text: &str| drop(screen.complain(text));
@@ -38,6 +39,9 @@ pub fn run(path: Option<PathBuf>, args: Generate, screen: Screen) -> Result<()> 
         out.show(&prompt.text, Voice::Own.style())?;
         engine.generate(&generating, |piece| out.tell(piece, || generating.interrupted()))?;
         out.finish("\n")?;
+        if let Some(link) = link {
+            writeln!(io::stdout(), "\n{link}")?;
+        }
         if args.trace
             && let Some(trace) = engine.trace(engine.drawn_from(), &Generating::begin())?
         {
@@ -66,6 +70,9 @@ pub fn run(path: Option<PathBuf>, args: Generate, screen: Screen) -> Result<()> 
         "operations": stats.operations,
         "peak_memory_bytes": peak_memory(),
     });
+    if let Some(link) = link {
+        report["link"] = link.into();
+    }
     if args.trace
         && let Some(trace) = engine.trace(engine.drawn_from(), &Generating::begin())?
     {

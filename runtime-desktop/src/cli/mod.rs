@@ -28,7 +28,9 @@ pub fn run() -> anyhow::Result<()> {
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let screen = Screen::open(color);
     match command.unwrap_or_else(|| match begin.or(prompt) {
-        Some(prompt) => Command::Generate(Generate { prompt: Some(prompt), telling, trace: false, json: false }),
+        Some(prompt) => {
+            Command::Generate(Generate { prompt: Some(prompt), telling, trace: false, link: false, json: false })
+        }
         None => Command::Chat(Chat { telling, history: None }),
     }) {
         Command::Chat(chat) => chat::run(model, chat, screen),

@@ -64,6 +64,7 @@ pub fn end(signal: Signal) -> ! {
     process::exit(signal.status())
 }
 
+#[cfg(any(unix, windows))]
 fn handle(signal: Signal) {
     match &mut *HANDLER.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(handler) => handler(signal),
@@ -131,7 +132,13 @@ fn is_ignored(signal: libc::c_int) -> bool {
     now.sa_sigaction == libc::SIG_IGN
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn listen() -> io::Result<()> {
     ctrlc::set_handler(|| handle(Signal::Interrupt)).map_err(io::Error::other)
+}
+
+/// Nobody sends any: a module in a browser.
+#[cfg(not(any(unix, windows)))]
+fn listen() -> io::Result<()> {
+    Ok(())
 }

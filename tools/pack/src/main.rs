@@ -1,9 +1,10 @@
-//! `pack`: checkpoint (safetensors) to 2-bit blob (.flm); inspects blobs, verifies them against checkpoints and weighs
-//! them against chips.
+//! `pack`: checkpoint (safetensors) to 2-bit blob (.flm); inspects blobs, verifies them against checkpoints, weighs
+//! them against chips and puts them into pages.
 
 mod chips;
 mod cli;
 mod elf;
+mod page;
 mod table;
 
 use std::process::ExitCode;

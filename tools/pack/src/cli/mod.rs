@@ -3,6 +3,7 @@
 mod fit;
 mod inspect;
 mod pack;
+mod page;
 mod size;
 mod verify;
 
@@ -26,6 +27,8 @@ enum Command {
     Fit(fit::Args),
     /// What a linked firmware takes of flash and RAM, section by section
     Size(size::Args),
+    /// A page that tells stories: one file of HTML with the model inside, which needs no network
+    Page(page::Args),
     /// Compares a blob with its checkpoint on a text: logits, likeliest tokens and bits per byte
     Verify(verify::Args),
 }
@@ -36,6 +39,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         (Some(Command::Inspect(args)), _) => inspect::run(&args),
         (Some(Command::Fit(args)), _) => fit::run(&args),
         (Some(Command::Size(args)), _) => size::run(&args),
+        (Some(Command::Page(args)), _) => page::run(&args),
         (Some(Command::Verify(args)), _) => verify::run(&args),
         (None, Some(args)) => pack::run(&args),
         // clap insists on a checkpoint where there is no subcommand
