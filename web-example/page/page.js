@@ -82,6 +82,8 @@ function tell() {
 /** Asks for a story by the address, so that the browser's way back leads to the one before. */
 function go() {
   const hash = asked();
+  complain("");
+  element("status").textContent = "telling";
   if (hash === location.hash) tell();
   else location.hash = hash;
 }

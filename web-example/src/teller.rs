@@ -185,16 +185,18 @@ impl Teller {
         likely.truncate(CANDIDATES);
 
         let before: Vec<u8> = self.tokens[..at].iter().flat_map(|&t| self.tokenizer.piece(t).to_vec()).collect();
+        let drawn = self.tokens.get(at).copied().or(self.ended.then_some(self.eot));
         let candidate = |&(token, probability): &(usize, f32)| {
-            let piece = self.tokenizer.piece(token as u16);
+            let token = token as u16;
+            let piece = self.tokenizer.piece(token);
             let text = [&before[..], &piece].concat();
             json!({
                 "text": String::from_utf8_lossy(&piece),
                 "probability": probability,
-                "drawn": self.tokens.get(at).map_or(self.ended && token == usize::from(self.eot), |&t| usize::from(t) == token),
-                "end": token == usize::from(self.eot),
+                "drawn": drawn == Some(token),
+                "end": token == self.eot,
                 // within a character a story cannot be begun
-                "whole": token != usize::from(self.eot) && str::from_utf8(&text).is_ok(),
+                "whole": token != self.eot && str::from_utf8(&text).is_ok(),
             })
         };
         Ok(json!({

@@ -132,7 +132,7 @@ const tests = {
     await page.click("#share");
     await page.until(`!document.getElementById("shared").hidden`);
     assert.equal(await page.value(field("link")), file + want.link);
-    assert.match(await page.value(text("status")), /link/);
+    await page.until(`/link/.test(${text("status")})`);
     const shared = await opened(browser, desk, want.link);
     assert.equal(await shared.value(text("story")), want.text);
     quiet(page);
@@ -175,7 +175,8 @@ const tests = {
     assert.match(await page.value(text("reads")), /operations \d+ .*read .*(after|before)/);
     assert.ok(await page.value(`document.querySelectorAll(".w.read").length > 0`), "nothing read is marked");
     // the memory read what the desktop's trace says
-    const trace = JSON.parse(run(["generate", "--json", "--trace", "-p", asked.prompt, "--seed", 1, "--depth", 3])).trace;
+    const flags = ["generate", "--json", "--trace", "-p", asked.prompt, "--seed", 1, "--depth", 3];
+    const { trace } = JSON.parse(run(flags));
     const looked = await page.value("looked");
     const step = trace.find(({ position }) => position === looked + 1);
     for (const { reads: [first] } of step.passes.filter(({ reads }) => reads.length)) {

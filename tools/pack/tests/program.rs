@@ -89,6 +89,23 @@ fn packed() -> (TempDir, String, String, String) {
 }
 
 #[test]
+fn a_page_is_written_of_a_model_and_of_nothing_else() {
+    let (folder, checkpoint, blob, _) = packed();
+    let page = text(folder.path().join("small.html"));
+    assert!(stdout(&["page", &blob]).contains("small.html"));
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.starts_with("<!doctype html>") && html.contains("<title>small</title>"), "{}", &html[..500]);
+    stdout(&["page", &blob, "--title", "Tom & Lily", "-o", &page]);
+    assert!(std::fs::read_to_string(&page).unwrap().contains("<title>Tom &amp; Lily</title>"));
+
+    assert!(failure(&["page", &checkpoint]).contains("expected a packed model"));
+    assert!(failure(&["page", &blob, "-o", &blob]).contains("which is read here"));
+    assert!(failure(&["page", &blob, "--module", &checkpoint]).contains("expected a WebAssembly module"));
+    let none = text(folder.path().join("none.wasm"));
+    assert!(failure(&["page", &blob, "--module", &none]).contains("none.wasm"));
+}
+
+#[test]
 fn packing_prints_every_section_and_a_total_that_is_the_files_length() {
     let (_folder, _, blob, printed) = packed();
     for section in ["embedding", "mixer.in", "ffn.out", "rcsm.ops", "norm"] {
