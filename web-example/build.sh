@@ -20,6 +20,6 @@ for level in scalar simd128; do
 done
 cp "$model" "$web/model.flm"
 if $commit; then
-  cp "$web/simd128.wasm" web-example/module/flashlm.wasm
+  install -m 644 "$web/simd128.wasm" web-example/module/flashlm.wasm
 fi
 bash web-example/npm/build.sh "$web/simd128.wasm" "$web/npm"

@@ -78,7 +78,7 @@ export interface Pass {
 
 /** What led to a token. */
 export interface Look {
-  /** The likeliest first. */
+  /** The eight likeliest, the likeliest first, and what came where it is none of them. */
   candidates: Candidate[];
   /** null without a reasoning loop. */
   passes: Pass[] | null;

@@ -7,7 +7,10 @@ const make = (tag, properties = {}, ...children) => {
   made.append(...children);
   return made;
 };
-const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.1 ? 1 : 0)} %`;
+const percent = (share) => {
+  if (share > 0 && share < 0.0005) return "<0.1 %";
+  return `${(100 * share).toFixed(Math.abs(share) < 0.1 ? 1 : 0)} %`;
+};
 const counted = (passes) => `${passes} pass${passes === 1 ? "" : "es"}`;
 /** A text in words where it cannot be seen. */
 const shown = (text) => text.replaceAll("\n", "\u21b5").replace(/^ +$/, "\u2423") || "(part of a character)";

@@ -11,7 +11,7 @@ use crate::follow::Follow;
 
 /// Tokens from one state that is kept to the next.
 const KEPT_EVERY: usize = 16;
-/// Candidates that are told of a place in a story.
+/// Candidates that are told of a place in a story, besides the one that came.
 const CANDIDATES: usize = 8;
 
 /// Tells stories with one model.
@@ -182,10 +182,12 @@ impl Teller {
         math::softmax(&mut probabilities);
         let mut likely: Vec<(usize, f32)> = probabilities.into_iter().enumerate().collect();
         likely.sort_by(|a, b| b.1.total_cmp(&a.1));
-        likely.truncate(CANDIDATES);
+        let drawn = self.tokens.get(at).copied().or(self.ended.then_some(self.eot));
+        // what came is told of, however unlikely it was
+        let mut rank = 0..;
+        likely.retain(|&(token, _)| rank.next() < Some(CANDIDATES) || drawn.map(usize::from) == Some(token));
 
         let before: Vec<u8> = self.tokens[..at].iter().flat_map(|&t| self.tokenizer.piece(t).to_vec()).collect();
-        let drawn = self.tokens.get(at).copied().or(self.ended.then_some(self.eot));
         let candidate = |&(token, probability): &(usize, f32)| {
             let token = token as u16;
             let piece = self.tokenizer.piece(token);
@@ -304,7 +306,8 @@ mod tests {
         for at in 0..teller.tokens.len() {
             let look = teller.look(at).unwrap();
             let candidates = look["candidates"].as_array().unwrap();
-            assert_eq!(candidates.len(), CANDIDATES);
+            assert_eq!(candidates.iter().filter(|c| c["drawn"] == true).count(), 1, "{at}: {look}");
+            assert!(candidates.len() == CANDIDATES || candidates[CANDIDATES..].iter().all(|c| c["drawn"] == true));
             let sum: f64 = candidates.iter().map(|c| c["probability"].as_f64().unwrap()).sum();
             assert!(sum > 0.0 && sum <= 1.0001, "{sum}");
             if at >= given {
