@@ -67,13 +67,11 @@ fn decimal(f: &mut Formatter<'_>, value: f32) -> Result {
 
 #[cfg(test)]
 mod tests {
-    use std::string::ToString;
-
     use proptest::prelude::*;
 
     use super::*;
 
-    fn link(prompt: &str, temperature: f32) -> std::string::String {
+    fn link(prompt: &str, temperature: f32) -> String {
         StoryLink { seed: u64::MAX, prompt: prompt.as_bytes(), temperature, depth: Depth::Adaptive }.to_string()
     }
 
@@ -87,7 +85,7 @@ mod tests {
     #[test]
     fn temperatures_are_short_and_those_that_mean_0_are_0() {
         for (temperature, want) in [(0.0, "0"), (-0.0, "0"), (0.7, "0.7"), (0.85, "0.85"), (10.0, "10"), (1e-30, "0")] {
-            assert!(link("", temperature).contains(&std::format!("&temperature={want}&")), "{temperature}");
+            assert!(link("", temperature).contains(&format!("&temperature={want}&")), "{temperature}");
         }
     }
 
