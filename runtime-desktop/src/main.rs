@@ -5,6 +5,8 @@ mod engine;
 mod interrupt;
 mod model;
 mod screen;
+#[cfg(feature = "serve")]
+mod serve;
 mod settings;
 mod stats;
 mod stop;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use flashlm_core::config::{Depth, RcsmConfig};
 use flashlm_core::sampler::MAX_CANDIDATES;
@@ -133,6 +134,11 @@ pub fn length(text: &str) -> Result<usize, String> {
     whole(text, 1..=1_000_000).map(|n| n as usize)
 }
 
+/// A time, in seconds.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    float(text, 0.1..=86400.0).map(Duration::from_secs_f32)
+}
+
 /// A text to stop at.
 pub fn stop(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("expected a text to stop at, found none".into()) } else { Ok(text.into()) }
@@ -185,6 +191,8 @@ mod tests {
         for bad in ["0", "1.5", "NaN"] {
             assert!(top_p(bad).is_err(), "{bad}");
         }
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(seconds("0").unwrap_err().contains("from 0.1 to 86400") && seconds("NaN").is_err());
         assert!(length("0").unwrap_err().contains("from 1 to"));
         assert!(repeat("0").is_err() && min_p("1.01").is_err() && top_k("-3").is_err() && seed("x").is_err());
     }

@@ -11,14 +11,14 @@ pub enum Seen {
 
 /// Looks for stop words in text that comes in pieces.
 #[derive(Debug)]
-pub struct Stop<'w> {
-    words: &'w [String],
+pub struct Stop {
+    words: Vec<String>,
     held: String,
 }
 
-impl<'w> Stop<'w> {
+impl Stop {
     /// Looks for `words`, none of which is empty.
-    pub fn new(words: &'w [String]) -> Self {
+    pub fn new(words: Vec<String>) -> Self {
         Self { words, held: String::new() }
     }
 
@@ -53,8 +53,7 @@ mod tests {
 
     /// What is shown of the pieces, one after another, and what is left when they end or a word stops them.
     fn shown(words: &[&str], pieces: &[&str]) -> (Vec<String>, Option<String>) {
-        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        let mut stop = Stop::new(&words);
+        let mut stop = Stop::new(words.iter().map(|&word| word.to_owned()).collect());
         let mut shown = Vec::new();
         for piece in pieces {
             match stop.push(piece) {

@@ -1,11 +1,13 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use flashlm_core::Kernels;
 use flashlm_core::config::Depth;
+use flashlm_core::{Kernels, MAX_CHUNK};
 use flashlm_host::Seed;
 
 use crate::screen::Pace;
@@ -47,6 +49,8 @@ pub enum Command {
     Score(Score),
     /// How well the model answers questions that need reasoning, at one depth after another, beside what guessing gives
     Probe(Box<Probe>),
+    /// Completions over HTTP, in the form of OpenAI's servers (in programs built with the feature serve)
+    Serve(Box<Serve>),
     /// Tokens per second of decoding and prefill per instruction set and depth, and what their products alone take
     Bench(Bench),
     /// Hash of every logit of a story, per instruction set: the same number on every machine
@@ -217,6 +221,66 @@ pub struct Probe {
     pub folder: Option<PathBuf>,
     #[command(flatten)]
     pub options: flashlm_probe::Options,
+}
+
+#[derive(Args, Debug)]
+#[cfg_attr(not(feature = "serve"), expect(dead_code, reason = "the server that reads it is a feature"))]
+pub struct Serve {
+    /// Where to listen; port 0 takes one that is free and shows it
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    pub address: SocketAddr,
+    /// Let the address be one that other machines reach: there is no encryption, and no key without --api-key
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// Serve only who sends Authorization: Bearer KEY [default: the environment's FLASHLM_API_KEY, or everyone]
+    #[arg(long, value_name = "KEY")]
+    pub api_key: Option<String>,
+    /// What requests call the model [default: the file's name without .flm, or flashlm]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Passes of the reasoning loop where a request says none: 1 to the model's most, or auto; by default as trained
+    #[arg(long, value_name = "N|auto", value_parser = settings::depth)]
+    pub depth: Option<Depth>,
+    /// Threads that tell stories, 1 to 1024 [default: all cores]; no text depends on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Stories that each thread tells at a time, 1 to 16
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=MAX_CHUNK as i64))]
+    pub streams: u16,
+    /// Stories that wait, 0 to 10000; requests for more are refused with status 429
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub queue: u16,
+    /// Connections at a time, 1 to 10000; others wait
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub connections: u16,
+    /// The longest prompt, tokens, 1 to 1000000
+    #[arg(long, value_name = "N", default_value_t = 2048)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_prompt: u32,
+    /// The most tokens that a request may ask for, 1 to 1000000
+    #[arg(long, value_name = "N", default_value_t = 2048)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_tokens: u32,
+    /// The most stories that a request may ask for, all its prompts together, 1 to 128
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=128))]
+    pub max_choices: u16,
+    /// The longest body of a request, bytes, 1000 to 100000000
+    #[arg(long, value_name = "BYTES", default_value_t = 128 << 10)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1000..=100_000_000))]
+    pub max_body: u32,
+    /// For a request's head to arrive, and for its body, seconds, 0.1 to 86400
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = settings::seconds)]
+    pub receive_timeout: Duration,
+    /// For a client to take what is sent to it before it is dropped, seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = settings::seconds)]
+    pub write_timeout: Duration,
+    /// For an answer, waiting included, before it is cut off, seconds
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = settings::seconds)]
+    pub request_timeout: Duration,
+    /// For answers under way when the server is to end, seconds; a second Ctrl-C ends it at once
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = settings::seconds)]
+    pub grace: Duration,
 }
 
 #[derive(Args, Debug)]

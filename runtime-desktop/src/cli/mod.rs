@@ -8,6 +8,7 @@ mod fingerprint;
 mod generate;
 mod probe;
 mod score;
+mod serve;
 mod shell;
 mod trace;
 
@@ -39,6 +40,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Eval(eval) => evaluate::run(model, eval),
         Command::Score(score) => score::run(model, score),
         Command::Probe(probe) => probe::run(model, &probe),
+        Command::Serve(serve) => serve::run(model, *serve),
         Command::Bench(bench) => bench::run(model, bench),
         Command::Fingerprint(fingerprint) => fingerprint::run(model, fingerprint),
         Command::Completions(completions) => shell::completions(&completions),

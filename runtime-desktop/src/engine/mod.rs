@@ -224,8 +224,7 @@ impl<'m> Engine<'m> {
     pub fn generate(&mut self, generating: &Generating, mut show: impl FnMut(&str) -> io::Result<()>) -> Result<Ended> {
         self.stats.under(self.settings.drawing(self.session.depth()));
         self.drawn_from = self.story.tokens.len();
-        let words = self.settings.stop.clone();
-        let mut stop = Stop::new(&words);
+        let mut stop = Stop::new(self.settings.stop.clone());
         let mut ended = Ended::Length;
         for _ in 0..self.settings.length {
             if generating.interrupted() {

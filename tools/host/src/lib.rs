@@ -25,8 +25,8 @@ pub use kind::{KIND_BYTES, kind};
 pub use lfs::{LFS_POINTER, LONGEST_LFS_POINTER, is_lfs_pointer};
 pub use links::{Direction, Link, Links};
 pub use memory::{
-    Allocator, Available, Bound, Shortage, available, check_memory, fallibly, peak_memory, room_for_threads,
-    shown_bytes,
+    Allocator, Available, Bound, Shortage, available, check_memory, fallibly, peak_memory, resident_memory,
+    room_for_threads, shown_bytes,
 };
 pub use prompt::{FOLDED, check_text, piped_prompt, read_prompt};
 pub use score::{file, stories};

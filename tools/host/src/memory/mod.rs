@@ -11,6 +11,11 @@ pub fn peak_memory() -> Option<u64> {
     available::status(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
+/// The memory of this process that is resident now, bytes; `None` where the system does not say.
+pub fn resident_memory() -> Option<u64> {
+    available::status(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 /// Something that is too large for the memory there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortage {
@@ -72,5 +77,6 @@ mod tests {
     #[test]
     fn a_process_has_had_some_memory() {
         assert!(peak_memory().is_none_or(|bytes| bytes > 100_000));
+        assert!(resident_memory().is_none_or(|bytes| bytes > 100_000 && bytes <= peak_memory().unwrap_or(0)));
     }
 }
