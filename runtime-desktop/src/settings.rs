@@ -136,7 +136,7 @@ pub fn length(text: &str) -> Result<usize, String> {
 
 /// A time, in seconds.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    float(text, 0.1..=86400.0).map(Duration::from_secs_f32)
+    float(text, 0.1..=86400.0).map(|seconds| Duration::from_millis((f64::from(seconds) * 1e3).round() as u64))
 }
 
 /// A text to stop at.
@@ -191,7 +191,7 @@ mod tests {
         for bad in ["0", "1.5", "NaN"] {
             assert!(top_p(bad).is_err(), "{bad}");
         }
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("0.3"), Ok(Duration::from_millis(300)));
         assert!(seconds("0").unwrap_err().contains("from 0.1 to 86400") && seconds("NaN").is_err());
         assert!(length("0").unwrap_err().contains("from 1 to"));
         assert!(repeat("0").is_err() && min_p("1.01").is_err() && top_k("-3").is_err() && seed("x").is_err());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flashlm_core::Tokenizer;
+use flashlm_core::{Line, MAX_CHUNK, Model, Tokenizer, batch_lines};
 
 use super::request::MOST_LOGPROBS;
 use super::task::{Scored, Task};
@@ -40,9 +40,9 @@ impl Limits {
         self.threads * self.streams + self.queue
     }
 
-    /// The most memory that all this takes at a time, bytes, where one session takes `session`. It adds up what would
-    /// be there if every client asked for all it can have and took none of it.
-    pub fn memory(&self, session: usize, tokenizer: &Tokenizer<'_>) -> u64 {
+    /// The most memory that all this takes at a time beside the model, bytes. It adds up what would be there if every
+    /// client asked for all it can have and took none of it.
+    pub fn memory(&self, model: &Model<'_>, tokenizer: &Tokenizer<'_>) -> u64 {
         /// What JSON takes of a byte that it escapes, `\u0000`.
         const ESCAPED: usize = 6;
         /// A vector that grows has room for twice as much, and has the old one beside it while it moves.
@@ -63,7 +63,7 @@ impl Limits {
         let connection = CONNECTION + 2 * BUFFER + GROWS * self.body;
         // what is parsed is a value for every other byte, of one request at a time
         let parsed = GROWS * self.body / 2 * size_of::<serde_json::Value>();
-        let sessions = (self.threads * (self.streams + 1)) as u64 * session as u64;
-        sessions + (self.stories() * story + self.connections * connection + parsed) as u64
+        let batch = batch_lines(model.config(), self.streams, MAX_CHUNK) * size_of::<Line>();
+        (self.threads * batch + self.stories() * story + self.connections * connection + parsed) as u64
     }
 }

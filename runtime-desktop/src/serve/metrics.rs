@@ -60,6 +60,8 @@ pub struct Gauges {
     pub queued: usize,
     pub queue: usize,
     pub connections: usize,
+    /// Bytes that all limits come to.
+    pub memory: u64,
 }
 
 impl Metrics {
@@ -173,6 +175,7 @@ impl Metrics {
             ("flashlm_connections", "Open connections.", self.connections.load(Relaxed) as f64),
             ("flashlm_connections_limit", "Connections served at a time.", gauges.connections as f64),
             ("flashlm_tokens_per_second", "Tokens drawn a second, over ten seconds.", self.tokens_per_second()),
+            ("flashlm_memory_limit_bytes", "Memory beside the model at the limits.", gauges.memory as f64),
             ("process_resident_memory_bytes", "Memory in use.", resident.map_or(f64::NAN, |bytes| bytes as f64)),
         ] {
             writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")?;
@@ -214,7 +217,7 @@ mod tests {
         metrics.answered(200);
         metrics.answered(429);
         metrics.answered(200);
-        let text = metrics.text(&Gauges { streams: 4, queued: 2, queue: 8, connections: 16 });
+        let text = metrics.text(&Gauges { streams: 4, queued: 2, queue: 8, connections: 16, memory: 32 });
         for line in [
             "flashlm_request_duration_seconds_bucket{le=\"0.05\"} 0",
             "flashlm_request_duration_seconds_bucket{le=\"0.1\"} 1",

@@ -13,9 +13,8 @@ mod metrics;
 mod queue;
 mod request;
 mod routes;
-mod streams;
 mod task;
-mod telling;
+mod text;
 mod worker;
 
 use std::io::{self, Write};
@@ -58,8 +57,8 @@ pub fn run(blob: Blob, options: Options) -> Result<()> {
     // the program has no other purpose than to serve it
     let (blob, name): (&'static Blob, &'static str) = (Box::leak(Box::new(blob)), name.leak());
     let (model, tokenizer, depth) = (blob.model()?, blob.tokenizer()?, blob.depth(depth)?);
-    let eot = model.config().eot.with_context(|| format!("{}: expected an end-of-story token", blob.name()))? as u16;
-    blob.check_sessions(limits.threads * (limits.streams + 1))?;
+    ensure!(model.config().eot.is_some(), "{}: expected a model with an end-of-story token", blob.name());
+    blob.check_sessions(limits.threads * limits.streams)?;
     ensure!(room_for_threads(limits.threads, STACK), "there is no room for {} threads: expected fewer", limits.threads);
 
     let queue = Arc::new(Queue::new(limits.threads, limits.stories()));
@@ -77,12 +76,12 @@ pub fn run(blob: Blob, options: Options) -> Result<()> {
         connections::listen(address).with_context(|| format!("{address}: expected an address to listen at"))?
     };
     let bound = listener.local_addr()?;
-    announce(&server, bound, blob)?;
+    announce(&server, bound)?;
 
     let workers: Vec<_> = (0..limits.threads)
         .map(|_| {
             let server = Arc::clone(&server);
-            let worker = Worker::new(model, tokenizer, eot, limits.streams);
+            let worker = Worker::new(model, tokenizer, limits.streams);
             let thread = thread::Builder::new().name("worker".into()).stack_size(STACK);
             thread.spawn(move || worker.run(&server.queue, &server.metrics)).context("no thread can be started")
         })
@@ -109,17 +108,18 @@ fn on_signal(stop: &Arc<Notify>) -> Result<()> {
 }
 
 /// Says where the server is and what it takes.
-fn announce(server: &Server, address: SocketAddr, blob: &Blob) -> Result<()> {
+fn announce(server: &Server, address: SocketAddr) -> Result<()> {
     let Server { subject, limits, api_key, loopback, .. } = server;
     let &Limits { threads, streams, queue, .. } = limits;
-    let memory = limits.memory(blob.arena_bytes(), &subject.tokenizer);
+    let memory = limits.memory(&subject.model, &subject.tokenizer);
     let mut out = io::stdout().lock();
     writeln!(out, "listening at http://{address}/v1 as {:?} ({})", subject.name, answer::fingerprint(subject))?;
     let stories = format!("{threads} x {streams} stories at a time, {queue} waiting");
     writeln!(out, "{stories}; at most {} of memory beside the model", shown_bytes(memory))?;
     if !loopback && api_key.is_none() {
-        writeln!(out, "warning: everyone who can reach {address} can use it, unencrypted: --api-key asks for a key")?;
+        let warning = "can use it: --api-key asks for a key. Nothing is encrypted";
+        // that nobody listens is no failure
+        let _ = writeln!(io::stderr(), "warning: everyone who can reach {address} {warning}");
     }
-    out.flush()?;
-    Ok(())
+    Ok(out.flush()?)
 }

@@ -117,6 +117,7 @@ mod tests {
     use flashlm_core::config::Depth;
     use tokio::sync::Notify;
 
+    use super::super::task::Notice;
     use super::*;
 
     fn tasks(count: usize) -> Vec<Task> {
@@ -129,7 +130,7 @@ mod tests {
             stop: Vec::new(),
             echo: false,
             logprobs: None,
-            output: Arc::new(Output::new(Arc::new(Notify::new()))),
+            output: Arc::new(Output::new(Arc::new(Notify::new()), Notice::TheEnd)),
         };
         (0..count).map(task).collect()
     }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::error::ApiError;
 use super::limits::Limits;
-use super::task::{Output, Task};
+use super::task::{Notice, Output, Task};
 use crate::settings;
 
 /// The most candidates told beside a token, as OpenAI has it.
@@ -89,13 +89,15 @@ impl Completions {
         refuse_others(fields, choices)?;
 
         let news = Arc::new(Notify::new());
+        let notice = if delivery == Delivery::Whole { Notice::TheEnd } else { Notice::EveryPart };
         let prompt_tokens = prompts.iter().map(|(tokens, _)| tokens.len()).sum();
         let mut tasks = Vec::new();
         for (prompt, owes_space) in prompts {
             for choice in 0..choices {
                 // a story of its own each, that can be had again alone
                 let sampler = SamplerConfig { seed: sampler.seed.wrapping_add(choice), ..sampler };
-                let (prompt, stop, output) = (prompt.clone(), stop.clone(), Arc::new(Output::new(Arc::clone(&news))));
+                let (prompt, stop) = (prompt.clone(), stop.clone());
+                let output = Arc::new(Output::new(Arc::clone(&news), notice));
                 tasks.push(Task { prompt, owes_space, sampler, depth, length, stop, echo, logprobs, output });
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -89,7 +89,8 @@ impl Server {
 
     fn gauges(&self) -> Gauges {
         let &Limits { threads, streams, queue, connections, .. } = &self.limits;
-        Gauges { streams: threads * streams, queued: self.queue.waiting(), queue, connections }
+        let memory = self.limits.memory(&self.subject.model, &self.subject.tokenizer);
+        Gauges { streams: threads * streams, queued: self.queue.waiting(), queue, connections, memory }
     }
 }
 
@@ -185,6 +186,14 @@ async fn completions(State(server): State<Arc<Server>>, headers: HeaderMap, body
 /// listens when all is sent.
 async fn read(mut body: Body, limits: &Limits) -> Result<Vec<u8>, ApiError> {
     let deadline = tokio::time::Instant::now() + limits.receive;
+    let most = limits.body.saturating_mul(PATIENCE);
+    let too_long = || {
+        let message = format!("expected a body of at most {} bytes", limits.body);
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    };
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_long());
+    }
     let (mut bytes, mut length) = (Vec::new(), 0);
     loop {
         let slow = |_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body of the request took too long");
@@ -197,15 +206,11 @@ async fn read(mut body: Body, limits: &Limits) -> Result<Vec<u8>, ApiError> {
         length += data.len();
         if length <= limits.body {
             bytes.extend_from_slice(&data);
-        } else if length > limits.body.saturating_mul(PATIENCE) {
+        } else if length > most {
             break;
         }
     }
-    if length > limits.body {
-        let message = format!("expected a body of at most {} bytes", limits.body);
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
-    }
-    Ok(bytes)
+    if length > limits.body { Err(too_long()) } else { Ok(bytes) }
 }
 
 /// A request that is being answered. Dropped, its stories are given up.

@@ -70,25 +70,36 @@ impl Part {
     }
 }
 
+/// What the connection of an output wants to be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    EveryPart,
+    TheEnd,
+}
+
 /// Where a worker puts what it tells and a connection takes it from. A worker never waits for a connection: what is not
 /// taken stays, and it cannot be more than a request's length allows.
 #[derive(Debug)]
 pub struct Output {
     part: Mutex<Part>,
     cancelled: AtomicBool,
-    /// Told of every part; all choices of a request have one.
+    /// Told of news; all choices of a request have one.
     news: Arc<Notify>,
+    notice: Notice,
 }
 
 impl Output {
-    pub fn new(news: Arc<Notify>) -> Self {
-        Self { part: Mutex::default(), cancelled: AtomicBool::new(false), news }
+    pub fn new(news: Arc<Notify>, notice: Notice) -> Self {
+        Self { part: Mutex::default(), cancelled: AtomicBool::new(false), news, notice }
     }
 
     /// Adds to what was told.
     pub fn tell(&self, add: impl FnOnce(&mut Part)) {
-        add(&mut self.lock());
-        self.news.notify_one();
+        let mut part = self.lock();
+        add(&mut part);
+        if self.notice == Notice::EveryPart || part.end.is_some() {
+            self.news.notify_one();
+        }
     }
 
     /// Takes what was told since the last time, if it is anything to show.

@@ -1,60 +1,47 @@
 //! A thread that tells several stories together.
 
 use flashlm_core::score::LogSumExp;
-use flashlm_core::{Generation, Kernels, Line, Model, Sampler, Session, SessionError, Tokenizer};
+use flashlm_core::{Batch, Generation, Kernels, Line, Model, Sampler, SessionError, Tokenizer, Turn};
 
 use super::metrics::Metrics;
 use super::queue::{Idle, Queue};
-use super::streams::Batch;
 use super::task::{End, Scored, Task};
-use super::telling::{Telling, Told};
+use super::text::{Text, Told};
 
 /// Tokens of a prompt that are read before the other stories go on.
 const READ: usize = 64;
 
 /// One story of a batch.
-struct Stream {
+struct Telling {
     task: Task,
+    generation: Generation,
+    sampler: Sampler,
+    text: Text,
     /// Tokens of the prompt that were read.
     read: usize,
-    /// The last token, which the batch has not processed yet.
-    pending: Option<u16>,
     drawn: usize,
-    /// Whether the next token is to begin with a space.
-    owes_space: bool,
-    sampler: Sampler,
-    telling: Telling,
 }
 
-impl Stream {
+impl Telling {
     fn has_read(&self) -> bool {
         self.read == self.task.prompt.len()
-    }
-
-    /// Whether it can draw a token.
-    fn draws(&self) -> bool {
-        self.has_read() && self.pending.is_none()
     }
 }
 
 /// Tells what a queue has, as many stories at a time as its batch has streams.
 pub struct Worker<'m> {
     batch: Batch<'m, Vec<Line>>,
-    /// Draws the words that begin with a space, which a batch does not.
-    spare: Session<'m, Vec<Line>>,
-    kernels: Kernels,
     tokenizer: Tokenizer<'m>,
-    eot: u16,
-    streams: Vec<Option<Stream>>,
+    /// What is told in every stream.
+    streams: Vec<Option<Telling>>,
 }
 
 impl<'m> Worker<'m> {
-    /// For a model with this tokenizer and end-of-story token.
-    pub fn new(model: Model<'m>, tokenizer: Tokenizer<'m>, eot: u16, streams: usize) -> Self {
-        let kernels = Kernels::detect();
-        let batch = Batch::on_heap(model, kernels, streams);
+    /// For a model with this tokenizer.
+    pub fn new(model: Model<'m>, tokenizer: Tokenizer<'m>, streams: usize) -> Self {
+        let batch = Batch::on_heap(model, Kernels::detect(), streams);
         let streams = (0..batch.streams()).map(|_| None).collect();
-        Self { batch, spare: Session::on_heap(model, kernels), kernels, tokenizer, eot, streams }
+        Self { batch, tokenizer, streams }
     }
 
     /// Works until the queue is closed and empty.
@@ -67,14 +54,15 @@ impl<'m> Worker<'m> {
             let idle = if active == 0 { Idle::Wait } else { Idle::GoOn };
             let Some(tasks) = queue.take(self.streams.len() - active, idle) else { return };
             metrics.active_changed(&mut counted, active + tasks.len());
-            let result = tasks.into_iter().try_for_each(|task| self.begin(task)).and_then(|()| {
-                self.give_up_cancelled();
-                self.advance(metrics)
-            });
-            if let Err(error) = result {
+            let mut begun = Ok(());
+            for task in tasks {
+                begun = begun.and(self.begin(task));
+            }
+            self.give_up_cancelled();
+            if let Err(error) = begun.and_then(|()| self.read(metrics)).and_then(|()| self.draw(metrics)) {
                 // no story is told by halves as if it were whole
-                for stream in self.streams.iter_mut().filter_map(Option::take) {
-                    stream.telling.end(End::Failed(error.to_string()));
+                for telling in self.streams.iter_mut().filter_map(Option::take) {
+                    telling.text.end(End::Failed(error.to_string()));
                 }
             }
         }
@@ -82,125 +70,110 @@ impl<'m> Worker<'m> {
 
     /// Gives a story a stream, of which there is one.
     fn begin(&mut self, task: Task) -> Result<(), SessionError> {
-        let mut telling = Telling::new(&task);
+        let mut text = Text::new(&task);
         let sampler = Sampler::new(task.sampler);
         let (Some(index), Ok(mut sampler)) = (self.streams.iter().position(Option::is_none), sampler) else {
-            telling.end(End::Failed("the request was not checked".into()));
+            text.end(End::Failed("the request was not checked".into()));
             return Ok(());
         };
         let mut bytes = Vec::new();
-        for &token in &task.prompt {
-            self.tokenizer.for_each_byte(token, |byte| bytes.push(byte));
-            sampler.observe(token);
-        }
-        telling.prompt(&bytes, task.echo);
+        task.prompt.iter().for_each(|&token| self.tokenizer.for_each_byte(token, |byte| bytes.push(byte)));
+        text.prompt(&bytes, task.echo);
         if !task.scores_prompt() {
-            telling.offset(if task.echo { &bytes } else { &[] });
+            text.offset(if task.echo { &bytes } else { &[] });
             if task.length == 0 {
-                telling.end(End::Length);
+                text.end(End::Length);
                 return Ok(());
             }
         }
-        self.batch.reset(index);
-        self.batch.set_depth(index, task.depth)?;
-        // as input, the end of a story begins the next
-        let (pending, owes_space) = (Some(self.eot), task.owes_space);
-        self.streams[index] = Some(Stream { task, read: 0, pending, drawn: 0, owes_space, sampler, telling });
+        let begun = self.batch.set_depth(index, task.depth);
+        let stream = &mut self.batch.stream(index)?;
+        match begun.and_then(|()| Generation::begin(stream, &mut sampler, &[], &mut ())) {
+            Ok(generation) => {
+                self.streams[index] = Some(Telling { task, generation, sampler, text, read: 0, drawn: 0 });
+            }
+            Err(error) => text.end(End::Failed(error.to_string())),
+        }
         Ok(())
     }
 
     fn give_up_cancelled(&mut self) {
-        for stream in &mut self.streams {
-            if stream.as_ref().is_some_and(|stream| stream.task.output.is_cancelled()) {
-                *stream = None;
-            }
+        for place in &mut self.streams {
+            place.take_if(|telling| telling.task.output.is_cancelled());
         }
-    }
-
-    /// Takes every stream a token on, or a piece of its prompt.
-    fn advance(&mut self, metrics: &Metrics) -> Result<(), SessionError> {
-        let Self { batch, streams, .. } = self;
-        let indexed = streams.iter_mut().enumerate();
-        let steps: Vec<(usize, u16)> =
-            indexed.filter_map(|(i, stream)| Some((i, stream.as_mut()?.pending.take()?))).collect();
-        batch.step(&steps)?;
-        self.read(metrics)?;
-        self.draw(metrics)
     }
 
     /// Reads on in prompts.
     fn read(&mut self, metrics: &Metrics) -> Result<(), SessionError> {
-        for index in 0..self.streams.len() {
-            let Some(stream) = self.streams[index].as_mut().filter(|stream| !stream.has_read()) else { continue };
-            let rest = &stream.task.prompt[stream.read..];
-            let Some(top) = stream.task.logprobs.filter(|_| stream.task.scores_prompt()) else {
-                let piece = &rest[..rest.len().min(READ)];
-                self.batch.prefill(index, piece)?;
-                stream.read += piece.len();
-                metrics.read(piece.len());
-                continue;
+        let Self { batch, tokenizer, streams } = self;
+        for (index, place) in streams.iter_mut().enumerate() {
+            let Some(telling) = place.as_mut().filter(|telling| !telling.has_read()) else { continue };
+            let Telling { task, generation, sampler, text, read, .. } = telling;
+            let rest = &task.prompt[*read..];
+            let piece = match task.logprobs.filter(|_| task.scores_prompt()) {
+                None => &rest[..rest.len().min(READ)],
+                Some(top) => {
+                    // what is before it has to be processed
+                    generation.add(&mut batch.stream(index)?, sampler, &[], &mut ())?;
+                    let offset = text.offset(&tokenizer.piece(rest[0]));
+                    text.score(score(batch, index, rest[0], top, offset)?);
+                    &rest[..1]
+                }
             };
-            let token = rest[0];
-            let offset = stream.telling.offset(&self.tokenizer.piece(token));
-            let scored = score(&self.batch, index, self.kernels, token, top, offset)?;
-            stream.telling.score(scored);
-            stream.pending = Some(token);
-            stream.read += 1;
-            metrics.read(1);
+            generation.add(&mut batch.stream(index)?, sampler, piece, &mut ())?;
+            *read += piece.len();
+            metrics.read(piece.len());
+        }
+        for place in streams {
+            if let Some(telling) = place.take_if(|telling| telling.has_read() && telling.task.length == 0) {
+                telling.text.end(End::Length);
+            }
         }
         Ok(())
     }
 
-    /// Draws the next tokens of all stories that are that far.
+    /// Draws the next tokens of all stories whose prompts are read.
     fn draw(&mut self, metrics: &Metrics) -> Result<(), SessionError> {
-        let Self { batch, spare, streams, .. } = self;
-        let (mut told, mut draws) = (Vec::new(), Vec::new());
-        for (i, stream) in streams.iter_mut().enumerate() {
-            let Some(stream) = stream.as_mut().filter(|stream| stream.draws()) else { continue };
-            if !std::mem::take(&mut stream.owes_space) {
-                draws.push((i, &mut stream.sampler));
-                continue;
+        let Self { batch, streams, .. } = self;
+        let mut turns = Vec::new();
+        for (stream, place) in streams.iter_mut().enumerate() {
+            let Some(telling) = place.as_mut().filter(|telling| telling.has_read()) else { continue };
+            let Telling { task, generation: story, sampler, drawn, .. } = telling;
+            if *drawn == 0 && task.owes_space {
+                story.owe_space();
             }
-            spare.restore(batch.state(i))?;
-            let mut generation = Generation::default();
-            generation.owe_space();
-            let token = generation.next(spare, &mut stream.sampler, &mut ())?;
-            told.push((i, token.unwrap_or(self.eot)));
+            turns.push(Turn { stream, story, sampler, token: None });
         }
-        let mut tokens = vec![0; draws.len()];
-        batch.sample(&mut draws, &mut tokens)?;
-        told.extend(draws.into_iter().map(|(stream, _)| stream).zip(tokens));
-        told.into_iter().try_for_each(|(stream, token)| self.tell(stream, token, metrics))
+        if turns.is_empty() {
+            return Ok(());
+        }
+        Generation::next_together(batch, &mut turns)?;
+        let drawn: Vec<_> = turns.into_iter().map(|turn| (turn.stream, turn.token)).collect();
+        drawn.into_iter().for_each(|(stream, token)| self.tell(stream, token, metrics));
+        Ok(())
     }
 
     /// Tells the token that a stream's story drew, and ends the story where it ends.
-    fn tell(&mut self, index: usize, token: u16, metrics: &Metrics) -> Result<(), SessionError> {
-        let Some(mut stream) = self.streams[index].take() else { return Ok(()) };
-        // of no length is a story whose prompt was to be scored
-        if stream.drawn == stream.task.length {
-            stream.telling.end(End::Length);
-            return Ok(());
-        }
-        if token == self.eot {
-            stream.telling.finish();
-            return Ok(());
-        }
+    fn tell(&mut self, index: usize, token: Option<u16>, metrics: &Metrics) {
+        let Some(mut telling) = self.streams[index].take() else { return };
+        let Some(token) = token else { return telling.text.finish() };
         let piece = self.tokenizer.piece(token);
-        let offset = stream.telling.offset(&piece);
-        let top = stream.task.logprobs;
-        let scored = top.map(|top| score(&self.batch, index, self.kernels, token, top, offset)).transpose()?;
-        stream.drawn += 1;
+        let offset = telling.text.offset(&piece);
+        let top = telling.task.logprobs;
+        let scored = match top.map(|top| score(&self.batch, index, token, top, offset)).transpose() {
+            Ok(scored) => scored,
+            Err(error) => return telling.text.end(End::Failed(error.to_string())),
+        };
+        telling.drawn += 1;
         metrics.drew();
-        if stream.telling.draw(&piece, scored) == Told::Stopped {
-            return Ok(());
+        if telling.text.draw(&piece, scored) == Told::Stopped {
+            return;
         }
-        if stream.drawn == stream.task.length {
-            stream.telling.end(End::Length);
-            return Ok(());
+        if telling.drawn == telling.task.length {
+            telling.text.end(End::Length);
+        } else {
+            self.streams[index] = Some(telling);
         }
-        stream.pending = Some(token);
-        self.streams[index] = Some(stream);
-        Ok(())
     }
 }
 
@@ -208,11 +181,11 @@ impl<'m> Worker<'m> {
 fn score(
     batch: &Batch<'_, Vec<Line>>,
     stream: usize,
-    kernels: Kernels,
     token: u16,
     top: usize,
     offset: usize,
 ) -> Result<Scored, SessionError> {
+    let kernels = batch.kernels();
     let (mut all, mut own, mut best) = (LogSumExp::default(), 0.0, Vec::<(u16, f32)>::new());
     batch.logits(stream, |first, rows| {
         all.push(kernels, rows);

@@ -17,7 +17,7 @@ pub enum Told {
 }
 
 /// The text of one story while it is told.
-pub struct Telling {
+pub struct Text {
     output: Arc<Output>,
     utf8: Utf8Stream,
     stop: Stop,
@@ -28,7 +28,7 @@ pub struct Telling {
     held: VecDeque<Scored>,
 }
 
-impl Telling {
+impl Text {
     pub fn new(task: &Task) -> Self {
         let stop = Stop::new(task.stop.clone());
         let output = Arc::clone(&task.output);
@@ -124,6 +124,7 @@ mod tests {
     use flashlm_core::config::Depth;
     use tokio::sync::Notify;
 
+    use super::super::task::Notice;
     use super::*;
 
     fn task(stop: &[&str]) -> Task {
@@ -136,26 +137,26 @@ mod tests {
             stop: stop.iter().map(|&word| word.to_owned()).collect(),
             echo: false,
             logprobs: Some(0),
-            output: Arc::new(Output::new(Arc::new(Notify::new()))),
+            output: Arc::new(Output::new(Arc::new(Notify::new()), Notice::EveryPart)),
         }
     }
 
-    fn draw(telling: &mut Telling, token: u16, bytes: &[u8]) -> Told {
-        let scored = Scored { token, logprob: -1.0, top: Vec::new(), offset: telling.offset(bytes) };
-        telling.draw(&Piece::from_slice(bytes).unwrap(), Some(scored))
+    fn draw(text: &mut Text, token: u16, bytes: &[u8]) -> Told {
+        let scored = Scored { token, logprob: -1.0, top: Vec::new(), offset: text.offset(bytes) };
+        text.draw(&Piece::from_slice(bytes).unwrap(), Some(scored))
     }
 
     #[test]
     fn tokens_come_with_their_text_and_those_behind_a_stop_word_not_at_all() {
         let task = task(&["The end"]);
-        let mut telling = Telling::new(&task);
+        let mut text = Text::new(&task);
         for (token, piece) in (1..).zip([" He slept.", " Th", "e en"]) {
-            assert_eq!(draw(&mut telling, token, piece.as_bytes()), Told::On);
+            assert_eq!(draw(&mut text, token, piece.as_bytes()), Told::On);
         }
         let part = task.output.take().unwrap();
         let tokens = |tokens: &[Scored]| tokens.iter().map(|s| (s.token, s.offset)).collect::<Vec<_>>();
         assert_eq!((&part.text[..], tokens(&part.tokens)), (" He slept. ", vec![(1, 0), (2, 10)]));
-        assert_eq!(draw(&mut telling, 4, b"d."), Told::Stopped);
+        assert_eq!(draw(&mut text, 4, b"d."), Told::Stopped);
         let rest = task.output.take().unwrap();
         assert_eq!((&rest.text[..], tokens(&rest.tokens), rest.end), ("", vec![], Some(End::Stop)));
         assert_eq!(part.drawn + rest.drawn, 4);
@@ -164,14 +165,14 @@ mod tests {
     #[test]
     fn a_character_is_shown_whole_or_not_at_all() {
         let task = task(&[]);
-        let mut telling = Telling::new(&task);
+        let mut text = Text::new(&task);
         // one that the prompt leaves unfinished
-        telling.prompt("\u{e9}".as_bytes().split_last().unwrap().1, false);
-        draw(&mut telling, 1, &[0xa9, b'!']);
+        text.prompt("\u{e9}".as_bytes().split_last().unwrap().1, false);
+        draw(&mut text, 1, &[0xa9, b'!']);
         assert_eq!(task.output.take().unwrap().text, "\u{e9}!");
-        draw(&mut telling, 2, &[0xe6]);
+        draw(&mut text, 2, &[0xe6]);
         assert!(task.output.take().is_none());
-        telling.end(End::Length);
+        text.end(End::Length);
         let part = task.output.take().unwrap();
         assert_eq!((&part.text[..], part.tokens.len(), part.drawn, part.end), ("", 1, 1, Some(End::Length)));
     }
