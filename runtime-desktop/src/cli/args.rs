@@ -255,11 +255,11 @@ pub struct Serve {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub connections: u16,
     /// The longest prompt, tokens, 1 to 1000000
-    #[arg(long, value_name = "N", default_value_t = 2048)]
+    #[arg(long, value_name = "N", default_value_t = 1024)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_prompt: u32,
     /// The most tokens that a request may ask for, 1 to 1000000
-    #[arg(long, value_name = "N", default_value_t = 2048)]
+    #[arg(long, value_name = "N", default_value_t = 1024)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_tokens: u32,
     /// The most stories that a request may ask for, all its prompts together, 1 to 128

@@ -21,8 +21,8 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{process, thread};
 
 use anyhow::{Context, Result, ensure};
 use flashlm_core::config::Depth;
@@ -83,7 +83,11 @@ pub fn run(blob: Blob, options: Options) -> Result<()> {
             let server = Arc::clone(&server);
             let worker = Worker::new(model, tokenizer, limits.streams);
             let thread = thread::Builder::new().name("worker".into()).stack_size(STACK);
-            thread.spawn(move || worker.run(&server.queue, &server.metrics)).context("no thread can be started")
+            let work = move || {
+                let _needed = Needed;
+                worker.run(&server.queue, &server.metrics);
+            };
+            thread.spawn(work).context("no thread can be started")
         })
         .collect::<Result<_>>()?;
     runtime.block_on(connections::serve(listener, routes::router(Arc::clone(&server)), Arc::clone(&server), &stop));
@@ -92,6 +96,17 @@ pub fn run(blob: Blob, options: Options) -> Result<()> {
     server.queue.close();
     workers.into_iter().for_each(|worker| drop(worker.join()));
     Ok(())
+}
+
+/// A thread that the server cannot do without: stories that it had would be waited for in vain.
+struct Needed;
+
+impl Drop for Needed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::exit(1);
+        }
+    }
 }
 
 /// Ends the server by a signal, the program by another.

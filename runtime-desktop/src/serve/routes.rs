@@ -20,7 +20,7 @@ use tokio::time::timeout_at;
 
 use super::answer::{Teller, fingerprint};
 use super::error::{ApiError, json_response};
-use super::limits::Limits;
+use super::limits::{BUFFER, Limits};
 use super::metrics::{Gauges, Metrics};
 use super::queue::{Admission, Queue};
 use super::request::{Completions, Delivery, Subject, unknown_model};
@@ -168,18 +168,16 @@ async fn completions(State(server): State<Arc<Server>>, headers: HeaderMap, body
     let teller = Teller::new(&request, &server.subject);
     let delivery = request.delivery;
     let mut telling = Telling::start(server, admission, &mut request, teller);
-    match delivery {
-        Delivery::Whole => telling.whole().await.map(|text| json_response(StatusCode::OK, text)),
-        Delivery::Stream { usage } => {
-            let events = Events { telling, usage, over: false };
-            let stream = unfold(events, async |mut events| {
-                let text = events.next().await?;
-                Some((Ok::<_, Infallible>(Bytes::from(text)), events))
-            });
-            let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
-            Ok((head, Body::from_stream(stream)).into_response())
-        }
-    }
+    let kind = match delivery {
+        Delivery::Whole => "application/json",
+        Delivery::Stream { .. } => "text/event-stream",
+    };
+    let sent = match delivery {
+        Delivery::Whole => Sent { text: telling.whole().await?, at: 0, over: true, usage: false, telling },
+        Delivery::Stream { usage } => Sent { text: String::new(), at: 0, over: false, usage, telling },
+    };
+    let body = Body::from_stream(unfold(sent, async |mut sent| Some((Ok::<_, Infallible>(sent.next().await?), sent))));
+    Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], body).into_response())
 }
 
 /// A body of bounded length within a bounded time. Of one that is too long more is read, and thrown away, for who only
@@ -233,10 +231,12 @@ impl Telling {
     }
 
     /// Waits until a worker told something.
-    async fn news(&self) -> Result<(), ApiError> {
+    async fn news(&mut self) -> Result<(), ApiError> {
         let limit = self.server.limits.answer;
         timeout_at((self.begun + limit).into(), self.news.notified()).await.map_err(|_| {
             self.server.metrics.timed_out();
+            // nor is it the client who gives them up
+            self.open = 0;
             let message = format!("the answer took more than {} seconds", limit.as_secs_f64());
             ApiError::new(StatusCode::GATEWAY_TIMEOUT, message).code("timeout")
         })
@@ -274,18 +274,33 @@ impl Drop for Telling {
     }
 }
 
-/// The events of a stream.
-struct Events {
+/// An answer that is being sent. Until all of it is, its stories count among those that are told or wait: what clients
+/// do not take is part of what the server holds for them.
+struct Sent {
     telling: Telling,
-    /// Whether the last one before the end is the usage.
-    usage: bool,
-    /// Whether the end was told.
+    /// What is there to be sent, and how much of it was.
+    text: String,
+    at: usize,
+    /// Whether nothing comes after it.
     over: bool,
+    /// Whether the usage comes before the end.
+    usage: bool,
 }
 
-impl Events {
-    /// What is to be sent next; `None` after the end.
-    async fn next(&mut self) -> Option<String> {
+impl Sent {
+    /// The next piece, a copy that holds nothing else in memory; `None` after the last.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.at == self.text.len() {
+            (self.text, self.at) = (self.events().await?, 0);
+        }
+        let rest = &self.text.as_bytes()[self.at..];
+        let piece = Bytes::copy_from_slice(&rest[..rest.len().min(BUFFER)]);
+        self.at += piece.len();
+        Some(piece)
+    }
+
+    /// The next events of a stream; `None` after its end.
+    async fn events(&mut self) -> Option<String> {
         if self.over {
             return None;
         }
@@ -296,27 +311,25 @@ impl Events {
             text.push_str("\n\n");
         };
         loop {
-            match self.parts(|json| event(&mut text, json)) {
-                Ok(()) if self.telling.open == 0 => {
-                    if self.usage {
-                        event(&mut text, &self.telling.teller.last());
-                    }
-                    event(&mut text, "[DONE]");
-                    self.over = true;
-                    return Some(text);
+            let told = self.parts(|json| event(&mut text, json));
+            if told.is_ok() && self.telling.open == 0 {
+                if self.usage {
+                    event(&mut text, &self.telling.teller.last());
                 }
-                Ok(()) if !text.is_empty() => return Some(text),
-                result => {
-                    let result = match result {
-                        Ok(()) => self.telling.news().await,
-                        failed => failed,
-                    };
-                    if let Err(error) = result {
-                        event(&mut text, &error.json().to_string());
-                        self.over = true;
-                        return Some(text);
-                    }
-                }
+                event(&mut text, "[DONE]");
+                self.over = true;
+            }
+            if told.is_ok() && !text.is_empty() {
+                return Some(text);
+            }
+            let news = match told {
+                Ok(()) => self.telling.news().await,
+                failed => failed,
+            };
+            if let Err(error) = news {
+                event(&mut text, &error.json().to_string());
+                self.over = true;
+                return Some(text);
             }
         }
     }

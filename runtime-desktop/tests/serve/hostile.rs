@@ -151,7 +151,7 @@ fn slow_clients_keep_no_one_out_for_long() {
 #[test]
 fn connections_that_are_cut_anywhere_leave_nothing_behind() {
     let server = Server::start(&[]);
-    let request = post(&json!({ "prompt": "Once", "max_tokens": 2000, "n": 4, "stream": true }).to_string());
+    let request = post(&json!({ "prompt": "Once", "max_tokens": 1000, "n": 4, "stream": true }).to_string());
     for cut in (0..request.len()).step_by(7) {
         let mut connection = server.connect();
         connection.write_all(&request[..cut]).unwrap();
@@ -170,10 +170,16 @@ fn a_client_that_does_not_read_is_dropped_and_its_streams_freed() {
     let args = ["-m", &model, "--max-tokens", "20000", "--write-timeout", "0.5", "--streams", "4", "--queue", "8"];
     let server = Server::start(&args);
     let (before, limit) = (server.metric("process_resident_memory_bytes"), server.metric("flashlm_memory_limit_bytes"));
-    // four times eight megabytes: more than systems keep for who does not read
-    let body = json!({ "prompt": "a", "temperature": 0, "max_tokens": 20_000, "n": 4, "logprobs": 5, "stream": true });
+    // megabytes each: more than systems keep for who does not read
+    let body = |stream: bool| {
+        let body =
+            json!({ "prompt": "a", "temperature": 0, "max_tokens": 20_000, "n": 4, "logprobs": 5, "stream": stream });
+        post(&body.to_string())
+    };
     let mut connections: Vec<TcpStream> = (0..4).map(|_| server.connect()).collect();
-    connections.iter_mut().for_each(|connection| connection.write_all(&post(&body.to_string())).unwrap());
+    for (connection, stream) in connections.iter_mut().zip([true, true, false, false]) {
+        connection.write_all(&body(stream)).unwrap();
+    }
     let mut most = before;
     while server.metric("flashlm_connections") > 1.0 {
         most = most.max(server.metric("process_resident_memory_bytes"));
