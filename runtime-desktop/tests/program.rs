@@ -398,6 +398,12 @@ fn flag_values_out_of_range_are_refused_with_the_range() {
     assert!(failure(&["generate", "--depth", "99"]).contains("depths are"));
 }
 
+#[cfg(not(feature = "serve"))]
+#[test]
+fn a_program_without_a_server_says_how_to_build_one() {
+    assert!(failure(&["serve"]).contains("cargo build --release -p runtime-desktop --features serve"));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_reader_that_leaves_early_is_no_error() {
