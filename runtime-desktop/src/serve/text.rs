@@ -35,21 +35,24 @@ impl Text {
         Self { output, utf8: Utf8Stream::new(), stop, begun: 0, shown: 0, held: VecDeque::new() }
     }
 
-    /// Takes in the prompt's bytes, which stop words are not looked for in: a character that they leave unfinished is
-    /// the story's to show. With `echo`, they are shown.
-    pub fn prompt(&mut self, bytes: &[u8], echo: bool) {
+    /// Takes in the bytes of a task's prompt, which stop words are not looked for in: a character that they leave
+    /// unfinished is the story's to show. With `echo`, they are shown.
+    pub fn prompt(&mut self, bytes: &[u8], task: &Task) {
         let mut text = String::new();
         self.utf8.push(bytes, |c| text.push_str(c));
-        if echo {
+        if !task.scores_prompt() {
+            let unseen = if task.echo { 0 } else { text.chars().count() };
+            self.begun = begun(bytes).saturating_sub(unseen);
+        }
+        if task.echo {
             self.show(text);
         }
     }
 
-    /// Characters before the next token of these bytes, which it begins some of.
+    /// Characters that were begun before the next token, of these bytes.
     pub fn offset(&mut self, piece: &[u8]) -> usize {
         let offset = self.begun;
-        // bytes that go on with a character are 10xxxxxx
-        self.begun += piece.iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
+        self.begun += begun(piece);
         offset
     }
 
@@ -118,6 +121,11 @@ impl Text {
     }
 }
 
+/// Characters that bytes begin: those that go on with one are 10xxxxxx.
+fn begun(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
+}
+
 #[cfg(test)]
 mod tests {
     use flashlm_core::SamplerConfig;
@@ -167,7 +175,7 @@ mod tests {
         let task = task(&[]);
         let mut text = Text::new(&task);
         // one that the prompt leaves unfinished
-        text.prompt("\u{e9}".as_bytes().split_last().unwrap().1, false);
+        text.prompt("\u{e9}".as_bytes().split_last().unwrap().1, &task);
         draw(&mut text, 1, &[0xa9, b'!']);
         assert_eq!(task.output.take().unwrap().text, "\u{e9}!");
         draw(&mut text, 2, &[0xe6]);

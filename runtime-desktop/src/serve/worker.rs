@@ -78,13 +78,10 @@ impl<'m> Worker<'m> {
         };
         let mut bytes = Vec::new();
         task.prompt.iter().for_each(|&token| self.tokenizer.for_each_byte(token, |byte| bytes.push(byte)));
-        text.prompt(&bytes, task.echo);
-        if !task.scores_prompt() {
-            text.offset(if task.echo { &bytes } else { &[] });
-            if task.length == 0 {
-                text.end(End::Length);
-                return Ok(());
-            }
+        text.prompt(&bytes, &task);
+        if task.length == 0 && !task.scores_prompt() {
+            text.end(End::Length);
+            return Ok(());
         }
         let begun = self.batch.set_depth(index, task.depth);
         let stream = &mut self.batch.stream(index)?;
