@@ -20,6 +20,8 @@ use crate::settings;
 pub const MOST_LOGPROBS: usize = 5;
 /// The most stop words, as OpenAI has it.
 const MOST_STOPS: usize = 4;
+/// The longest stop word, bytes: every token is looked at for how much of it may have come.
+const LONGEST_STOP: usize = 256;
 
 /// What all requests are about.
 #[derive(Clone, Copy, Debug)]
@@ -265,7 +267,11 @@ fn stop(value: Option<Value>) -> Result<Vec<String>, ApiError> {
         }
         Some(other) => return Err(expected("stop", &what, &other)),
     };
-    words.iter().map(|word| settings::stop(word).map_err(|e| ApiError::parameter("stop", e))).collect()
+    let check = |word: &String| match word.len() {
+        0..=LONGEST_STOP => settings::stop(word),
+        length => Err(format!("expected texts of at most {LONGEST_STOP} bytes, found {length}")),
+    };
+    words.iter().map(|word| check(word).map_err(|e| ApiError::parameter("stop", e))).collect()
 }
 
 fn delivery(fields: &mut Fields) -> Result<Delivery, ApiError> {
@@ -406,6 +412,7 @@ mod tests {
             (json!({ "depth": "deep" }), "depth", "found \"deep\""),
             (json!({ "stop": "" }), "stop", "a text to stop at"),
             (json!({ "stop": ["a", "b", "c", "d", "e"] }), "stop", "at most 4, found 5"),
+            (json!({ "stop": "a".repeat(257) }), "stop", "at most 256 bytes, found 257"),
             (json!({ "logprobs": 6 }), "logprobs", "from 0 to 5"),
             (json!({ "stream": "yes" }), "stream", "true or false"),
             (json!({ "stream_options": {} }), "stream_options", "only with stream"),

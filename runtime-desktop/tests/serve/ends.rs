@@ -15,12 +15,14 @@ fn long(stream: bool) -> Vec<u8> {
 #[test]
 fn a_request_that_is_given_up_frees_its_stream_at_once() {
     let (_folder, model) = endless();
-    let server = Server::start(&["-m", &model, "--max-tokens", "1000000", "--streams", "1"]);
+    let server = Server::start(&["-m", &model, "--max-tokens", "1000000", "--streams", "1", "--queue", "2"]);
     for (count, stream) in [(1.0, true), (2.0, false)] {
         let mut connections: Vec<TcpStream> = (0..4).map(|_| server.connect()).collect();
         connections.iter_mut().for_each(|connection| connection.write_all(&long(stream)).unwrap());
         server.wait_for("flashlm_streams_active", 2.0);
         server.wait_for("flashlm_queue_length", 2.0);
+        let full = server.complete(&json!({ "prompt": "abc" }));
+        assert!(full.status == 429 && full.head.contains("retry-after: 1"), "{full:?}");
         drop(connections);
         server.wait_for("flashlm_streams_active", 0.0);
         server.wait_for("flashlm_queue_length", 0.0);

@@ -76,6 +76,7 @@ fn of_64_clients_each_gets_its_own_text_and_memory_stays() {
     #[cfg(target_os = "linux")]
     {
         let after = resident(server.child.id());
+        println!("{before} bytes resident before {} requests, {after} after", CLIENTS * REQUESTS);
         assert!(after < before + (8 << 20), "{before} bytes before, {after} after");
         assert!(after < 64 << 20, "{after} bytes");
     }
