@@ -224,7 +224,6 @@ pub struct Probe {
 }
 
 #[derive(Args, Debug)]
-#[cfg_attr(not(feature = "serve"), expect(dead_code, reason = "the server that reads it is a feature"))]
 pub struct Serve {
     /// Where to listen; port 0 takes one that is free and shows it
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
