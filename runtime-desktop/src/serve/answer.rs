@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::request::{Completions, Subject};
-use super::task::{End, Part, Scored};
+use super::task::{End, Part, Scored, Task};
 
 /// What an answer and all its parts begin with.
 #[derive(Clone, Debug, Serialize)]
@@ -72,11 +72,8 @@ impl Teller {
     /// For a request that was not started yet.
     pub fn new(request: &Completions, subject: &Subject) -> Self {
         let tasks = request.tasks.iter().enumerate();
-        let form = |(index, task): (usize, &super::task::Task)| Form {
-            index,
-            seed: task.sampler.seed,
-            logprobs: task.logprobs.is_some(),
-        };
+        let form =
+            |(index, task): (usize, &Task)| Form { index, seed: task.sampler.seed, logprobs: task.logprobs.is_some() };
         let forms = tasks.map(form).collect();
         let prompt_tokens = request.prompt_tokens;
         let usage = Usage { prompt_tokens, completion_tokens: 0, total_tokens: prompt_tokens };

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::AbortHandle;
 use tokio_io_timeout::TimeoutStream;
 
 use super::limits::{BUFFER, Limits};
@@ -23,6 +26,33 @@ const SEND_BUFFER: u32 = 64 << 10;
 const BACKLOG: u32 = 1024;
 /// Header lines of a request.
 const HEADERS: usize = 64;
+
+/// Closes the connection that a request came by.
+#[derive(Clone, Debug, Default)]
+pub struct Late(Arc<Notify>);
+
+impl Late {
+    /// Does so after a time, unless the result is dropped before. A client that takes a byte now and then is never late
+    /// by the time-out of writes; and while it takes none, nobody asks the answer for more.
+    pub fn after(&self, time: Duration) -> Timer {
+        let late = Arc::clone(&self.0);
+        let wait = async move {
+            tokio::time::sleep(time).await;
+            late.notify_one();
+        };
+        Timer(tokio::spawn(wait).abort_handle())
+    }
+}
+
+/// A time that runs until it is dropped.
+#[derive(Debug)]
+pub struct Timer(AbortHandle);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Listens at `address`.
 ///
@@ -58,15 +88,23 @@ pub async fn serve(listener: TcpListener, router: Router, server: Arc<Server>, s
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
+        let (router, late) = (TowerToHyperService::new(router.clone()), Late::default());
+        let asked = late.clone();
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(asked.clone());
+            router.call(request)
+        });
         let connection =
             protocol(&server.limits).serve_connection(TokioIo::new(timed(stream, &server.limits)), service);
         let connection = graceful.watch(connection);
         let server = Arc::clone(&server);
         tokio::spawn(async move {
             let (_place, _open) = (place, server.metrics.connection());
-            // whoever breaks it off has what he wanted
-            let _ = connection.await;
+            tokio::select! {
+                // whoever breaks it off has what he wanted
+                _ = connection => {}
+                () = late.0.notified() => {}
+            }
         });
     }
     drop(listener);

@@ -428,8 +428,8 @@ mod tests {
             assert!(error["error"]["param"] == param && found.contains(message), "{body}: {error}");
         }
         let defaults = json!({
-            "frequency_penalty": 0, "presence_penalty": 0.0, "best_of": 1, "logit_bias": {}, "suffix": null, "user": "me",
-            "model": "flashlm", "stop": null, "logprobs": null, "wombat": null,
+            "frequency_penalty": 0, "presence_penalty": 0.0, "best_of": 1, "logit_bias": {}, "suffix": null,
+            "user": "me", "model": "flashlm", "stop": null, "logprobs": null, "wombat": null,
         });
         assert!(Completions::parse(defaults.to_string().as_bytes(), &subject, &limits()).is_ok());
         let error = Completions::parse(br#"{"model": "gpt"}"#, &subject, &limits()).unwrap_err().json();

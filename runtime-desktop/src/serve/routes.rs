@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use futures_util::stream::unfold;
 use http_body_util::BodyExt;
 use serde_json::json;
@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
 use super::answer::{Teller, fingerprint};
+use super::connections::{Late, Timer};
 use super::error::{ApiError, json_response};
 use super::limits::{BUFFER, Limits};
 use super::metrics::{Gauges, Metrics};
@@ -151,7 +152,12 @@ impl Server {
     }
 }
 
-async fn completions(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+async fn completions(
+    State(server): State<Arc<Server>>,
+    Extension(late): Extension<Late>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
     // what a form of a web page can send without asking first is no JSON
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
@@ -167,7 +173,7 @@ async fn completions(State(server): State<Arc<Server>>, headers: HeaderMap, body
     })?;
     let teller = Teller::new(&request, &server.subject);
     let delivery = request.delivery;
-    let mut telling = Telling::start(server, admission, &mut request, teller);
+    let mut telling = Telling::start(server, admission, &mut request, teller, &late);
     let kind = match delivery {
         Delivery::Whole => "application/json",
         Delivery::Stream { .. } => "text/event-stream",
@@ -220,14 +226,23 @@ struct Telling {
     begun: Instant,
     /// Choices that have not ended.
     open: usize,
+    /// Closes the connection where the answer is not taken in time.
+    _timer: Timer,
 }
 
 impl Telling {
-    fn start(server: Arc<Server>, mut admission: Admission, request: &mut Completions, teller: Teller) -> Self {
+    fn start(
+        server: Arc<Server>,
+        mut admission: Admission,
+        request: &mut Completions,
+        teller: Teller,
+        late: &Late,
+    ) -> Self {
         let (tasks, news) = (std::mem::take(&mut request.tasks), Arc::clone(&request.news));
         let open = tasks.len();
         admission.start(tasks);
-        Self { server, admission, news, teller, begun: Instant::now(), open }
+        let timer = late.after(server.limits.answer + server.limits.write);
+        Self { server, admission, news, teller, begun: Instant::now(), open, _timer: timer }
     }
 
     /// Waits until a worker told something.

@@ -193,3 +193,23 @@ fn a_client_that_does_not_read_is_dropped_and_its_streams_freed() {
     assert_eq!(server.complete(&all).status, 200);
     assert_well(&server);
 }
+
+#[test]
+fn a_client_that_reads_a_byte_at_a_time_is_dropped_too() {
+    let (_folder, model) = endless();
+    let timeouts = ["--write-timeout", "1", "--request-timeout", "1"];
+    let server = Server::start(&[&["-m", &model, "--max-tokens", "20000"], &timeouts[..]].concat());
+    for stream in [true, false] {
+        let body = json!({ "prompt": "a", "temperature": 0, "max_tokens": 20_000, "logprobs": 5, "stream": stream });
+        let mut connection = server.connect();
+        connection.write_all(&post(&body.to_string())).unwrap();
+        let begun = Instant::now();
+        while server.metric("flashlm_connections") > 1.0 {
+            // long enough for the system to tell the server of room
+            let _ = connection.read(&mut [0; 9000]);
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(begun.elapsed() < Duration::from_secs(20), "it is never given up");
+        }
+    }
+    assert_well(&server);
+}
