@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_was_packed_is_unpacked_to_the_same() {
-        let bytes: Vec<u8> = (0..5000u32).map(|i| (i * i >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..5000u32).map(|i| ((i * i) >> 3) as u8).collect();
         let zipped = STANDARD.decode(packed(&bytes).unwrap()).unwrap();
         let mut back = Vec::new();
         io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&zipped[..]), &mut back).unwrap();
