@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Packages of the library, in target/package: for CMake's find_package on this machine, and as an Arduino library,
 # precompiled for Cortex-M4, M7 and M33. What can be checked without a board is: a CMake project finds, builds and runs
-# it; the archives have every function of the header and the right kind of float arguments; the sketch compiles and links.
+# it; the archives have every function of the header and the right kind of float arguments; the sketch compiles and
+# links.
 set -euo pipefail
 cd "$(dirname "$0")"
 out=$PWD/target/package
@@ -65,7 +66,8 @@ archive cortex-m33 fpv5-sp-d16 thumbv8m.main-none-eabihf --features dsp
 cat >"$user/sketch.cpp" <<'CPP'
 #include <stdint.h>
 #include <string.h>
-struct { void begin(long) {} explicit operator bool() { return true; } int available() { return 0; } int read() { return 0; }
+struct { void begin(long) {} explicit operator bool() { return true; }
+  int available() { return 0; } int read() { return 0; }
   template <class T> void print(T) {} template <class T> void println(T) {} } Serial;
 CPP
 cat "$arduino/examples/Story/Story.ino" >>"$user/sketch.cpp"

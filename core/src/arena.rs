@@ -8,8 +8,9 @@
 use crate::blob::layout::input_rows;
 use crate::config::ModelConfig;
 use crate::layers;
-use crate::memory::{Line, MAX_CHUNK, Scratch, StateHeader, lines};
+use crate::memory::{Line, Scratch, lines};
 use crate::parts::Parts;
+use crate::streams::{Places, Streams};
 
 /// Sizes of an arena's regions, in lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,10 +137,25 @@ impl Layout {
         2 * self.width + self.quantized + self.wide + self.rotation + self.kept
     }
 
+    /// Where in a state its parts are.
+    pub(crate) const fn places(&self) -> Places {
+        Places {
+            stride: self.state_lines(),
+            mixers: 1,
+            mixer: self.mixer,
+            ffns: self.ffns_start(),
+            ffn: self.ffn,
+            rotary: [self.rotary_start(), self.rotary],
+            memory: [self.memory_start(), self.memory],
+            past: [self.past_start(), self.past],
+            head: [self.head_start(), self.head],
+        }
+    }
+
     /// Cuts `arena` into the states of so many streams and the scratch of chunks of `chunk` tokens; `None` if it is too
     /// short.
     pub(crate) fn carve<'a>(
-        &'a self,
+        &self,
         arena: &'a mut [Line],
         streams: usize,
         chunk: usize,
@@ -161,110 +177,7 @@ impl Layout {
             q: bytemuck::must_cast_slice_mut(take(chunk * self.quantized)?),
             wide: floats(take(chunk * self.wide)?),
         };
-        Some((Streams { lines, layout: self, of: [0; MAX_CHUNK] }, scratch))
-    }
-}
-
-/// What streams carry from one token to the next, and whose a chunk's tokens are. A session has one stream.
-pub(crate) struct Streams<'a> {
-    lines: &'a mut [Line],
-    layout: &'a Layout,
-    /// The stream of every token.
-    of: [u8; MAX_CHUNK],
-}
-
-impl<'a> Streams<'a> {
-    /// A single one, whose state `lines` is.
-    pub(crate) fn one(layout: &'a Layout, lines: &'a mut [Line]) -> Self {
-        Self { lines, layout, of: [0; MAX_CHUNK] }
-    }
-
-    /// With other streams of the tokens.
-    pub(crate) fn of(self, of: [u8; MAX_CHUNK]) -> Self {
-        Self { of, ..self }
-    }
-
-    /// Whether none of the `tokens` tokens behind `t` is of the same stream.
-    pub(crate) fn is_last(&self, t: usize, tokens: usize) -> bool {
-        let (of, own) = (self.of.front(tokens), self.of.get(t));
-        !of.iter().skip(t + 1).any(|other| Some(other) == own)
-    }
-
-    /// What block `index`'s mixer carries.
-    pub(crate) fn mixer(&mut self, index: usize) -> Region<'_> {
-        self.region(1 + index * self.layout.mixer, self.layout.mixer)
-    }
-
-    /// The normalised input of the token before, where block `index`'s channel mixer is shifted.
-    pub(crate) fn ffn(&mut self, index: usize) -> Region<'_> {
-        self.region(self.layout.ffns_start() + index * self.layout.ffn, self.layout.ffn)
-    }
-
-    /// Steps of the rotary positions a token.
-    pub(crate) fn rotary(&mut self) -> Region<'_> {
-        self.region(self.layout.rotary_start(), self.layout.rotary)
-    }
-
-    /// RCSM memory, S x R floats.
-    pub(crate) fn memory(&mut self) -> Region<'_> {
-        self.region(self.layout.memory_start(), self.layout.memory)
-    }
-
-    /// The engine's salient u of the tokens before, the nearest first, and their trace, (taps + 1) x R floats.
-    pub(crate) fn past(&mut self) -> Region<'_> {
-        self.region(self.layout.past_start(), self.layout.past)
-    }
-
-    /// The activations after the last token, int16 for the head.
-    pub(crate) fn head(&mut self) -> Region<'_> {
-        self.region(self.layout.head_start(), self.layout.head)
-    }
-
-    /// What the first line of token `t`'s state says.
-    pub(crate) fn header(&mut self, t: usize) -> StateHeader {
-        StateHeader::read(self.region(0, 1).lines(t).first().unwrap_or(&Line::ZERO))
-    }
-
-    pub(crate) fn set_header(&mut self, t: usize, header: StateHeader) {
-        if let Some(line) = self.region(0, 1).lines(t).first_mut() {
-            header.write(line);
-        }
-    }
-
-    fn region(&mut self, start: usize, len: usize) -> Region<'_> {
-        Region { lines: self.lines, of: &self.of, stride: self.layout.state_lines(), start, len }
-    }
-}
-
-/// A part of every stream's state, the same of each, to be had by token.
-pub(crate) struct Region<'a> {
-    lines: &'a mut [Line],
-    of: &'a [u8; MAX_CHUNK],
-    /// From one stream's state to the next.
-    stride: usize,
-    start: usize,
-    len: usize,
-}
-
-impl Region<'_> {
-    /// Without its first `floats` floats, which are whole lines.
-    pub(crate) fn behind(&mut self, floats: usize) -> Region<'_> {
-        debug_assert!(floats.is_multiple_of(16) && floats / 16 <= self.len);
-        let (start, len) = (self.start + floats / 16, self.len.saturating_sub(floats / 16));
-        Region { lines: self.lines, of: self.of, stride: self.stride, start, len }
-    }
-
-    /// Of token `t`'s stream.
-    #[inline(always)]
-    pub(crate) fn lines(&mut self, t: usize) -> &mut [Line] {
-        let stream = self.of.get(t).copied().unwrap_or_default();
-        self.lines.cut_mut(usize::from(stream) * self.stride + self.start).1.front_mut(self.len)
-    }
-
-    /// The same as floats, or whatever else lines can be.
-    #[inline(always)]
-    pub(crate) fn values<T: bytemuck::Pod>(&mut self, t: usize) -> &mut [T] {
-        bytemuck::must_cast_slice_mut(self.lines(t))
+        Some((Streams::new(self.places(), lines), scratch))
     }
 }
 

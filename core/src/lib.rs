@@ -59,9 +59,9 @@
 //! **DSP.** Its SMLAD makes a ternary product more than ten times as fast as plain Rust (0.6 instructions a weight
 //! instead of 8). Cortex-M4 and M7 (`thumbv7em-*`) always have it. Of Armv8-M (`thumbv8m.main-*`: Cortex-M33 and later)
 //! most chips do, such as RP2350, STM32H5 and nRF5340, but the target does not tell, and stable Rust shows no
-//! `cfg(target_feature)` for it. So the build script looks for `-C target-cpu` or `-C target-feature=+dsp` (or `-dsp`) in
-//! rustc's flags; where they say nothing, either of the features must: with none of them **the build fails and says why**.
-//! Both features together mean `dsp`. What was chosen, `Kernels::detect().level()` tells.
+//! `cfg(target_feature)` for it. So the build script looks for `-C target-cpu` or `-C target-feature=+dsp` (or `-dsp`)
+//! in rustc's flags; where they say nothing, either of the features must: with none of them **the build fails and says
+//! why**. Both features together mean `dsp`. What was chosen, `Kernels::detect().level()` tells.
 //!
 //! # Where to put a blob
 //! Anywhere that can be read as bytes on a 4-byte boundary; on a 64-byte boundary reads are fastest.
@@ -166,6 +166,7 @@ pub mod sampler;
 pub mod schema;
 pub mod score;
 mod session;
+mod streams;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The first ten minutes of somebody who writes C: the README's commands for a host, then the example for a Cortex-M4 in an
-# emulator; both stories are the desktop program's.
+# The first ten minutes of somebody who writes C: the README's commands for a host, then the example for a Cortex-M4 in
+# an emulator; both stories are the desktop program's.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)

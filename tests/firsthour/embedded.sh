@@ -37,7 +37,8 @@ cp "$root/runtime-desktop/models/default.flm" model.flm
 program=$root/tests/firsthour/embedded/src/main.rs
 {
   sed '/^\/\/ README {$/,$d' "$program"
-  sed -n '/^## Embedding a model in firmware$/,/^## /p' "$root/README.md" | sed -n '/^```rust$/,/^```$/p' | sed '/^```/d'
+  sed -n '/^## Embedding a model in firmware$/,/^## /p' "$root/README.md" |
+    sed -n '/^```rust$/,/^```$/p' | sed '/^```/d'
   sed '1,/^\/\/ }$/d' "$program"
 } >src/main.rs
 grep -q '^fn tell' src/main.rs || fail "found no function tell in the README's lines"

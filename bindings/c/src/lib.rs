@@ -1,8 +1,8 @@
 //! FlashLM models from C: `include/flashlm.h` is what C sees, and says what each function does.
 //!
 //! All that a model needs lies in memory that the caller gives to [`flashlm_open`]: the handle first, then the lines of
-//! a session. Nothing else is kept anywhere: no heap, no statics. What can be checked of the arguments is checked (null,
-//! alignment, lengths, a handle that is none), and what is wrong is returned as a [`Status`].
+//! a session. Nothing else is kept anywhere: no heap, no statics. What can be checked of the arguments is checked
+//! (null, alignment, lengths, a handle that is none), and what is wrong is returned as a [`Status`].
 #![cfg_attr(not(feature = "std"), no_std)]
 #![expect(
     unsafe_code,

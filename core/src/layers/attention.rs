@@ -3,12 +3,12 @@
 //! scale for every head.
 
 use super::{Chunk, Reach};
-use crate::arena::Region;
 use crate::config::{AttentionConfig, ModelConfig};
 use crate::math::{self, LANES};
 use crate::memory::{Line, lines};
 use crate::parts::Parts;
 use crate::schema::tensor;
+use crate::streams::Region;
 use crate::views::TernaryMatrix;
 
 /// Keys and values of the last tokens: window slots, each the keys, W for every softmax, and W values.

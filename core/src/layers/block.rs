@@ -2,10 +2,10 @@
 //! depths, Raposo et al., 2024).
 
 use super::{ChannelMixer, Chunk, Mixer, Reach};
-use crate::arena::Streams;
 use crate::math;
 use crate::memory::MAX_CHUNK;
 use crate::parts::Parts;
+use crate::streams::Streams;
 
 /// One block's parameters.
 pub(crate) struct Block<'a> {

@@ -1,10 +1,10 @@
 //! A chunk of tokens on its way through the layers: what they are given, and the two things that all of them do.
 
-use crate::arena::{Region, Streams};
 use crate::kernels::Kernels;
 use crate::math;
 use crate::memory::{MAX_CHUNK, Scratch};
 use crate::parts::Parts;
+use crate::streams::{Region, Streams};
 use crate::views::TernaryMatrix;
 
 /// T tokens: those of one stream follow one another.

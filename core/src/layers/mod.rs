@@ -1,6 +1,6 @@
 //! The layers, each over T tokens, of one stream or of several: products take all of them together, recurrences one by
-//! one, each on its own stream's state. A token's result does not depend on what ran beside it, so `prefill`, `step` and
-//! a batch agree bit for bit.
+//! one, each on its own stream's state. A token's result does not depend on what ran beside it, so `prefill`, `step`
+//! and a batch agree bit for bit.
 //!
 //! A layer's file has the view of its parameters, the bytes that it carries from token to token, and its forward. The
 //! line-up is here: which layers a block may be of, and what each needs.
@@ -25,8 +25,8 @@ use self::gated::GatedRecurrence;
 use self::glu::Glu;
 use self::parallel::ParallelRecurrence;
 use self::relu2::Relu2;
-use crate::arena::Region;
 use crate::config::{self, ModelConfig};
+use crate::streams::Region;
 use crate::views::TernaryMatrix;
 
 /// A block's mixer.

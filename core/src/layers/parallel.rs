@@ -2,11 +2,11 @@
 //! "HGRN").
 
 use super::{Chunk, Reach, Shift};
-use crate::arena::Region;
 use crate::config::{Heads, ModelConfig};
 use crate::math;
 use crate::parts::Parts;
 use crate::schema::tensor;
+use crate::streams::Region;
 use crate::views::TernaryMatrix;
 
 /// Bytes a block carries: h (W floats), then the normalised input of the token before (D).

@@ -2,11 +2,11 @@
 //! 2023, "RWKV").
 
 use super::{Chunk, Shift};
-use crate::arena::Region;
 use crate::config::ModelConfig;
 use crate::math;
 use crate::parts::Parts;
 use crate::schema::tensor;
+use crate::streams::Region;
 use crate::views::TernaryMatrix;
 
 /// Bytes a block carries where tokens are shifted: the normalised input of the token before, D floats.

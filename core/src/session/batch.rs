@@ -220,7 +220,8 @@ impl<'m, A: AsRef<[Line]> + AsMut<[Line]>> Batch<'m, A> {
     }
 
     /// Draws the next tokens of at most [`MAX_CHUNK`] streams, each with a sampler of its own, as
-    /// [`Session::sample`](super::Session::sample) would: the head is read once for all of them. They are not processed.
+    /// [`Session::sample`](super::Session::sample) would: the head is read once for all of them. They are not
+    /// processed.
     ///
     /// # Errors
     /// A stream that is not there, that has processed nothing yet, or that is one too many; then none was drawn.

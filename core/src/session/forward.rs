@@ -1,6 +1,5 @@
 //! Tokens through all layers, at once or a layer at a time.
 
-use crate::arena::Streams;
 use crate::config::Depth;
 use crate::kernels::Kernels;
 use crate::layers::{self, Chunk, Positions, Resets};
@@ -8,6 +7,7 @@ use crate::memory::{MAX_CHUNK, Scratch, StateHeader};
 use crate::model::Model;
 use crate::observer::Observer;
 use crate::parts::Parts;
+use crate::streams::Streams;
 
 /// Takes at most [`MAX_CHUNK`] tokens of the model's vocabulary through all layers, on the states of `streams`, which
 /// say whose each is. `depths`: passes of each in the reasoning loop.

@@ -14,7 +14,7 @@ pub(crate) use head::Wanted;
 
 use self::forward::forward;
 use self::head::{HEAD_ROWS, Last, head_rows};
-use crate::arena::{Layout, Streams};
+use crate::arena::Layout;
 use crate::config::Depth;
 use crate::kernels::Kernels;
 use crate::layers;
@@ -24,6 +24,7 @@ use crate::model::Model;
 use crate::observer::Observer;
 use crate::parts::Parts;
 use crate::sampler::Sampler;
+use crate::streams::Streams;
 
 /// Why a session cannot be made or cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,7 +336,7 @@ fn allowed(model: &Model<'_>, depth: Depth) -> Result<Depth, SessionError> {
 /// Makes of `state` one that remembers nothing.
 fn reset(model: &Model<'_>, layout: &Layout, state: &mut [Line]) {
     state.fill(Line::ZERO);
-    let mut stream = Streams::one(layout, state);
+    let mut stream = Streams::new(layout.places(), state);
     let width = model.config().heads().map_or(1, |heads| heads.width.into());
     for (i, step) in stream.rotary().values(0).iter_mut().enumerate() {
         *step = math::rotary_step(i, width);

@@ -29,8 +29,8 @@ const SAMPLERS: [SamplerConfig; 4] = [
     SamplerConfig { temperature: 1e30, top_k: 999, top_p: 1.0, min_p: 1.0, repetition_penalty: 1e-30, seed: 4 },
 ];
 
-/// Reads a blob, with its checksum and without, and, if either accepts it, runs it every way there is, at every level of
-/// kernels. Returns what reading it with its checksum does.
+/// Reads a blob, with its checksum and without, and, if either accepts it, runs it every way there is, at every level
+/// of kernels. Returns what reading it with its checksum does.
 ///
 /// # Panics
 /// If anything but an error comes of bytes that are no model, or a model that was accepted breaks a promise.

@@ -2,7 +2,6 @@
 //! all tokens together; reads and writes are sequential in time by nature.
 
 use super::Chunk;
-use crate::arena::Streams;
 use crate::config::{Depth, RcsmConfig, Writes};
 use crate::kernels::Kernels;
 use crate::math;
@@ -10,6 +9,7 @@ use crate::memory::MAX_CHUNK;
 use crate::observer::{MemoryWrite, Observer, Pass};
 use crate::parts::{Parts, take};
 use crate::schema::padded;
+use crate::streams::Streams;
 use crate::views::Rcsm;
 
 /// Floats of the memory, S x R.
