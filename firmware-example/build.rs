@@ -5,13 +5,13 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() -> std::io::Result<()> {
-    let boards = ["mps2-an500", "mps2-an386"];
+    let boards = ["mps2-an500", "mps2-an386", "virt"];
     let chosen = |board: &&&str| {
         let feature = board.to_uppercase().replace('-', "_");
         env::var_os(format!("CARGO_FEATURE_{feature}")).is_some()
     };
     let [board] = boards.iter().filter(chosen).collect::<Vec<_>>()[..] else {
-        println!("cargo::error=choose exactly one board as a feature: {}", boards.join(" or "));
+        println!("cargo::error=choose exactly one board as a feature: {}", boards.join(", "));
         return Ok(());
     };
     let memory = format!("boards/{board}.x");

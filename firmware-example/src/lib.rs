@@ -1,8 +1,9 @@
-//! What the programs here share: the board, its clock, its serial line and its memories.
+//! The boards: `board` is the one that was chosen as a feature.
 #![no_std]
 
+#[cfg(any(feature = "mps2-an500", feature = "mps2-an386"))]
+#[path = "mps2/mod.rs"]
 pub mod board;
-pub mod clock;
-pub mod console;
-pub mod memory;
-pub mod uart;
+#[cfg(feature = "virt")]
+#[path = "virt/mod.rs"]
+pub mod board;

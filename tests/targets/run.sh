@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# The same text everywhere: builds for six targets, lets each tell the same story of 200 tokens on the model built into
+# The same text everywhere: builds for seven targets, lets each tell the same story of 200 tokens on the model built into
 # flashlm, and compares the hashes of all their logits and tokens. Needs the Debian packages qemu-user,
-# gcc-aarch64-linux-gnu and qemu-system-arm, Node.js from version 18 on, and the targets of rust-toolchain.toml.
+# gcc-aarch64-linux-gnu, qemu-system-arm and qemu-system-misc, Node.js from version 18 on, and the targets of rust-toolchain.toml.
 #
-# bash tests/targets/run.sh [TARGET...]     all, or some of: x86-64 aarch64 wasm32 cortex-m7 cortex-m4
+# bash tests/targets/run.sh [TARGET...]     all, or some of: x86-64 aarch64 wasm32 cortex-m7 cortex-m4 riscv32
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tokens=200 seed=1 prompt="Once upon a time"
 out=target/targets
 mkdir -p "$out"
 targets=("$@")
-((${#targets[@]})) || targets=(x86-64 aarch64 wasm32 cortex-m7 cortex-m4)
+((${#targets[@]})) || targets=(x86-64 aarch64 wasm32 cortex-m7 cortex-m4 riscv32)
 
 # Each function prints a line "level fingerprint" for every level that it ran.
 
@@ -35,26 +35,33 @@ wasm32() { # the level is the module's: one is built without vectors, one with
   done
 }
 
-firmware() { # QEMU machine, ELF: what its console says to /checksum
+firmware() { # level, ELF, QEMU and its machine: what its console says to /checksum
   printf '/checksum %s %s %s\n/quit\n' "$tokens" "$seed" "$prompt" |
-    timeout 200 qemu-system-arm -machine "$1" -display none -serial stdio -monitor none \
-      -semihosting-config enable=on,target=native -kernel "$2" | tr -d '\r' |
-    sed -n 's/.*checksum \([0-9a-f]\{16\}\).*/dsp \1/p'
+    timeout 200 "${@:3}" -display none -serial stdio -monitor none -kernel "$2" | tr -d '\r' |
+    sed -n "s/.*checksum \([0-9a-f]\{16\}\).*/$1 \1/p"
 }
+arm=(qemu-system-arm -semihosting-config enable=on,target=native -machine)
 
 cortex-m7() {
   (cd firmware-example && cargo build --quiet --release)
-  firmware mps2-an500 firmware-example/target/thumbv7em-none-eabihf/release/firmware-example
+  firmware dsp firmware-example/target/thumbv7em-none-eabihf/release/firmware-example "${arm[@]}" mps2-an500
 }
 
 cortex-m4() {
   (cd firmware-example && cargo build-m4 --quiet --release)
-  firmware mps2-an386 firmware-example/target/m4/thumbv7em-none-eabihf/release/firmware-example
+  firmware dsp firmware-example/target/m4/thumbv7em-none-eabihf/release/firmware-example "${arm[@]}" mps2-an386
+}
+
+riscv32() {
+  (cd firmware-example && cargo build-riscv --quiet --release)
+  firmware scalar firmware-example/target/riscv32imac-unknown-none-elf/release/firmware-example \
+    qemu-system-riscv32 -bios none -machine virt
 }
 
 # What must have run; an x86-64 processor may lack the levels above the first.
 declare -A expected=(
   [x86-64]="scalar" [aarch64]="scalar neon neondot" [wasm32]="scalar simd128" [cortex-m7]="dsp" [cortex-m4]="dsp"
+  [riscv32]="scalar"
 )
 
 failed=()

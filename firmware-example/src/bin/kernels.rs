@@ -11,11 +11,8 @@
 use core::arch::asm;
 use core::fmt::Write;
 
-use cortex_m_rt::entry;
-use cortex_m_semihosting::debug;
-use firmware_example::console::Console;
-use firmware_example::uart::Uart;
-use firmware_example::{board, clock};
+use firmware_example::board::{self, Board, End, INSTRUCTIONS_PER_TICK, entry};
+use flashlm_console::{Board as _, Console};
 use flashlm_core::bench::{self, Product};
 use flashlm_core::blob::layout::TernaryShape;
 use flashlm_core::{Kernels, Model, include_blob};
@@ -32,10 +29,7 @@ fn main() -> ! {
     static mut TABLES: Tables = [[0; 256]; 8];
     static mut WORDS: [u32; CHECKED_WORDS] = [0; CHECKED_WORDS];
 
-    if let Some(core) = cortex_m::Peripherals::take() {
-        clock::start(core.SYST);
-    }
-    let mut console = Console::new(Uart::start());
+    let mut console = Console::new(Board::start());
     let mut equal = true;
     let checks = check_ternary(WORDS, Y) + check_head(WORDS, Y);
     match checks.failed {
@@ -46,7 +40,7 @@ fn main() -> ! {
     equal &= checks.failed == 0;
 
     let [want, y] = Y;
-    let _ = writeln!(console, "{}: instructions a weight", board::NAME);
+    let _ = writeln!(console, "{}: instructions a weight", Board::NAME);
     console.print("    shape    loop  tables  smlad, 2 products  smlad, 4 products\n");
     let q = activations();
     for product in Model::from_bytes(BLOB).iter().flat_map(Product::all) {
@@ -55,14 +49,14 @@ fn main() -> ! {
         let _ = write!(console, "{rows:5} x {columns:3}");
         for way in 0..4 {
             y.fill(0.0);
-            let begun = clock::ticks();
+            let begun = console.board.ticks();
             match way {
                 0 => equal &= product.run(Kernels::scalar(), q, 0.5, y),
                 1 => tables(&product, q, 0.5, y, TABLES),
                 2 => pairs(&product, q, 0.5, y),
                 _ => equal &= product.run(Kernels::detect(), q, 0.5, y),
             }
-            let instructions = (clock::ticks() - begun) * board::INSTRUCTIONS_PER_TICK;
+            let instructions = (console.board.ticks() - begun) * INSTRUCTIONS_PER_TICK;
             let thousandths = instructions * 1000 / (rows * columns) as u64;
             let _ = write!(console, "  {}.{:03}", thousandths / 1000, thousandths % 1000);
             if way == 0 {
@@ -73,10 +67,7 @@ fn main() -> ! {
         console.put(b'\n');
     }
     console.print(if equal { "all results are the same\n" } else { "RESULTS DIFFER\n" });
-    debug::exit(if equal { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
-    loop {
-        cortex_m::asm::wfi();
-    }
+    board::end(if equal { End::Success } else { End::Failure })
 }
 
 /// Rows and most columns that are checked, and the words they take with their scales.
@@ -285,6 +276,5 @@ fn finish(m: &Product<'_>, surplus: i32, scale: f32, y: &mut [f32]) {
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
-    debug::exit(debug::EXIT_FAILURE);
-    cortex_m::asm::udf()
+    board::end(End::Failure)
 }

@@ -1,12 +1,16 @@
 //! A model that tells stories, and what it took.
 
-use firmware_example::clock;
-use firmware_example::console::{Console, LINE};
+use core::fmt::Write;
+
 use flashlm_core::config::Depth;
 use flashlm_core::text::Prompt;
 use flashlm_core::{
-    Error, Generation, Kernels, Line, Model, Observer, Sampler, SamplerConfig, Session, Tokenizer, blob, fingerprint,
+    Error, Generation, Kernels, Line, Model, Observer, Sampler, SamplerConfig, Session, StoryLink, Tokenizer, blob,
+    fingerprint,
 };
+
+use crate::Board;
+use crate::console::{Console, LINE};
 
 /// What the last story took.
 #[derive(Clone, Copy, Default)]
@@ -48,24 +52,29 @@ const DEFAULTS: Settings = Settings { temperature: 0.7, seed: 1, length: 400 };
 pub struct Storyteller<'m> {
     session: Session<'m, &'m mut [Line]>,
     tokenizer: Tokenizer<'m>,
-    sampler: Sampler,
     settings: Settings,
+    /// Bytes of the model.
+    pub model_bytes: usize,
+    /// Bytes of everything that changes.
+    pub arena_bytes: usize,
     pub start: Start,
     pub stats: Stats,
 }
 
 impl<'m> Storyteller<'m> {
     /// Checks the model in `blob` and puts everything that changes into `arena`.
-    pub fn new(blob: &'m [u8], arena: &'m mut [Line]) -> Result<Self, Error> {
+    pub fn new(blob: &'m [u8], arena: &'m mut [Line], board: &impl Board) -> Result<Self, Error> {
         // what `from_bytes` does, its two halves timed
-        let begun = clock::ticks();
+        let begun = board.ticks();
         blob::verify_checksum(blob)?;
-        let verified = clock::ticks();
+        let verified = board.ticks();
         let model = Model::from_bytes_trusted(blob)?;
-        let start = Start { checksum: verified - begun, checks: clock::ticks() - verified };
+        let start = Start { checksum: verified - begun, checks: board.ticks() - verified };
         let tokenizer = *model.tokenizer().ok_or(Error::NoTokenizer)?;
+        let (model_bytes, arena_bytes) = (blob.len(), size_of_val(arena));
         let session = Session::new(model, Kernels::detect(), arena)?;
-        Ok(Self { session, tokenizer, sampler: sampler(DEFAULTS)?, settings: DEFAULTS, start, stats: Stats::default() })
+        let (settings, stats) = (DEFAULTS, Stats::default());
+        Ok(Self { session, tokenizer, settings, model_bytes, arena_bytes, start, stats })
     }
 
     /// Name of the model.
@@ -78,12 +87,13 @@ impl<'m> Storyteller<'m> {
         self.session.kernels().level().name()
     }
 
-    pub fn set_temperature(&mut self, temperature: f32) -> Result<(), Error> {
-        self.set(Settings { temperature, ..self.settings })
+    pub fn set_temperature(&mut self, temperature: f32) {
+        self.settings.temperature = temperature;
     }
 
-    pub fn set_seed(&mut self, seed: u64) -> Result<(), Error> {
-        self.set(Settings { seed, ..self.settings })
+    /// The seed of the next story; the one after it has the next number.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.settings.seed = seed;
     }
 
     pub fn set_length(&mut self, length: u32) {
@@ -99,40 +109,38 @@ impl<'m> Storyteller<'m> {
         self.session.reset();
         self.session.set_depth(self.session.model().default_depth())?;
         self.stats = Stats::default();
-        self.set(DEFAULTS)
-    }
-
-    /// Takes new settings; the random numbers begin anew.
-    fn set(&mut self, settings: Settings) -> Result<(), Error> {
-        self.sampler = sampler(settings)?;
-        self.settings = settings;
+        self.settings = DEFAULTS;
         Ok(())
     }
 
     /// Writes a story that begins with `prompt` to the console, token by token, until it ends, is long enough, or
-    /// Ctrl-C is typed.
-    pub fn tell(&mut self, prompt: &[u8], console: &mut Console) -> Result<(), Error> {
+    /// Ctrl-C is typed; then the link by which a page tells it again.
+    pub fn tell<B: Board>(&mut self, prompt: &[u8], console: &mut Console<B>) -> Result<(), Error> {
         let mut stats = Stats::default();
-        let begun = clock::ticks();
+        let Settings { temperature, seed, length } = self.settings;
+        let link = StoryLink { seed, prompt, temperature, depth: self.session.depth() };
+        let mut sampler = Sampler::new(SamplerConfig { temperature, seed, ..SamplerConfig::default() })?;
+        let begun = console.board.ticks();
         let mut room = [0; LINE];
         let prompt = Prompt::new(prompt);
         let tokens = self.encode(prompt.text, &mut room)?;
-        let mut story = Generation::begin(&mut self.session, &mut self.sampler, tokens, &mut ())?;
+        let mut story = Generation::begin(&mut self.session, &mut sampler, tokens, &mut ())?;
         if prompt.space {
             story.owe_space();
         }
         stats.prompt_tokens = tokens.len() as u32;
-        stats.prompt_ticks = clock::ticks() - begun;
+        stats.prompt_ticks = console.board.ticks() - begun;
 
         prompt.text.iter().for_each(|&byte| console.put(byte));
-        while stats.tokens < self.settings.length && !console.interrupted() {
-            let begun = clock::ticks();
-            let Some(token) = story.next(&mut self.session, &mut self.sampler, &mut stats)? else { break };
+        while stats.tokens < length && !console.interrupted() {
+            let begun = console.board.ticks();
+            let Some(token) = story.next(&mut self.session, &mut sampler, &mut stats)? else { break };
             stats.tokens += 1;
-            stats.ticks += clock::ticks() - begun;
+            stats.ticks += console.board.ticks() - begun;
             self.tokenizer.for_each_byte(token, |byte| console.put(byte));
         }
-        console.put(b'\n');
+        let _ = writeln!(console, "\nstory.html{link}");
+        self.settings.seed = seed.wrapping_add(1);
         self.stats = stats;
         Ok(())
     }
@@ -150,9 +158,4 @@ impl<'m> Storyteller<'m> {
         let n = self.tokenizer.encode(text, room)?;
         Ok(room.get(..n).unwrap_or(room))
     }
-}
-
-fn sampler(settings: Settings) -> Result<Sampler, Error> {
-    let Settings { temperature, seed, .. } = settings;
-    Ok(Sampler::new(SamplerConfig { temperature, seed, ..SamplerConfig::default() })?)
 }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use heapless::{Deque, Vec};
 
-use crate::uart::Uart;
+use crate::Board;
 
 /// The longest line, bytes.
 pub const LINE: usize = 256;
@@ -24,18 +24,20 @@ pub enum Input {
     End,
 }
 
-/// The terminal at the other end of the UART.
-pub struct Console {
-    uart: Uart,
+/// The terminal at the other end of a board's serial line.
+pub struct Console<B> {
+    /// The board.
+    pub board: B,
     /// Typed while a story was told.
     ahead: Deque<u8, LINE>,
     /// A line feed behind this carriage return is part of it.
     after_return: bool,
 }
 
-impl Console {
-    pub fn new(uart: Uart) -> Self {
-        Self { uart, ahead: Deque::new(), after_return: false }
+impl<B: Board> Console<B> {
+    /// The console of `board`.
+    pub fn new(board: B) -> Self {
+        Self { board, ahead: Deque::new(), after_return: false }
     }
 
     /// Reads a line into `line`, with echo. Enter (CR, LF or both) ends it, backspace takes a character back, Ctrl-C
@@ -44,7 +46,7 @@ impl Console {
         line.clear();
         let mut fits = true;
         loop {
-            let Some(byte) = self.ahead.pop_front().or_else(|| self.uart.read()) else { continue };
+            let Some(byte) = self.ahead.pop_front().or_else(|| self.board.read()) else { continue };
             let after_return = core::mem::replace(&mut self.after_return, byte == b'\r');
             match byte {
                 b'\n' if after_return => {}
@@ -83,7 +85,7 @@ impl Console {
     /// Whether Ctrl-C was typed since the last look; other keys are kept for [`read_line`](Self::read_line).
     pub fn interrupted(&mut self) -> bool {
         while !self.ahead.is_full()
-            && let Some(byte) = self.uart.read()
+            && let Some(byte) = self.board.read()
         {
             if byte == CTRL_C {
                 return true;
@@ -96,9 +98,9 @@ impl Console {
     /// Prints a byte, a line feed as CR LF.
     pub fn put(&mut self, byte: u8) {
         if byte == b'\n' {
-            self.uart.write(b'\r');
+            self.board.write(b'\r');
         }
-        self.uart.write(byte);
+        self.board.write(byte);
     }
 
     /// Prints text.
@@ -107,7 +109,7 @@ impl Console {
     }
 }
 
-impl fmt::Write for Console {
+impl<B: Board> fmt::Write for Console<B> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.print(text);
         Ok(())

@@ -3,7 +3,7 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use crate::board;
+use super::{CLOCK_HZ, UART0};
 
 /// Registers, as words from the base.
 const DATA: usize = 0;
@@ -25,7 +25,7 @@ impl Uart {
     /// Switches the UART on.
     pub fn start() -> Self {
         let mut uart = Self(());
-        uart.set(BAUD_DIVISOR, board::CLOCK_HZ / BAUD);
+        uart.set(BAUD_DIVISOR, CLOCK_HZ / BAUD);
         uart.set(CONTROL, TRANSMIT_ENABLE | RECEIVE_ENABLE);
         uart
     }
@@ -43,11 +43,11 @@ impl Uart {
 
     fn get(&mut self, register: usize) -> u32 {
         // SAFETY: the board has the UART's registers at this address; reading one changes at most the UART's state.
-        unsafe { read_volatile((board::UART0 as *const u32).add(register)) }
+        unsafe { read_volatile((UART0 as *const u32).add(register)) }
     }
 
     fn set(&mut self, register: usize, value: u32) {
         // SAFETY: as above; nothing else writes to the UART.
-        unsafe { write_volatile((board::UART0 as *mut u32).add(register), value) }
+        unsafe { write_volatile((UART0 as *mut u32).add(register), value) }
     }
 }
