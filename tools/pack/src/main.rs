@@ -1,11 +1,13 @@
 //! `pack`: checkpoint (safetensors) to 2-bit blob (.flm); inspects blobs, verifies them against checkpoints, weighs
-//! them against chips and puts them into pages.
+//! them against chips, puts them into pages and makes files for boards of them.
 
+mod boards;
 mod chips;
 mod cli;
 mod elf;
 mod page;
 mod table;
+mod uf2;
 
 use std::process::ExitCode;
 

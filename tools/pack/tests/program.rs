@@ -106,6 +106,31 @@ fn a_page_is_written_of_a_model_and_of_nothing_else() {
 }
 
 #[test]
+fn a_model_goes_to_its_place_in_a_boards_flash() {
+    let (folder, checkpoint, blob, _) = packed();
+    let model = std::fs::read(&blob).unwrap();
+    let said = stdout(&["flash", &blob, "--board", "pico2"]);
+    assert!(said.contains("0x10080000") && said.contains("BOOTSEL"), "{said}");
+    let file = std::fs::read(folder.path().join("small.uf2")).unwrap();
+    let payload: Vec<u8> = file.chunks(512).flat_map(|block| block[32..288].to_vec()).collect();
+    assert_eq!(payload[..model.len()], model);
+    assert!(payload.len().is_multiple_of(4096) && payload[model.len()..].iter().all(|&b| b == 0xFF));
+
+    let bin = text(folder.path().join("other.bin"));
+    let said = stdout(&["flash", &blob, "--board", "nucleo-h743", "-o", &bin]);
+    assert!(said.contains("--base-address 0x08040000 --chip STM32H743ZITx"), "{said}");
+    assert_eq!(std::fs::read(&bin).unwrap(), model);
+
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtime-desktop/models/default.flm");
+    let large = failure(&["flash", default, "--board", "nucleo-h743", "-o", &bin]);
+    assert!(large.contains("expected at most 1835008 bytes") && large.contains("found 2936896"), "{large}");
+    assert!(failure(&["flash", &checkpoint, "--board", "pico2"]).contains("expected a packed model"));
+    assert!(failure(&["flash", &blob, "--board", "pico2", "-o", &blob]).contains("which is read here"));
+    let unknown = pack(&["flash", &blob, "--board", "uno"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("expected a board of: pico2, nucleo-h743"));
+}
+
+#[test]
 fn packing_prints_every_section_and_a_total_that_is_the_files_length() {
     let (_folder, _, blob, printed) = packed();
     for section in ["embedding", "mixer.in", "ffn.out", "rcsm.ops", "norm"] {

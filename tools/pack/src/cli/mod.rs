@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and the programs that do it.
 
 mod fit;
+mod flash;
 mod inspect;
 mod pack;
 mod page;
@@ -27,6 +28,8 @@ enum Command {
     Fit(fit::Args),
     /// What a linked firmware takes of flash and RAM, section by section
     Size(size::Args),
+    /// A file that puts a model into a board's flash, apart from the firmware
+    Flash(flash::Args),
     /// A page that tells stories: one file of HTML with the model inside, which needs no network
     Page(page::Args),
     /// Compares a blob with its checkpoint on a text: logits, likeliest tokens and bits per byte
@@ -39,6 +42,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         (Some(Command::Inspect(args)), _) => inspect::run(&args),
         (Some(Command::Fit(args)), _) => fit::run(&args),
         (Some(Command::Size(args)), _) => size::run(&args),
+        (Some(Command::Flash(args)), _) => flash::run(&args),
         (Some(Command::Page(args)), _) => page::run(&args),
         (Some(Command::Verify(args)), _) => verify::run(&args),
         (None, Some(args)) => pack::run(&args),
