@@ -4,8 +4,8 @@
 //! Armv7E-M (`thumbv7em-*`: Cortex-M4, M7) always has it. In Armv8-M Mainline (`thumbv8m.main-*`: Cortex-M33, M35P,
 //! M55, M85) it is the chip maker's choice, which the target's name does not tell. There it is looked for in rustc's
 //! flags, where it counts for the compiler's own code, too, and then the cargo feature `dsp` promises it or `no-dsp`
-//! does without; with none of these the build fails, for plain Rust would be several times slower and nobody would
-//! know. On every other target the features change nothing.
+//! does without; with none of these the build fails, for plain Rust would be many times slower and nobody would know.
+//! On every other target the features change nothing.
 
 use std::env;
 
@@ -48,8 +48,8 @@ fn main() {
     let variable = |name| env::var(name).unwrap_or_default();
     let target = variable("TARGET");
     let feature = |name| env::var_os(name).is_some();
-    // Inlined without being optimised, each call of a function takes memory of its own on the caller's stack: on a chip
-    // a debug build would need several times the stack, and most have no guard below it.
+    // Inlined without being optimised, each call of a function takes memory of its own on the caller's stack: a debug
+    // build would need a half more of it, and most chips have no guard below.
     if variable("OPT_LEVEL") == "0" {
         println!("cargo::rustc-cfg=unoptimized");
     }
@@ -65,7 +65,7 @@ fn main() {
             println!(
                 "cargo::error=flashlm-core cannot tell whether this {target} chip has Arm's DSP extension. If it has \
                  (RP2350, STM32H5, nRF5340, nRF9160 and most others), use the feature `dsp` of flashlm-core or \
-                 rustflags with `-C target-cpu=cortex-m33`; if not, the feature `no-dsp`, which is several times slower"
+                 rustflags with `-C target-cpu=cortex-m33`; if not, the feature `no-dsp`, which is many times slower"
             );
         }
         said.unwrap_or(feature("CARGO_FEATURE_DSP"))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # flashlm-core as somebody else's dependency: copied out of this repository, it builds and passes its tests and
-# examples; built for chips, it finds Arm's DSP extension or asks for it; and cargo would publish it as it is. Needs
-# the registry that dependencies come from, and the targets of rust-toolchain.toml.
+# examples; built for chips, it finds Arm's DSP extension or asks for it; and cargo would publish it as it is. Needs the
+# registry that dependencies come from, and the targets of rust-toolchain.toml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
