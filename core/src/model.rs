@@ -74,7 +74,7 @@ impl<'a> Model<'a> {
     }
 
     /// [`from_bytes`](Self::from_bytes) without the checksum, which is most of its cost: for a blob that lies where it
-    /// was verified once, by [`verify_checksum`](crate::blob::verify_checksum) when it was written to flash or by a
+    /// was verified once, by [`verify_checksum`] when it was written to flash or by a
     /// boot loader's signature.
     ///
     /// Everything else is checked, so this is safe whatever the bytes are: nothing panics, and nothing outside the blob
