@@ -12,7 +12,7 @@ echo "-- the package, with the module that lies in the tree"
 bash web-example/npm/build.sh web-example/module/flashlm.wasm "$work/package"
 (cd "$work/package" && npm pack --silent --pack-destination "$work")
 tar -tzf "$work"/flashlm-*.tgz | sort | tee "$work/files"
-wanted=(LICENSE README.md flashlm.d.ts flashlm.js index.js module.js package.json)
+wanted=(LICENSE-APACHE LICENSE-MIT README.md flashlm.d.ts flashlm.js index.js module.js package.json)
 if ! diff <(printf 'package/%s\n' "${wanted[@]}" | sort) "$work/files"; then
   echo "FAILED: expected the files marked with < alone"
   exit 1

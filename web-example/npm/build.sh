@@ -6,7 +6,7 @@ module=$(realpath "$1")
 mkdir -p "$2"
 folder=$(realpath "$2")
 cd "$(dirname "$0")"
-cp package.json index.js flashlm.d.ts README.md ../flashlm.js ../../LICENSE "$folder/"
+cp package.json index.js flashlm.d.ts README.md ../flashlm.js ../../LICENSE-MIT ../../LICENSE-APACHE "$folder/"
 # inside a script: found wherever that is, by Node, bundlers and browsers alike
 {
   printf '// The WebAssembly module, in base64.\nexport default "'
