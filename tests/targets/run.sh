@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The same text everywhere: builds for seven targets, lets each tell the same story of 200 tokens on the model built into
-# flashlm, and compares the hashes of all their logits and tokens. Needs the Debian packages qemu-user,
-# gcc-aarch64-linux-gnu, qemu-system-arm and qemu-system-misc, Node.js from version 18 on, and the targets of rust-toolchain.toml.
+# The same text everywhere: builds for seven targets, lets each tell the same story of 200 tokens on the model built
+# into flashlm, and compares the hashes of all their logits and tokens. Needs the Debian packages qemu-user,
+# gcc-aarch64-linux-gnu, qemu-system-arm and qemu-system-misc, Node.js from version 18 on, and the targets of
+# rust-toolchain.toml.
 #
 # bash tests/targets/run.sh [TARGET...]     all, or some of: x86-64 aarch64 wasm32 cortex-m7 cortex-m4 riscv32
 set -euo pipefail

@@ -1,10 +1,10 @@
 //! What the program takes of the chip's memories, by the linker's own figures.
 #![expect(unsafe_code, reason = "the linker knows where memories end, and a stack is read and painted as memory")]
 
-use crate::Usage;
-
 #[cfg(target_arch = "arm")]
 use cortex_m_rt::STACK_PAINT_VALUE as PAINT;
+
+use crate::Usage;
 
 /// As that of cortex-m-rt; [`paint`] paints with it.
 #[cfg(target_arch = "riscv32")]

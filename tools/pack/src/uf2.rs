@@ -1,5 +1,5 @@
-//! UF2 (Microsoft, "USB Flashing Format"): blocks of 512 bytes that each say where their 256 bytes of payload go, so that
-//! a boot loader can take them in any order.
+//! UF2 (Microsoft, "USB Flashing Format"): blocks of 512 bytes that each say where their 256 bytes of payload go, so
+//! that a boot loader can take them in any order.
 
 /// Bytes of payload in a block.
 const PAYLOAD: usize = 256;

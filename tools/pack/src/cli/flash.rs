@@ -31,7 +31,7 @@ pub fn run(args: &Args) -> Result<()> {
     let room = board.room() as usize;
     ensure!(
         bytes.len() <= room,
-        "{name}: expected at most {room} bytes, what {} has behind its firmware, found {}; pack fit says which models fit",
+        "{name}: expected at most {room} bytes, what {} has behind its firmware, found {}; pack fit says what fits",
         board.title,
         bytes.len()
     );
