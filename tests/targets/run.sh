@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The same text everywhere: builds for seven targets, lets each tell the same story of 200 tokens on the model built
+# The same text everywhere: builds for six targets, lets each tell the same story of 200 tokens on the model built
 # into flashlm, and compares the hashes of all their logits and tokens. Needs the Debian packages qemu-user,
 # gcc-aarch64-linux-gnu, qemu-system-arm and qemu-system-misc, Node.js from version 18 on, and the targets of
 # rust-toolchain.toml.

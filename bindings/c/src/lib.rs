@@ -221,9 +221,11 @@ pub unsafe extern "C" fn flashlm_next(
     if capacity <= MAX_PIECE {
         return Status::Capacity.code();
     }
-    // SAFETY: the caller's promise: these bytes can be written, and are before they are read.
-    let place = unsafe { core::slice::from_raw_parts_mut(piece.cast::<u8>(), capacity) };
-    place.fill(0);
+    // SAFETY: the caller's promise: these bytes can be written, of which there are enough; now they can be read, too.
+    let place = unsafe {
+        piece.write_bytes(0, MAX_PIECE + 1);
+        core::slice::from_raw_parts_mut(piece.cast::<u8>(), MAX_PIECE + 1)
+    };
     let mut length = 0;
     // SAFETY: the caller's promise.
     let status = unsafe { with(handle, |handle| handle.next(place, &mut length)) };

@@ -52,7 +52,7 @@ pub const BOARDS: [Board; 2] = [
         title: "Nucleo-H743ZI (STM32H743ZI, 2 MB of flash)",
         flash: 0x0800_0000,
         flash_bytes: 2 << 20,
-        model: 0x0804_0000,
+        model: 0x0806_0000,
         sector: 128 << 10,
         format: Format::Binary { chip: "STM32H743ZITx" },
     },

@@ -118,12 +118,12 @@ fn a_model_goes_to_its_place_in_a_boards_flash() {
 
     let bin = text(folder.path().join("other.bin"));
     let said = stdout(&["flash", &blob, "--board", "nucleo-h743", "-o", &bin]);
-    assert!(said.contains("--base-address 0x08040000 --chip STM32H743ZITx"), "{said}");
+    assert!(said.contains("--base-address 0x08060000 --chip STM32H743ZITx"), "{said}");
     assert_eq!(std::fs::read(&bin).unwrap(), model);
 
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtime-desktop/models/default.flm");
     let large = failure(&["flash", default, "--board", "nucleo-h743", "-o", &bin]);
-    assert!(large.contains("expected at most 1835008 bytes") && large.contains("found 2936896"), "{large}");
+    assert!(large.contains("expected at most 1703936 bytes") && large.contains("found 2936896"), "{large}");
     assert!(failure(&["flash", &checkpoint, "--board", "pico2"]).contains("expected a packed model"));
     assert!(failure(&["flash", &blob, "--board", "pico2", "-o", &blob]).contains("which is read here"));
     let unknown = pack(&["flash", &blob, "--board", "uno"]);

@@ -65,21 +65,21 @@ pub fn generate(
         let candidate = Candidate { source, source_tokens, tokens, prompt, ended: false, log_likelihood: 0.0 };
         Ok(Telling { candidate, sampler, story: Generation::default(), goes: true })
     };
-    let tell = |numbers: &[u64]| -> anyhow::Result<Vec<Candidate>> {
+    let tell = |session: &mut anyhow::Result<Session<Vec<Line>>>, numbers: &[u64]| -> anyhow::Result<Vec<Candidate>> {
+        let session = session.as_mut().map_err(|e| anyhow::anyhow!("{e}"))?;
         let mut told: Vec<Telling> = numbers.iter().map(|&number| begin(number)).collect::<anyhow::Result<_>>()?;
         tell_together(blob, deepest, &mut told)?;
-        let mut session = blob.session(deepest)?;
         let mut candidates: Vec<Candidate> = told.into_iter().map(|told| told.candidate).collect();
         for candidate in &mut candidates {
             let Candidate { tokens, prompt, ended, .. } = &*candidate;
-            candidate.log_likelihood = log_likelihood(&mut session, tokens, *prompt, *ended)?;
+            candidate.log_likelihood = log_likelihood(session, tokens, *prompt, *ended)?;
         }
         Ok(candidates)
     };
     let numbers: Vec<u64> = numbers.collect();
     let together = numbers.len().div_ceil(rayon::current_num_threads()).clamp(1, MAX_CHUNK);
-    let candidates: Vec<Vec<Candidate>> =
-        numbers.par_chunks(together).with_max_len(1).map(tell).collect::<anyhow::Result<_>>()?;
+    let told = numbers.par_chunks(together).with_max_len(1).map_init(|| blob.session(deepest), tell);
+    let candidates: Vec<Vec<Candidate>> = told.collect::<anyhow::Result<_>>()?;
     Ok(candidates.into_iter().flatten().collect())
 }
 
