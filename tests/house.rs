@@ -32,7 +32,7 @@ fn lints(manifest: &str) -> Vec<String> {
 fn workspaces_apart_and_core_have_the_same_lints() {
     let all = lints("Cargo.toml");
     assert!(all.len() > 30, "{all:?}");
-    let apart = ["bindings/python", "core", "firmware-example", "fuzz", "tests/firsthour/embedded"];
+    let apart = ["bindings/python", "core", "firmware-boards", "firmware-example", "fuzz", "tests/firsthour/embedded"];
     for apart in apart.map(|folder| format!("{folder}/Cargo.toml")) {
         assert_eq!(lints(&apart), all, "{apart}");
     }

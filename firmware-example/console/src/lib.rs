@@ -4,6 +4,7 @@
 
 mod command;
 mod console;
+pub mod flash;
 #[cfg(target_os = "none")]
 pub mod memory;
 mod shell;

@@ -65,3 +65,14 @@ fn flash_start() -> usize {
     }
     (&raw const START).addr()
 }
+
+/// The region of flash that a board's linker script keeps for a model.
+pub fn model_region() -> &'static [u8] {
+    unsafe extern "C" {
+        static __model_start: u8;
+        static __model_end: u8;
+    }
+    let (start, end) = (&raw const __model_start, (&raw const __model_end).addr());
+    // SAFETY: between the two lies flash, of which nothing is written while the program runs.
+    unsafe { core::slice::from_raw_parts(start, end - start.addr()) }
+}

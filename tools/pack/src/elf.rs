@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use flashlm_core::blob::MAGIC;
 use flashlm_core::{Line, MAX_CHUNK, arena_lines};
 use flashlm_host::{Blob, read_file};
-use object::elf::{FileHeader32, FileHeader64, SHF_ALLOC, SHF_WRITE};
+use object::elf::{FileHeader32, FileHeader64, PT_LOAD, SHF_ALLOC, SHF_WRITE};
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, Object, ObjectKind, ObjectSection, ObjectSymbol, SectionFlags};
 
@@ -181,7 +181,7 @@ struct Load {
 
 impl Load {
     fn read<H: ProgramHeader<Endian = Endianness>>(header: &H, endian: Endianness) -> Option<Self> {
-        (header.p_type(endian) == object::elf::PT_LOAD).then(|| Self {
+        (header.p_type(endian) == PT_LOAD).then(|| Self {
             virtual_: header.p_vaddr(endian).into(),
             physical: header.p_paddr(endian).into(),
             bytes: header.p_memsz(endian).into(),
@@ -214,6 +214,38 @@ fn find_models(contents: &[u8], address: u64, models: &mut Vec<Embedded>) {
         }
         at += 4;
     }
+}
+
+/// What a firmware for a chip of 32 bits stores in flash from `start` on: at most `most` bytes, those between its
+/// segments zero.
+///
+/// # Errors
+/// The file is none, or stores something elsewhere.
+pub fn image(path: &Path, start: u64, most: usize) -> Result<Vec<u8>> {
+    let name = path.display();
+    let data = read_file(path, LONGEST).with_context(|| format!("{name}: expected a readable ELF file"))?;
+    let file = ElfFile::<FileHeader32<Endianness>>::parse(&*data)
+        .with_context(|| format!("{name}: expected an ELF file of 32 bits"))?;
+    let endian = file.endian();
+    let mut image = Vec::new();
+    for segment in file.elf_program_headers().iter().filter(|s| s.p_type(endian) == PT_LOAD) {
+        let stored = segment.data(endian, &*data).ok().with_context(|| format!("{name}: a segment is cut off"))?;
+        if stored.is_empty() {
+            continue;
+        }
+        let address = u64::from(segment.p_paddr(endian));
+        let at = address.checked_sub(start).map(|at| at as usize).filter(|at| at.saturating_add(stored.len()) <= most);
+        let Some(at) = at else {
+            bail!("{name}: stores {} bytes at {address:#010x}; expected {most} bytes from {start:#010x}", stored.len());
+        };
+        let end = at + stored.len();
+        image.resize(image.len().max(end), 0);
+        image[at..end].copy_from_slice(stored);
+    }
+    if image.is_empty() {
+        bail!("{name}: expected code at {start:#010x}, found none at all");
+    }
+    Ok(image)
 }
 
 /// Bytes of arena that a session over `blob` needs to prefill `chunk` tokens together.

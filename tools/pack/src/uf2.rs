@@ -2,7 +2,7 @@
 //! that a boot loader can take them in any order.
 
 /// Bytes of payload in a block.
-const PAYLOAD: usize = 256;
+pub const PAYLOAD: usize = 256;
 /// Bytes there would be room for.
 const ROOM: usize = 476;
 const MAGIC: [u32; 2] = [0x0A32_4655, 0x9E5D_5157];
@@ -10,22 +10,46 @@ const END: u32 = 0x0AB1_6F30;
 /// The block says which chips it is for.
 const FAMILY_PRESENT: u32 = 0x2000;
 
+/// The word behind the payload means something.
+const EXTENSION_PRESENT: u32 = 0x8000;
+/// There it says: not to be written.
+const IGNORE: u32 = 0x9957_E304;
+
+/// "Absolute" of the RP2350's boot ROM (datasheet, "UF2 targeting rules"): blocks go to the addresses that they name,
+/// whatever image and partitions are there, as a model's have to.
+pub const ABSOLUTE: u32 = 0xE48B_FF57;
+/// Firmware for the RP2350's Arm processors.
+pub const ARM: u32 = 0xE48B_FF59;
+
 /// `bytes` as blocks for chips of `family`, the first to go to `address`. The last is filled up with what erased flash
 /// reads as.
 pub fn blocks(bytes: &[u8], address: u32, family: u32) -> Vec<u8> {
     let count = bytes.len().div_ceil(PAYLOAD) as u32;
-    let mut file = Vec::with_capacity(count as usize * 512);
-    for (number, payload) in (0..count).zip(bytes.chunks(PAYLOAD)) {
-        let place = address + number * PAYLOAD as u32;
-        for word in [MAGIC[0], MAGIC[1], FAMILY_PRESENT, place, PAYLOAD as u32, number, count, family] {
-            file.extend(word.to_le_bytes());
-        }
-        file.extend(payload);
-        file.resize(file.len() + PAYLOAD - payload.len(), 0xFF);
-        file.resize(file.len() + ROOM - PAYLOAD, 0);
-        file.extend(END.to_le_bytes());
-    }
-    file
+    let numbered = (0..count).zip(bytes.chunks(PAYLOAD));
+    let blocks = numbered.flat_map(|(number, bytes)| {
+        let mut payload = [0xFF; PAYLOAD];
+        payload[..bytes.len()].copy_from_slice(bytes);
+        block(&payload, [FAMILY_PRESENT, address + number * PAYLOAD as u32, number, count, family])
+    });
+    blocks.collect()
+}
+
+/// What stands in front of firmware against erratum RP2350-E10, as picotool writes it: a block of another family for the
+/// last page of flash, so that the boot ROM does not go by partitions that it read before. A file that is [`ABSOLUTE`]
+/// needs none: it begins with a block of that family by itself.
+pub fn guard(last_page: u32) -> Vec<u8> {
+    let mut payload = [0xEF; PAYLOAD + 4];
+    payload[PAYLOAD..].copy_from_slice(&IGNORE.to_le_bytes());
+    block(&payload, [FAMILY_PRESENT | EXTENSION_PRESENT, last_page, 0, 2, ABSOLUTE])
+}
+
+/// A block of what goes to flash, and what may lie behind it.
+fn block(payload: &[u8], [flags, address, number, count, family]: [u32; 5]) -> Vec<u8> {
+    let header = [MAGIC[0], MAGIC[1], flags, address, PAYLOAD as u32, number, count, family].map(u32::to_le_bytes);
+    let mut block = [header.as_flattened(), payload].concat();
+    block.resize(header.as_flattened().len() + ROOM, 0);
+    block.extend(END.to_le_bytes());
+    block
 }
 
 #[cfg(test)]

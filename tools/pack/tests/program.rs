@@ -105,6 +105,51 @@ fn a_page_is_written_of_a_model_and_of_nothing_else() {
     assert!(failure(&["page", &blob, "--module", &none]).contains("none.wasm"));
 }
 
+/// An ELF file of 32 bits for Arm with one segment: `code`, stored at `address`.
+fn elf(address: u32, code: &[u8]) -> Vec<u8> {
+    let mut file = vec![0x7F, b'E', b'L', b'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let halves = |values: &[u16]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let words = |values: &[u32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    // executable, Arm; version, entry, program headers, sections, flags; sizes and counts of the headers
+    file.extend([halves(&[2, 40]), words(&[1, address, 52, 0, 0]), halves(&[52, 32, 1, 40, 0, 0])].concat());
+    // load, offset, both addresses, both lengths, readable and executable, alignment
+    let length = code.len() as u32;
+    file.extend(words(&[1, 84, address, address, length, length, 5, 4]));
+    file.extend_from_slice(code);
+    file
+}
+
+#[test]
+fn firmware_goes_to_the_beginning_of_flash_behind_a_block_against_an_erratum() {
+    let folder = tempfile::tempdir().unwrap();
+    let [from, to] = ["firmware.elf", "firmware.uf2"].map(|name| text(folder.path().join(name)));
+    let code: Vec<u8> = (0..1000u32).map(|i| (i * 7) as u8).collect();
+    std::fs::write(&from, elf(0x1000_0000, &code)).unwrap();
+    let args = ["flash", &from, "--board", "pico2", "-o", &to];
+    stdout(&args);
+    let file = std::fs::read(&to).unwrap();
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+    let header = |block: usize| -> Vec<u32> { (0..8).map(|i| word(512 * block + 4 * i)).collect() };
+    // the last page of 4 MB, to be ignored, of the family "absolute"
+    assert_eq!(header(0), [0x0A32_4655, 0x9E5D_5157, 0xA000, 0x103F_FF00, 256, 0, 2, 0xE48B_FF57]);
+    assert!(file[32..288].iter().all(|&byte| byte == 0xEF));
+    assert_eq!([word(288), word(508)], [0x9957_E304, 0x0AB1_6F30]);
+    assert_eq!(file.len(), 5 * 512);
+    for block in 1..5 {
+        let (number, address) = (block as u32 - 1, 0x1000_0000 + 256 * (block as u32 - 1));
+        assert_eq!(header(block), [0x0A32_4655, 0x9E5D_5157, 0x2000, address, 256, number, 4, 0xE48B_FF59]);
+    }
+    let told: Vec<u8> = file.chunks(512).skip(1).flat_map(|block| &block[32..288]).copied().collect();
+    assert_eq!(told[..1000], code);
+
+    // before flash, into the model's place, in RAM
+    for stored in [0x0FFF_FF00, 0x1007_FF00, 0x2000_0000] {
+        std::fs::write(&from, elf(stored, &code)).unwrap();
+        assert!(failure(&args).contains("expected 524288 bytes from 0x10000000"), "{stored:#x}");
+    }
+    assert_eq!(std::fs::read(&to).unwrap(), file);
+}
+
 #[test]
 fn a_model_goes_to_its_place_in_a_boards_flash() {
     let (folder, checkpoint, blob, _) = packed();
