@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the firmware of the boards one can buy, checks that it fits beside its model, and makes what is written to them:
-# pico2.uf2 to drag over, nucleo-h743.bin for a probe, and a model for each. Nothing of it was ever run on hardware.
+# Builds the firmware of the boards one can buy, checks that it fits beside its model, and makes what is written to
+# them: pico2.uf2 to drag over, nucleo-h743.bin for a probe, and a model for each. Nothing was ever run on hardware.
 #
 # bash firmware-boards/images.sh [FOLDER]     default: target/boards
 set -euo pipefail

@@ -34,9 +34,9 @@ pub fn blocks(bytes: &[u8], address: u32, family: u32) -> Vec<u8> {
     blocks.collect()
 }
 
-/// What stands in front of firmware against erratum RP2350-E10, as picotool writes it: a block of another family for the
-/// last page of flash, so that the boot ROM does not go by partitions that it read before. A file that is [`ABSOLUTE`]
-/// needs none: it begins with a block of that family by itself.
+/// What stands in front of firmware against erratum RP2350-E10, as picotool writes it: a block of another family for
+/// the last page of flash, so that the boot ROM does not go by partitions that it read before. A file that is
+/// [`ABSOLUTE`] needs none: it begins with a block of that family by itself.
 pub fn guard(last_page: u32) -> Vec<u8> {
     let mut payload = [0xEF; PAYLOAD + 4];
     payload[PAYLOAD..].copy_from_slice(&IGNORE.to_le_bytes());

@@ -75,14 +75,15 @@ fn model(path: &Path, board: Board) -> Result<Contents> {
     let room = board.room() as usize;
     ensure!(
         bytes.len() <= room,
-        "{name}: expected at most {room} bytes, what {} has behind its firmware, found {}; pack fit says which models fit",
+        "{name}: expected at most {room} bytes, what {} has behind its firmware, found {}; pack fit says which models \
+         fit",
         board.title,
         bytes.len()
     );
     let arena = arena_bytes(bytes, 1);
     ensure!(
         arena <= board.arena as u64,
-        "{name}: expected a model whose session takes at most {} bytes of RAM, what the firmware of {} has, found {arena}",
+        "{name}: expected a session of at most {} bytes of RAM, what the firmware of {} has, found {arena}",
         board.arena,
         board.title
     );
