@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::{Kernels, Macs, counted};
 use crate::nn::{Layout, ParamKind};
+use crate::ranks::Ranks;
 
 /// Elements one task works on: large enough to hide the fork, small enough to share out a matrix.
 pub(crate) const PIECE: usize = 16 * 1024;
@@ -182,6 +183,12 @@ impl Optimizer {
     /// One update of `params` by `grads`, both as long as the layout, at learning rate `lr`. A gradient that
     /// is not finite changes nothing.
     pub fn update(&mut self, params: &mut [f32], grads: &[f32], lr: f32) -> Outcome {
+        self.update_among(&Ranks::alone(), params, grads, lr)
+    }
+
+    /// [`Self::update`] by ranks that have the same parameters and gradients and share the work: each has the same
+    /// bits then as if it had done all of it.
+    pub fn update_among(&mut self, ranks: &Ranks, params: &mut [f32], grads: &[f32], lr: f32) -> Outcome {
         let grad_norm = self.norm.of(grads);
         if !grad_norm.is_finite() {
             return Outcome::NotFinite;
@@ -205,7 +212,8 @@ impl Optimizer {
             let moments = (&mut self.m, &mut self.v);
             adamw::step(&rule, lr * g.lr, g.decay, span, params, grads, moments);
         }
-        self.muon.step(lr, scale, self.updates, params, grads, &mut self.m);
+        let rule = muon::Rule { lr, grad_scale: scale, update: self.updates };
+        self.muon.step(ranks, rule, params, grads, &mut self.m);
         Outcome::Applied { grad_norm }
     }
 

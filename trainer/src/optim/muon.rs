@@ -5,8 +5,11 @@
 //! `1 / sqrt(max(rows, cols))`; multiplied by `0.2 sqrt(max(rows, cols))` (Liu et al., 2025, "Muon is scalable for LLM
 //! training") its size is that of an AdamW update, so both share one learning rate and weight decay.
 
+use std::ops::Range;
+
 use super::moments::{Moment, Moments, noise};
 use crate::kernels::{FloatMatrix, Kernels, Workspace, Write, zeros};
+use crate::ranks::Ranks;
 
 /// Coefficients of the quintic, tuned to grow small singular values fastest.
 const QUINTIC: (f32, f32, f32) = (3.4445, -4.7750, 2.0315);
@@ -86,20 +89,35 @@ impl Muon {
     }
 
     /// One update of every matrix at learning rate `lr`; `grad_scale` multiplies the gradients (clipping).
-    pub fn step(
-        &mut self,
-        lr: f32,
-        grad_scale: f32,
-        update: u64,
-        params: &mut [f32],
-        grads: &[f32],
-        momenta: &mut Moments,
-    ) {
+    ///
+    /// Ranks share the products out: every one moves its part of the matrices and takes the others' from whoever moved
+    /// them. Momenta are everyone's own, as all have the gradients: a checkpoint is one rank's.
+    pub fn step(&mut self, ranks: &Ranks, rule: Rule, params: &mut [f32], grads: &[f32], momenta: &mut Moments) {
         let Self { kernels, momentum, ref matrices, .. } = *self;
-        let step = Step { kernels, lr, grad_scale, update, momentum, matrices, grads };
+        let own = self.matrices_of(ranks.rank(), ranks.count());
+        let step = Step { kernels, rule, momentum, matrices, own, grads };
         match momenta {
             Moments::F32(m) => step.run(&mut self.shares, 0, params, m),
             Moments::Bf16(m) => step.run(&mut self.shares, 0, params, m),
+        }
+        ranks.exchange_parts(params, |rank| self.elements_of(rank, ranks.count()));
+    }
+
+    /// Which matrices one of `count` ranks moves.
+    fn matrices_of(&self, rank: usize, count: usize) -> Range<usize> {
+        let first = |rank: usize| {
+            let share = rank * self.shares.len() / count;
+            self.shares.get(share).map_or(self.matrices.len(), |(of, _)| of[0])
+        };
+        first(rank)..first(rank + 1)
+    }
+
+    /// Where those lie in the flat buffers, with what may lie between them.
+    fn elements_of(&self, rank: usize, count: usize) -> Range<usize> {
+        match &self.matrices[self.matrices_of(rank, count)] {
+            [] => 0..0,
+            [first, .., last] => first.offset..last.offset + last.rows * last.cols,
+            [only] => only.offset..only.offset + only.rows * only.cols,
         }
     }
 }
@@ -110,14 +128,24 @@ fn cost(m: &Matrix) -> usize {
     small * small * (2 * large + small)
 }
 
+/// What is the same for all matrices in one update.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    pub lr: f32,
+    /// Multiplies the gradients (clipping).
+    pub grad_scale: f32,
+    /// Which update this is.
+    pub update: u64,
+}
+
 /// What all shares of one step have in common.
 struct Step<'a> {
     kernels: Kernels,
-    lr: f32,
-    grad_scale: f32,
-    update: u64,
+    rule: Rule,
     momentum: f32,
     matrices: &'a [Matrix],
+    /// The matrices that this rank moves; of the others it has the momenta alone.
+    own: Range<usize>,
     grads: &'a [f32],
 }
 
@@ -132,7 +160,10 @@ impl Step<'_> {
                 for &i in &*of {
                     let matrix = &self.matrices[i];
                     let at = matrix.offset - start..matrix.offset - start + matrix.rows * matrix.cols;
-                    self.one(matrix, &mut params[at.clone()], &mut momenta[at], scratch);
+                    self.accumulate(matrix, &mut momenta[at.clone()], &mut scratch.x);
+                    if self.own.contains(&i) {
+                        self.apply(matrix, &mut params[at], scratch);
+                    }
                 }
             }
             _ => {
@@ -146,25 +177,31 @@ impl Step<'_> {
         }
     }
 
-    fn one<M: Moment>(&self, matrix: &Matrix, params: &mut [f32], momenta: &mut [M], scratch: &mut Scratch) {
-        let Matrix { offset, rows, cols, lr, decay } = *matrix;
-        let (beta, lr) = (self.momentum, self.lr * lr);
+    /// Takes a matrix's gradient into its momentum; `direction` is what Nesterov's rule would move along.
+    fn accumulate<M: Moment>(&self, matrix: &Matrix, momenta: &mut [M], direction: &mut [f32]) {
+        let Matrix { offset, rows, cols, .. } = *matrix;
+        let (beta, Rule { grad_scale, update, .. }) = (self.momentum, self.rule);
         let grads = &self.grads[offset..offset + rows * cols];
-        let (small, large) = (rows.min(cols), rows.max(cols));
-        let direction = &mut scratch.x[..rows * cols];
         self.kernels.vectorize(
             #[inline(always)]
             || {
-                for (i, ((m, &g), d)) in momenta.iter_mut().zip(grads).zip(direction.iter_mut()).enumerate() {
-                    let g = g * self.grad_scale;
+                for (i, ((m, &g), d)) in momenta.iter_mut().zip(grads).zip(direction).enumerate() {
+                    let g = g * grad_scale;
                     let first = beta * m.load() + (1.0 - beta) * g;
-                    *m = M::store(first, noise((offset + i) as u32, self.update as u32));
+                    *m = M::store(first, noise((offset + i) as u32, update as u32));
                     *d = beta * first + (1.0 - beta) * g;
                 }
             },
         );
+    }
+
+    /// Moves a matrix along `scratch.x`, made orthogonal.
+    fn apply(&self, matrix: &Matrix, params: &mut [f32], scratch: &mut Scratch) {
+        let Matrix { rows, cols, lr, decay, .. } = *matrix;
+        let lr = self.rule.lr * lr;
+        let (small, large) = (rows.min(cols), rows.max(cols));
         if rows > cols {
-            transpose(direction, rows, cols, &mut scratch.next);
+            transpose(&scratch.x[..rows * cols], rows, cols, &mut scratch.next);
             std::mem::swap(&mut scratch.x, &mut scratch.next);
         }
         orthogonalise(self.kernels, small, large, scratch);

@@ -5,6 +5,7 @@ use flashlm_core::blob::Role;
 use super::*;
 use crate::kernels::{self, Isa};
 use crate::nn::{Layout, ParamKind, TensorSpec};
+use crate::ranks::testing::together;
 
 /// Numbers in (-1, 1) that look random.
 fn numbers(n: usize, seed: u32) -> Vec<f32> {
@@ -223,6 +224,37 @@ fn muon_equals_naive_newton_schulz() {
         for ((p, s), o) in params.iter().zip(&start).zip(naive_muon(&grads, rows, cols)) {
             let want = *s as f64 * (1.0 - 0.01 * 0.1) - scale * o;
             assert!((*p as f64 - want).abs() < 1e-5, "{rows} x {cols}: {p} instead of {want}");
+        }
+    }
+}
+
+#[test]
+fn ranks_that_share_updates_have_the_bits_of_one_that_does_all() {
+    let layout = mixed();
+    // more ranks than there are matrices, too
+    for (kind, moments, count) in [
+        (Kind::Muon, Precision::F32, 2),
+        (Kind::Muon, Precision::Bf16, 3),
+        (Kind::Muon, Precision::F32, 9),
+        (Kind::Adamw, Precision::F32, 2),
+    ] {
+        let trained = |ranks: &Ranks| {
+            let mut optimizer = Optimizer::new(kernels(), &layout, settings(kind, moments));
+            let mut params = numbers(layout.len, 1);
+            for t in 0..3 {
+                optimizer.update_among(ranks, &mut params, &numbers(layout.len, 50 + t), 0.02);
+            }
+            let mut state = Vec::new();
+            let all: Result<(), ()> = optimizer.each_state(|_, _, values| {
+                state.extend_from_slice(values);
+                Ok(())
+            });
+            all.unwrap();
+            (params, state)
+        };
+        let want = trained(&Ranks::alone());
+        for found in together(count, |ranks| trained(&ranks)) {
+            assert!(found == want, "{kind:?}, {moments:?}, {count} ranks");
         }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) mod testing;
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytemuck::Pod;
@@ -130,6 +131,29 @@ impl Ranks {
         }
     }
 
+    /// Puts every rank's own part of `values` in place of the others'; `part` says which is whose.
+    ///
+    /// The parts go round, as in a ring's all-gather: at every turn each rank hands on what came at the turn before.
+    pub fn exchange_parts(&self, values: &mut [f32], part: impl Fn(usize) -> Range<usize>) {
+        let Some(link) = &self.link else { return };
+        let (rank, count) = (self.rank(), self.count());
+        let (next, previous) = ((rank + 1) % count, (rank + count - 1) % count);
+        for turn in 0..count - 1 {
+            let (leaving, coming) = (part((rank + count - turn) % count), part((previous + count - turn) % count));
+            let pieces = leaving.len().max(coming.len()).div_ceil(MOST / 4);
+            for piece in 0..pieces {
+                let of = |part: &Range<usize>| {
+                    let at = |piece: usize| part.end.min(part.start + piece * (MOST / 4));
+                    at(piece)..at(piece + 1)
+                };
+                let (out, into) = two_parts(values, of(&leaving), of(&coming));
+                let out = Some((next, bytemuck::cast_slice(out))).filter(|(_, bytes)| !bytes.is_empty());
+                let into = Some((previous, bytemuck::cast_slice_mut(into))).filter(|(_, bytes)| !bytes.is_empty());
+                link.pass(out, into);
+            }
+        }
+    }
+
     /// The bytes of all ranks, of each as many as of this one, end to end in their order, on the first rank; nothing on
     /// the others.
     pub fn gather(&self, own: Vec<u8>) -> Vec<u8> {
@@ -208,5 +232,16 @@ impl Ranks {
     /// An error that every rank has, for the same reason: itself on the first, which is to say it.
     pub fn together(&self, error: anyhow::Error) -> anyhow::Error {
         if self.leads() { error } else { Followed.into() }
+    }
+}
+
+/// Two stretches that do not overlap, to read and to write.
+fn two_parts(values: &mut [f32], read: Range<usize>, write: Range<usize>) -> (&[f32], &mut [f32]) {
+    if read.end <= write.start {
+        let (left, right) = values.split_at_mut(write.start);
+        (&left[read], &mut right[..write.len()])
+    } else {
+        let (left, right) = values.split_at_mut(read.start);
+        (&right[..read.len()], &mut left[write])
     }
 }

@@ -106,6 +106,25 @@ fn bytes_are_shared_and_gathered_in_the_ranks_order() {
 }
 
 #[test]
+fn every_rank_has_everyones_part_whatever_parts_there_are() {
+    // parts of several lengths, one of none; numbers between them are nobody's
+    let parts = [2..5, 0..0, 5..6, 8..20];
+    let want: Vec<_> =
+        (0..22).map(|i| parts.iter().position(|part| part.contains(&i)).map_or(-1.0, |r| r as f32)).collect();
+    for values in together(4, |ranks| {
+        let mut values = vec![-1.0; 22];
+        values[parts[ranks.rank()].clone()].fill(ranks.rank() as f32);
+        ranks.exchange_parts(&mut values, |rank| parts[rank].clone());
+        values
+    }) {
+        assert_eq!(values, want);
+    }
+    let mut alone = [1.0, 2.0];
+    Ranks::alone().exchange_parts(&mut alone, |_| 0..2);
+    assert_eq!(alone, [1.0, 2.0]);
+}
+
+#[test]
 fn what_is_not_the_same_on_all_ranks_is_named_on_every_one() {
     let all = together(3, |ranks| {
         assert_eq!(ranks.same("the texts", 5).map_err(|e| e.to_string()), Ok(()));

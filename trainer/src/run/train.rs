@@ -172,13 +172,13 @@ fn step(run: &mut Run, point: &Point) -> anyhow::Result<(StepStats, Option<f64>,
     };
     let Settings { answer_weight, answer_smoothing, z_loss, .. } = run.settings;
     let options = StepOptions { depth, balance: point.balance, answer_weight, answer_smoothing, z_loss };
-    let Run { engine, streams, optimizer, .. } = run;
+    let Run { engine, streams, optimizer, ranks, .. } = run;
     let stats = engine.step(|replica, rows| streams.fill(replica, rows), &options);
     if let Some(failure) = streams.failure() {
         bail!("{failure}; {}", last_checkpoint(&run.out));
     }
     let outcome = if stats.loss.is_finite() {
-        engine.update(|params, grads, _| optimizer.update(params, grads, point.lr))
+        engine.update(|params, grads, _| optimizer.update_among(ranks, params, grads, point.lr))
     } else {
         Outcome::NotFinite
     };
