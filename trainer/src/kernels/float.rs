@@ -31,6 +31,17 @@ pub(super) fn matmul_nt(x: &[f32], m: usize, w: &FloatMatrix, y: &mut [f32]) {
     product(dense(x, m, w.k()), weight.transposed(), y, Write::Set);
 }
 
+/// `y (N, N) = x W^T` on and below the diagonal.
+pub(super) fn matmul_nt_lower(x: &[f32], w: &FloatMatrix, y: &mut [f32]) {
+    const STRIP: usize = 64;
+    let (n, k) = (w.n(), w.k());
+    for first in (0..n).step_by(STRIP) {
+        let end = n.min(first + STRIP);
+        let (rows, weight) = (&x[first * k..end * k], dense(&w.float.as_ref()[..end * k], end, k));
+        in_f32(dense(rows, end - first, k), weight.transposed(), &mut y[first * n..end * n], n, Write::Set);
+    }
+}
+
 pub(super) fn matmul_nn(dy: &[f32], m: usize, w: &FloatMatrix, dx: &mut [f32], write: Write) {
     product(dense(dy, m, w.n()), dense(w.float.as_ref(), w.n(), w.k()), dx, write);
 }

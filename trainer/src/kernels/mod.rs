@@ -264,6 +264,23 @@ impl Kernels {
         }
     }
 
+    /// [`Self::matmul_nt`] of a square y (N, N) that is symmetric: little more than half of it is computed.
+    pub fn matmul_nt_symmetric(self, x: &[f32], w: &FloatMatrix, y: &mut [f32], ws: &mut Workspace) {
+        self.check(w.kernels);
+        let n = w.n();
+        check_shape("x", x, n, w.k());
+        check_shape("y", y, n, n);
+        ws.macs.float += (n * (n + 1) / 2 * w.k()) as u64;
+        match self.precision {
+            Precision::F32 => float::matmul_nt_lower(x, w, y),
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 => x86::matmul_nt_lower(self.isa, x, w, y, ws),
+            #[cfg(not(target_arch = "x86_64"))]
+            Precision::Bf16 => no_bf16(ws),
+        }
+        mirror(y, n);
+    }
+
     /// `dx (M, K) (+)= dy (M, N) W`, the gradient of [`Kernels::matmul_nt`]'s input.
     pub fn matmul_nn(self, dy: &[f32], m: usize, w: &FloatMatrix, dx: &mut [f32], write: Write, ws: &mut Workspace) {
         self.check(w.kernels);
@@ -304,6 +321,20 @@ impl Kernels {
 #[cfg(not(target_arch = "x86_64"))]
 fn no_bf16(_: &mut Workspace) {
     unreachable!("Kernels::new grants bf16 on x86-64 alone")
+}
+
+/// Makes y (N, N) symmetric by what lies below its diagonal, in square tiles that stay in the nearest cache.
+fn mirror(y: &mut [f32], n: usize) {
+    const TILE: usize = 16;
+    for row0 in (0..n).step_by(TILE) {
+        for col0 in (row0..n).step_by(TILE) {
+            for row in row0..(row0 + TILE).min(n) {
+                for col in col0.max(row + 1)..(col0 + TILE).min(n) {
+                    y[row * n + col] = y[col * n + row];
+                }
+            }
+        }
+    }
 }
 
 fn check_shape(name: &str, x: &[f32], rows: usize, cols: usize) {

@@ -163,6 +163,18 @@ fn check_shape(m: usize, n: usize, k: usize, seed: u64) {
         assert_close(kernels, "matmul_tn", &dw, -0.5, &tn);
     }
 
+    let with_itself = naive(m, m, k, |i, l| x[i * k + l], |l, j| x[j * k + l]);
+    for kernels in every_kernels() {
+        let mut float = FloatMatrix::new(kernels, m, k);
+        float.pack(&x);
+        let mut ws = Workspace::new();
+        poison(&mut ws);
+        let mut y = vec![f32::NAN; m * m];
+        kernels.matmul_nt_symmetric(&x, &float, &mut y, &mut ws);
+        assert_close(kernels, "matmul_nt_symmetric", &y, 0.0, &with_itself);
+        assert!((0..m * m).all(|at| y[at] == y[at % m * m + at / m]), "({m}, {k}) at {kernels:?} is not symmetric");
+    }
+
     let mut first = None;
     for isa in Isa::available() {
         let kernels = Kernels::new(isa, Precision::F32).and_then(|kernels| kernels.with_backward(Backward::Int8));

@@ -125,7 +125,8 @@ impl Muon {
 /// Multiply-adds of one Newton-Schulz step of a matrix.
 fn cost(m: &Matrix) -> usize {
     let (small, large) = (m.rows.min(m.cols), m.rows.max(m.cols));
-    small * small * (2 * large + small)
+    // two products are symmetric
+    small * (small + 1) / 2 * (large + small) + small * small * large
 }
 
 /// What is the same for all matrices in one update.
@@ -253,9 +254,9 @@ fn orthogonalise(kernels: Kernels, small: usize, large: usize, scratch: &mut Scr
     for _ in 0..STEPS {
         // with g = x x^T, which is symmetric: x <- a x + (b g + c g^2) x
         wide.pack(&x[..size]);
-        kernels.matmul_nt(&x[..size], small, wide, gram, workspace);
+        kernels.matmul_nt_symmetric(&x[..size], wide, gram, workspace);
         narrow.pack(gram);
-        kernels.matmul_nt(gram, small, narrow, square, workspace);
+        kernels.matmul_nt_symmetric(gram, narrow, square, workspace);
         kernels.vectorize(
             #[inline(always)]
             || {

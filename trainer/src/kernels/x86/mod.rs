@@ -127,6 +127,27 @@ fn scaled_product<T>(
     });
 }
 
+/// Which part of a product is wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    All,
+    /// What lies on or below the diagonal, where the rows begin with this one of the whole; whole blocks are written.
+    Lower {
+        first: usize,
+    },
+}
+
+impl Wanted {
+    /// Whether any of a block is: of rows to `end`, and columns from `col`.
+    #[inline(always)]
+    fn has(self, end: usize, col: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Lower { first } => col < first + end,
+        }
+    }
+}
+
 /// `c (rows, cols) (+)= left right`, contracting `depth` values, a multiple of 32; `left` has `stride` values
 /// between rows and rows to whole tiles, `c` has `ldc` between rows.
 #[expect(clippy::too_many_arguments, reason = "operands and their shapes, as a BLAS call has them")]
@@ -141,6 +162,7 @@ fn product(
     rows: usize,
     cols: usize,
     write: Write,
+    wanted: Wanted,
 ) {
     assert!(depth.is_multiple_of(BF16_PAD) && stride >= depth);
     assert!(left.len() >= rows.next_multiple_of(ROW_PAD) * stride);
@@ -156,6 +178,9 @@ fn product(
     for first in (0..depth).step_by(step) {
         let write = if first == 0 { write } else { Write::Add };
         for_blocks(rows, cols, height, 2 * step, |row, col| {
+            if !wanted.has(rows.min(row + height), col) {
+                return;
+            }
             // SAFETY: as in `scaled_product`, by the lengths checked above.
             unsafe {
                 run(&Block {
@@ -197,17 +222,23 @@ pub(super) fn backward_input(
     write: Write,
     ws: &mut Workspace,
 ) {
-    row_product(isa, dy, w.n(), Some(w.scale.as_ref()), w.bf16.as_ref(), dx, w.k(), write, ws);
+    row_product(isa, dy, w.n(), Some(w.scale.as_ref()), w.bf16.as_ref(), dx, w.k(), (write, Wanted::All), ws);
 }
 
 /// `y = x W^T`.
 pub(super) fn matmul_nt(isa: Isa, x: &[f32], w: &FloatMatrix, y: &mut [f32], ws: &mut Workspace) {
-    row_product(isa, x, w.k(), None, w.by_k.as_ref(), y, w.n(), Write::Set, ws);
+    row_product(isa, x, w.k(), None, w.by_k.as_ref(), y, w.n(), (Write::Set, Wanted::All), ws);
+}
+
+/// `y = x W^T` on and below the diagonal; what is above it is not to be read.
+pub(super) fn matmul_nt_lower(isa: Isa, x: &[f32], w: &FloatMatrix, y: &mut [f32], ws: &mut Workspace) {
+    let wanted = Wanted::Lower { first: 0 };
+    row_product(isa, x, w.k(), None, w.by_k.as_ref(), y, w.n(), (Write::Set, wanted), ws);
 }
 
 /// `dx (+)= dy W`.
 pub(super) fn matmul_nn(isa: Isa, dy: &[f32], w: &FloatMatrix, dx: &mut [f32], write: Write, ws: &mut Workspace) {
-    row_product(isa, dy, w.n(), None, w.by_n.as_ref(), dx, w.k(), write, ws);
+    row_product(isa, dy, w.n(), None, w.by_n.as_ref(), dx, w.k(), (write, Wanted::All), ws);
 }
 
 /// `out (M, cols) (+)= x (M, inner) diag(scale) right`.
@@ -220,17 +251,21 @@ fn row_product(
     right: &[u16],
     out: &mut [f32],
     cols: usize,
-    write: Write,
+    (write, wanted): (Write, Wanted),
     ws: &mut Workspace,
 ) {
     let depth = inner.next_multiple_of(BF16_PAD);
     let stride = odd_lines(depth);
     let rows = (x.len() / inner).min(CHUNK_ROWS);
     let left = ws.left.at_least(rows.next_multiple_of(ROW_PAD) * stride);
-    for (x, out) in x.chunks(CHUNK_ROWS * inner).zip(out.chunks_mut(CHUNK_ROWS * cols)) {
+    for (chunk, (x, out)) in x.chunks(CHUNK_ROWS * inner).zip(out.chunks_mut(CHUNK_ROWS * cols)).enumerate() {
         // SAFETY: precision bf16 proves AVX-512 with BF16.
         unsafe { convert::rows(Strided::dense(x, inner), scale, left, stride) };
-        product(isa, left, stride, right, depth, out, cols, x.len() / inner, cols, write);
+        let wanted = match wanted {
+            Wanted::All => Wanted::All,
+            Wanted::Lower { first } => Wanted::Lower { first: first + chunk * CHUNK_ROWS },
+        };
+        product(isa, left, stride, right, depth, out, cols, x.len() / inner, cols, write, wanted);
     }
 }
 
@@ -277,7 +312,7 @@ fn contract_rows(
         // SAFETY: precision bf16 proves AVX-512 with BF16.
         unsafe { convert::transposed_rows(Strided::dense(&dy[first * n..][..rows * n], n), scale, left, stride) };
         pair(first, rows, right);
-        product(isa, left, stride, right, depth, dw, k, n, k, Write::Add);
+        product(isa, left, stride, right, depth, dw, k, n, k, Write::Add, Wanted::All);
     }
 }
 
@@ -307,7 +342,7 @@ pub(super) fn strided_product(
             _ => convert::pair_cols(b.transposed(), right),
         }
     }
-    product(isa, left, stride, right, depth, c, ldc, m, n, write);
+    product(isa, left, stride, right, depth, c, ldc, m, n, write, Wanted::All);
 }
 
 /// Writes the bfloat16 panels of ternary codes, rows of `k` values padded to [`INT8_PAD`].
