@@ -93,9 +93,9 @@ impl Muon {
 
     /// One update of every matrix.
     ///
-    /// Ranks share the products out where that is faster: every one moves its part of the matrices and takes the others'
-    /// from whoever moved them. Momenta are everyone's own, as all have the gradients: a checkpoint is one rank's. The
-    /// bits are the same either way.
+    /// Ranks share the products out where that is faster: every one moves its part of the matrices and takes the
+    /// others' from whoever moved them. Momenta are everyone's own, as all have the gradients: a checkpoint is one
+    /// rank's. The bits are the same either way.
     pub fn step(&mut self, ranks: &Ranks, rule: Rule, params: &mut [f32], grads: &[f32], momenta: &mut Moments) {
         let shared = self.sharing.next();
         let started = Instant::now();

@@ -25,8 +25,8 @@
 //! H(N) = min((1 - e) E(N), 2/3 C x (S - 1) / S)
 //! ```
 //!
-//! Of the update's U seconds ranks share M out, Muon's products, where taking the others' parameters, of P bytes but for
-//! the embedding's, costs less than it saves:
+//! Of the update's U seconds ranks share M out, Muon's products, where taking the others' parameters, of P bytes but
+//! for the embedding's, costs less than it saves:
 //!
 //! ```text
 //! U(N) = U - max(0, (N - 1) / N x (M - (1 - e) P / W) - (N - 1) L)
