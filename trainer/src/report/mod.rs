@@ -29,7 +29,7 @@ pub use self::data::RunData;
 pub use self::page::{Shown, page};
 pub use self::serve::Server;
 use crate::run::directory::{REPORT, TABLE};
-use crate::run::origin::Origin;
+use crate::run::origin::Underway;
 
 /// What is asked for beside the page and the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Reporter {
     data: RunData,
     table: csv::Table,
     board: Option<tensorboard::Writer>,
-    origin: Origin,
+    underway: Underway,
     /// Whether a failure was told: it costs the report, not the run.
     told: bool,
 }
@@ -69,11 +69,11 @@ impl Reporter {
     ///
     /// # Errors
     /// That file cannot be made.
-    pub fn new(out: &Path, tensorboard: Option<&Path>, step: u64, origin: Origin) -> anyhow::Result<Self> {
+    pub fn new(out: &Path, tensorboard: Option<&Path>, step: u64, underway: Underway) -> anyhow::Result<Self> {
         let data = RunData::begun(out);
         let board = tensorboard.map(|dir| tensorboard::Writer::new(&dir.join(&data.name), step)).transpose()?;
         let table = csv::Table::new(out.join(TABLE));
-        Ok(Self { out: out.into(), data, table, board, origin, told: false })
+        Ok(Self { out: out.into(), data, table, board, underway, told: false })
     }
 
     /// Writes what happened since: the run is `elapsed` seconds old. Returns what failed, the first time.
@@ -94,7 +94,7 @@ impl Reporter {
         })?;
         // one that fails keeps none of the others from being written
         let events = events.and_then(|()| board.as_mut().map_or(Ok(()), tensorboard::Writer::flush));
-        let page = page(std::slice::from_ref(data), Some(&self.origin), Shown::File)
+        let page = page(std::slice::from_ref(data), Some(&self.underway), Shown::File)
             .and_then(|page| Ok(output::write(&self.out.join(REPORT), &[], |file| file.write_all(page.as_bytes()))?));
         table.write().and(events).and(page)
     }
@@ -102,7 +102,7 @@ impl Reporter {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{evaluation, step, write_run};
+    use super::testing::{evaluation, step, underway, write_run};
     use super::*;
 
     #[test]
@@ -111,12 +111,16 @@ mod tests {
         let out = dir.path().join("out");
         fs::create_dir(&out).unwrap();
         write_run(&out, &[step(1), evaluation(1)]);
-        let mut reporter = Reporter::new(&out, Some(&dir.path().join("board")), 0, Origin::now(2)).unwrap();
+        let mut reporter = Reporter::new(&out, Some(&dir.path().join("board")), 0, underway()).unwrap();
         assert_eq!(reporter.write(3.0), None);
         write_run(&out, &[step(1), evaluation(1), step(2), evaluation(2)]);
         assert_eq!(reporter.write(5.0), None);
         assert_eq!(fs::read_to_string(out.join(TABLE)).unwrap().lines().count(), 5);
-        assert!(fs::read_to_string(out.join(REPORT)).unwrap().contains("<svg"));
+        let page = fs::read_to_string(out.join(REPORT)).unwrap();
+        assert!(
+            page.contains("<svg") && page.contains("supernova") && page.contains("7\u{202f}694\u{202f}799"),
+            "{page}"
+        );
         assert_eq!(fs::read_dir(dir.path().join("board/out")).unwrap().count(), 1);
 
         fs::remove_file(out.join(REPORT)).unwrap();

@@ -9,7 +9,7 @@ use super::figures::{evenly, figures, run_keys};
 use super::probe::Table;
 use crate::run::log::Segment;
 use crate::run::metrics::SampleRecord;
-use crate::run::origin::Origin;
+use crate::run::origin::Underway;
 
 /// Stories of one beginning that are shown side by side, at the most.
 const TOLD: usize = 24;
@@ -76,15 +76,15 @@ const FACTS: [&str; 13] = [
     "date (UTC), commit",
 ];
 
-/// The page of one run, or of several over one another. `origin` is what is known of one that is not finished.
+/// The page of one run, or of several over one another. `underway` is what is known of one that is not finished.
 ///
 /// # Errors
 /// None but a mistake in the template.
-pub fn page(runs: &[RunData], origin: Option<&Origin>, shown: Shown) -> anyhow::Result<String> {
+pub fn page(runs: &[RunData], underway: Option<&Underway>, shown: Shown) -> anyhow::Result<String> {
     let mut environment = Environment::new();
     environment.add_template("page.html", include_str!("page.html"))?;
     let names: Vec<&str> = runs.iter().map(|run| &run.name[..]).collect();
-    let about: Vec<About> = runs.iter().enumerate().map(|(i, run)| about(i, run, origin)).collect();
+    let about: Vec<About> = runs.iter().enumerate().map(|(i, run)| about(i, run, underway)).collect();
     Ok(environment.get_template("page.html")?.render(context! {
         title => names.join(", "),
         live => shown == Shown::Live,
@@ -96,17 +96,19 @@ pub fn page(runs: &[RunData], origin: Option<&Origin>, shown: Shown) -> anyhow::
     })?)
 }
 
-fn about(index: usize, run: &RunData, origin: Option<&Origin>) -> About {
+fn about(index: usize, run: &RunData, underway: Option<&Underway>) -> About {
     let unknown = || "–".to_owned();
     let (step, seconds, tokens) = run.standing();
     let results = run.results.as_ref();
     let clock = Clock::up_to(seconds);
-    let origin = results.map(|r| &r.origin).or(origin).filter(|origin| !origin.commit.is_empty());
+    let origin = results.map(|r| &r.origin).or(underway.map(|u| &u.origin)).filter(|origin| !origin.commit.is_empty());
     let whole = results.and_then(|r| r.held_out.as_ref());
     let last = run.evaluations.last();
+    let preset = results.map(|r| &r.preset).or(underway.map(|u| &u.preset));
+    let parameters = results.map(|r| r.parameters).or(underway.map(|u| u.parameters));
     let facts = [
-        results.map_or_else(unknown, |r| r.preset.clone()),
-        results.map_or_else(unknown, |r| grouped(r.parameters as u64)),
+        preset.map_or_else(unknown, String::clone),
+        parameters.map_or_else(unknown, |count| grouped(count as u64)),
         match results {
             Some(r) if r.complete => "complete".into(),
             Some(_) => "stopped before its end".into(),

@@ -5,7 +5,13 @@ use std::path::Path;
 
 use crate::run::answers::AnswerCounts;
 use crate::run::metrics::{self, EvalRecord, Record, SampleRecord, StepRecord};
+use crate::run::origin::{Origin, Underway};
 use crate::run::reasoning::Reasoning;
+
+/// What a run of the default model says of itself.
+pub fn underway() -> Underway {
+    Underway { preset: "supernova".into(), parameters: 7_694_799, origin: Origin::now(2) }
+}
 
 /// Step number `step` of a run that takes two seconds a step, 4 operations, and a new phase at step 500.
 pub fn step(step: u64) -> Record {

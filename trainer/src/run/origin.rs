@@ -22,6 +22,14 @@ pub struct Origin {
     pub arguments: Vec<String>,
 }
 
+/// What is known of a run before it has results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Underway {
+    pub preset: String,
+    pub parameters: usize,
+    pub origin: Origin,
+}
+
 impl Origin {
     /// This program, here and now.
     pub fn now(threads: usize) -> Self {

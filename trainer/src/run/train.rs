@@ -15,7 +15,7 @@ use crate::run::checkpoint;
 use crate::run::closing;
 use crate::run::levels::Opened;
 use crate::run::metrics::{EvalRecord, Record, SampleRecord, StepRecord};
-use crate::run::origin::Origin;
+use crate::run::origin::{Origin, Underway};
 use crate::run::pace::Pace;
 use crate::run::prepare;
 use crate::run::progress::{Progress, Status};
@@ -277,17 +277,22 @@ struct Display {
 impl Display {
     fn serve(request: &Request) -> anyhow::Result<Option<Server>> {
         request.report.check()?;
-        let start = |port| Server::start(port, &request.out, Origin::now(request.settings.batch.replicas()));
+        let start = |port| Server::start(port, &request.out);
         request.report.serve.filter(|_| request.ranks.leads()).map(start).transpose()
     }
 
     fn new(request: &Request, run: &Run, server: Option<Server>, progress: &Progress) -> anyhow::Result<Self> {
-        let origin = Origin::now(run.settings.batch.replicas());
+        let underway = Underway {
+            preset: run.preset.into(),
+            parameters: run.engine.params().layout.len,
+            origin: Origin::now(run.settings.batch.replicas()),
+        };
         if let Some(server) = &server {
+            server.introduce(underway.clone());
             server.publish(run.step, run.pack()?);
             progress.line(&format!("report: {}", server.url()));
         }
-        let reporter = || Reporter::new(&run.out, request.report.tensorboard.as_deref(), run.step, origin);
+        let reporter = || Reporter::new(&run.out, request.report.tensorboard.as_deref(), run.step, underway);
         Ok(Self { reporter: run.ranks.leads().then(reporter).transpose()?, server })
     }
 

@@ -22,7 +22,7 @@ use serde_json::json;
 use self::http::{Answer, Request};
 use super::{RunData, Shown, page};
 use crate::run::generate;
-use crate::run::origin::Origin;
+use crate::run::origin::Underway;
 
 /// Connections served at a time.
 const CONNECTIONS: usize = 8;
@@ -48,7 +48,7 @@ pub struct Server {
 struct Shared {
     /// Names that requests may use for the server.
     names: [String; 2],
-    origin: Origin,
+    underway: Mutex<Option<Underway>>,
     page: Mutex<Page>,
     weights: Mutex<Option<Arc<Weights>>>,
     /// Held while a story is told: one at a time is what training can spare.
@@ -87,13 +87,13 @@ impl Server {
     ///
     /// # Errors
     /// The port is taken, or there can be no thread.
-    pub fn start(port: u16, out: &Path, origin: Origin) -> anyhow::Result<Self> {
+    pub fn start(port: u16, out: &Path) -> anyhow::Result<Self> {
         let name = || format!("--serve {port}: cannot listen on 127.0.0.1:{port}");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(name)?;
         let address = listener.local_addr().with_context(name)?;
         let shared = Arc::new(Shared {
             names: ["127.0.0.1", "localhost"].map(|host| format!("{host}:{}", address.port())),
-            origin,
+            underway: Mutex::new(None),
             page: Mutex::new(Page { data: RunData::begun(out), made: None }),
             weights: Mutex::new(None),
             telling: Mutex::new(()),
@@ -109,6 +109,12 @@ impl Server {
     /// Where it is.
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
+    }
+
+    /// Says on the page what run this is.
+    pub fn introduce(&self, underway: Underway) {
+        *lock(&self.shared.underway) = Some(underway);
+        lock(&self.shared.page).made = None;
     }
 
     /// Lets people talk to these weights, of so many steps, from now on. With the first of them the run has begun: what
@@ -231,7 +237,8 @@ impl Shared {
         let text = match made {
             Some((of, text)) if *of == position => Arc::clone(text),
             _ => {
-                let text: Arc<str> = page(std::slice::from_ref(data), Some(&self.origin), Shown::Live)?.into();
+                let underway = lock(&self.underway);
+                let text: Arc<str> = page(std::slice::from_ref(data), underway.as_ref(), Shown::Live)?.into();
                 *made = Some((position, Arc::clone(&text)));
                 text
             }

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use super::*;
-use crate::report::testing::{evaluation, step, write_run};
+use crate::report::testing::{evaluation, step, underway, write_run};
 
 struct Site {
     _dir: tempfile::TempDir,
@@ -12,7 +12,7 @@ impl Site {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         write_run(dir.path(), &[step(1), evaluation(1)]);
-        let server = Server::start(0, dir.path(), Origin::now(1)).unwrap();
+        let server = Server::start(0, dir.path()).unwrap();
         Self { _dir: dir, server }
     }
 
@@ -52,9 +52,13 @@ fn the_page_and_the_state_follow_the_run() {
     assert_eq!(status, 200);
     assert!(page.contains("<svg") && page.contains("<textarea"));
     assert!(site.get("/state", "").1.contains("\"step\":1"));
+    let first = page;
     write_run(site._dir.path(), &[step(1), evaluation(1), step(2), evaluation(2)]);
     assert!(site.get("/state", "").1.contains("\"step\":2"));
-    assert_ne!(site.get("/", "").1, page);
+    let page = site.get("/", "").1;
+    assert!(page != first && !page.contains("supernova"));
+    site.server.introduce(underway());
+    assert!(site.get("/", "").1.contains("supernova"));
     assert_eq!(site.get("/elsewhere", "").0, 404);
     assert_eq!(site.get("/talk", "").0, 405);
 }
@@ -130,8 +134,8 @@ fn more_connections_than_places_are_closed_and_places_come_free_again() {
 fn a_port_that_is_taken_is_named_and_comes_free_with_the_server() {
     let site = Site::new();
     let port = site.server.address.port();
-    let error = format!("{:#}", Server::start(port, site._dir.path(), Origin::now(1)).unwrap_err());
+    let error = format!("{:#}", Server::start(port, site._dir.path()).unwrap_err());
     assert!(error.contains(&format!("--serve {port}: cannot listen on 127.0.0.1:{port}")), "{error}");
     drop(site.server);
-    Server::start(port, site._dir.path(), Origin::now(1)).unwrap();
+    Server::start(port, site._dir.path()).unwrap();
 }
