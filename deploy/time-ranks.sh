@@ -11,6 +11,11 @@ while (($#)) && [[ $1 != -- ]]; do
   shift
 done
 [[ ${1:-} == -- ]] && shift
+for number in "${numbers[@]}"; do
+  [[ $number =~ ^[1-9][0-9]*$ ]] && continue
+  echo "$number: expected a number; flags of the trainer stand behind --"
+  exit 1
+done
 ranks=${numbers[0]:-2} steps=${numbers[1]:-40} rounds=${numbers[2]:-3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
