@@ -33,6 +33,6 @@ cargo build --quiet --release -p pack
 image pico2 thumbv8m.main-none-eabihf uf2
 image nucleo-h743 thumbv7em-none-eabihf bin
 # the model built into flashlm; and a small one for the Nucleo, which has no room for it
-target/release/pack flash runtime-desktop/models/default.flm --board pico2 -o "$out/pico2-model.uf2"
+target/release/pack flash models/supernova.flm --board pico2 -o "$out/pico2-model.uf2"
 target/release/pack flash results/babi.flm --board nucleo-h743 -o "$out/nucleo-h743-model.bin"
 ls -l "$out"

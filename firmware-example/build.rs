@@ -20,7 +20,7 @@ fn main() -> std::io::Result<()> {
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rerun-if-changed={memory}");
 
-    let model = env::var_os("FLASHLM_MODEL").map_or("../runtime-desktop/models/default.flm".into(), PathBuf::from);
+    let model = env::var_os("FLASHLM_MODEL").map_or("../models/supernova.flm".into(), PathBuf::from);
     let Ok(model) = model.canonicalize() else {
         println!("cargo::error=expected a model file (.flm), found none at {}", model.display());
         return Ok(());

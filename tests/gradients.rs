@@ -56,7 +56,7 @@ fn compared(got: &[f32], want: &[f32]) -> (f64, f64) {
 
 #[test]
 fn gradients_in_int8_point_where_those_in_f32_do() {
-    let start = InitFrom::BuiltIn.read().expect("the built-in model");
+    let start = InitFrom::from("default").read().expect("the built-in model");
     let isa = Isa::detect();
     let exact = Kernels::new(isa, Precision::F32).expect("available");
     let want = gradients(&start, exact);

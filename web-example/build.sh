@@ -5,7 +5,7 @@
 set -euo pipefail
 commit=false
 [[ ${1:-} == commit ]] && commit=true && shift
-model=$(realpath "${1:-"$(dirname "$0")/../runtime-desktop/models/default.flm"}")
+model=$(realpath "${1:-"$(dirname "$0")/../models/supernova.flm"}")
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 web=$target/web

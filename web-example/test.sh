@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 web=$target/web
-model=runtime-desktop/models/default.flm
+model=models/supernova.flm
 bash web-example/build.sh
 node web-example/test/module.mjs "$model" web-example/module/flashlm.wasm "$web/simd128.wasm" "$web/scalar.wasm"
 cargo build --quiet --release -p runtime-desktop

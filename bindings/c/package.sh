@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 out=$PWD/target/package
-model=$(realpath ../../runtime-desktop/models/default.flm)
+model=$(realpath ../../models/supernova.flm)
 rm -rf "$out"
 mkdir -p "$out"
 target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
-model=$(realpath "${FLASHLM_MODEL:-../../runtime-desktop/models/default.flm}")
+model=$(realpath "${FLASHLM_MODEL:-../../models/supernova.flm}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 strict=(-Wall -Wextra -Werror -pedantic -Iinclude)

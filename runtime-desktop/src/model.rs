@@ -1,20 +1,14 @@
-//! Finding a model: the one built into the program, or a file.
+//! Finding a model: one built into the program, or a file.
 
 use std::path::Path;
 
 use anyhow::Result;
-use flashlm_core::include_blob;
 use flashlm_host::Blob;
 
-static DEFAULT: &[u8] = include_blob!("../models/default.flm");
-
-/// The model in the file at `path`, or the one built in where there is none; with a tokenizer, as text is what it is
-/// for.
+/// The model in the file at `path` or built in by that name, the first of those where there is none; with a tokenizer,
+/// as text is what it is for.
 pub fn open(path: Option<&Path>) -> Result<Blob> {
-    let blob = match path {
-        Some(path) => Blob::open(path)?,
-        None => Blob::copy("the built-in model", DEFAULT)?,
-    };
+    let blob = Blob::open(path.unwrap_or(Path::new(flashlm_models::DEFAULT)))?;
     blob.tokenizer()?;
     Ok(blob)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The model built into the program, as a file.
 fn model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default.flm")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/supernova.flm")
 }
 
 fn flashlm(args: &[&str]) -> Command {

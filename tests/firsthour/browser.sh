@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 flashlm=(cargo run --quiet --release -p runtime-desktop --)
 pack=(cargo run --quiet -p pack --)
 
-for model in runtime-desktop/models/default.flm tests/golden/version-4.flm; do
+for model in models/supernova.flm tests/golden/version-4.flm; do
   echo "-- a page of $model"
   "${pack[@]}" page "$model" -o "$work/story.html"
 

@@ -32,7 +32,7 @@ mkdir .cargo
 # the chip: its memories, and how to build for it and run on it
 cp "$root/tests/firsthour/embedded/memory.x" .
 cp "$root/tests/firsthour/embedded/.cargo/config.toml" .cargo/
-cp "$root/runtime-desktop/models/default.flm" model.flm
+cp "$root/models/supernova.flm" model.flm
 # The README's lines, word for word, between what makes them a program; the latter is that of the crate in the tree.
 program=$root/tests/firsthour/embedded/src/main.rs
 {

@@ -50,7 +50,7 @@ for wrong in 'lm.tell(7)' 'lm.begin("a", { heat: 1 })' 'lm.look(0).candidates[0]
 done
 
 echo "-- the story, in Node and on the desktop"
-told=$(node story.js "$root/runtime-desktop/models/default.flm")
+told=$(node story.js "$root/models/supernova.flm")
 flashlm=(cargo run --quiet --release -p runtime-desktop --)
 cd "$root"
 wanted=$("${flashlm[@]}" generate --json --link -p "The little dog " --seed 7 --temperature 0.6 --depth 3 |

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-model=runtime-desktop/models/default.flm
+model=models/supernova.flm
 prompt="Tom's dog & the 2 cats " seed=11
 
 fail() {

@@ -204,7 +204,7 @@ fn presets_are_compared_in_a_table_as_json_and_as_a_plot() {
 fn a_closed_pipe_ends_a_program_quietly() {
     let work = Work::new();
     fs::write(work.path("one.txt"), "Tom ran.\n").unwrap();
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime-desktop/models/default.flm");
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/supernova.flm");
     let small = "bench --d-model 32 --layers 1 --d-ffn 48 --vocab 300 --no-rcsm --sequences 1 --tokens 8 --threads 1";
     for args in [vec!["eval", "--model", model, "--data", "one.txt"], small.split(' ').collect()] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));

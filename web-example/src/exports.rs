@@ -200,7 +200,7 @@ mod tests {
         let error = load(put(b"not a model"));
         assert!(error < 0 && !said(error).is_empty());
 
-        let blob = include_bytes!("../../runtime-desktop/models/default.flm");
+        let blob = include_bytes!("../../models/supernova.flm");
         let level = load(put(blob));
         assert_eq!(said(level), flashlm_core::Kernels::detect().level().name());
         assert!(load(0) < 0);

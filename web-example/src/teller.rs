@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    static BLOB: &[u8] = include_blob!("../../runtime-desktop/models/default.flm");
+    static BLOB: &[u8] = include_blob!("../../models/supernova.flm");
 
     fn story(teller: &mut Teller, seed: u64, tokens: usize) -> String {
         let mut text = String::new();

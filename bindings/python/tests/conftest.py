@@ -9,7 +9,7 @@ import pytest
 import flashlm
 
 ROOT = Path(__file__).parents[3]
-DEFAULT = ROOT / "runtime-desktop/models/default.flm"
+DEFAULT = ROOT / "models/supernova.flm"
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_console_tells_stories_by_a_model_that_lies_before_erased_flash() {
-        let model = include_bytes!("../../../runtime-desktop/models/default.flm");
+        let model = include_bytes!("../../../models/supernova.flm");
         let mut lines = std::vec![Line::ZERO; model.len().div_ceil(size_of::<Line>()) + 9];
         let region: &mut [u8] = bytemuck::cast_slice_mut(&mut lines);
         region.fill(0xFF);

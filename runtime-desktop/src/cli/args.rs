@@ -25,8 +25,8 @@ pub struct Cli {
     pub prompt: Option<String>,
     #[command(flatten)]
     pub telling: Telling,
-    /// Model file (.flm); without it, the model built into this program
-    #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Model file (.flm), or the name of a model built into this program, by itself the first: see `flashlm models`
+    #[arg(short, long, global = true, value_name = "FILE|NAME", value_hint = ValueHint::FilePath)]
     pub model: Option<PathBuf>,
     /// Colours: auto has them on a terminal where NO_COLOR is not set
     #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
@@ -55,6 +55,8 @@ pub enum Command {
     Bench(Bench),
     /// Hash of every logit of a story, per instruction set: the same number on every machine
     Fingerprint(Fingerprint),
+    /// Which models this program has built in, by the names that --model takes
+    Models,
     /// Print what a shell needs to complete this program's commands and flags
     Completions(Completions),
     /// Print the manual page, or write one for every command into a folder

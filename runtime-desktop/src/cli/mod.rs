@@ -6,6 +6,7 @@ mod chat;
 mod evaluate;
 mod fingerprint;
 mod generate;
+mod models;
 mod probe;
 mod score;
 mod serve;
@@ -43,6 +44,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Serve(serve) => serve::run(model, *serve),
         Command::Bench(bench) => bench::run(model, bench),
         Command::Fingerprint(fingerprint) => fingerprint::run(model, fingerprint),
+        Command::Models => models::run(),
         Command::Completions(completions) => shell::completions(&completions),
         Command::Man(man) => shell::manual(&man),
     }

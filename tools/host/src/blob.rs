@@ -20,14 +20,21 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// Reads the file at `path`.
+    /// Copies the built-in model of the name `path`, or reads the file there: `./nano` is a file, where `nano` is a
+    /// name.
     ///
     /// # Errors
     /// It cannot be read, is no regular file, is empty, is longer than a blob can be, or is known to be something else
     /// ([`kind`]).
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let unreadable = || format!("{name}: expected a readable model file (.flm)");
+        if let Some(model) = flashlm_models::find(&name) {
+            return Self::copy(&format!("the built-in model {}", model.name), model.blob);
+        }
+        let unreadable = || {
+            let names = flashlm_models::names();
+            format!("{name}: expected a readable model file (.flm), or a built-in model ({names})")
+        };
         let mut file = File::open(path).with_context(unreadable)?;
         let about = file.metadata().with_context(unreadable)?;
         if !about.is_file() {

@@ -166,9 +166,9 @@ fn a_model_goes_to_its_place_in_a_boards_flash() {
     assert!(said.contains("--base-address 0x08060000 --chip STM32H743ZITx"), "{said}");
     assert_eq!(std::fs::read(&bin).unwrap(), model);
 
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../runtime-desktop/models/default.flm");
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/supernova.flm");
     let large = failure(&["flash", default, "--board", "nucleo-h743", "-o", &bin]);
-    assert!(large.contains("expected at most 1703936 bytes") && large.contains("found 2936896"), "{large}");
+    assert!(large.contains("expected at most 1703936 bytes") && large.contains("found 2939968"), "{large}");
     assert!(failure(&["flash", &checkpoint, "--board", "pico2"]).contains("expected a packed model"));
     assert!(failure(&["flash", &blob, "--board", "pico2", "-o", &blob]).contains("which is read here"));
     let unknown = pack(&["flash", &blob, "--board", "uno"]);

@@ -12,8 +12,8 @@ use crate::run::packed;
 
 #[derive(Clone, Debug, Args)]
 pub struct EvalArgs {
-    /// Checkpoint (.safetensors) or packed model (.flm)
-    #[arg(long, value_name = "FILE")]
+    /// Checkpoint (.safetensors), packed model (.flm) or the name of a built-in model
+    #[arg(long, value_name = "FILE|NAME")]
     pub model: PathBuf,
     /// Stories separated by <|endoftext|>, or JSON lines; - for standard input
     #[arg(long, value_name = "FILE")]

@@ -15,8 +15,8 @@ use crate::run::packed;
 
 #[derive(Clone, Debug, Args)]
 pub struct GenerateArgs {
-    /// Checkpoint (.safetensors) or packed model (.flm)
-    #[arg(long, short, value_name = "FILE")]
+    /// Checkpoint (.safetensors), packed model (.flm) or the name of a built-in model
+    #[arg(long, short, value_name = "FILE|NAME")]
     pub model: PathBuf,
     /// Text to continue; empty begins a story [default: standard input, where that is no terminal]
     #[arg(long, short, value_name = "TEXT")]

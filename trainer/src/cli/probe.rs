@@ -11,7 +11,8 @@ use crate::run::packed;
 
 #[derive(Clone, Debug, Args)]
 pub struct ProbeArgs {
-    /// Checkpoint (.safetensors) or packed model (.flm); with --task babi the folder of its text files beside it
+    /// Checkpoint (.safetensors), packed model (.flm) or the name of a built-in one; with --task babi the folder of its
+    /// text files beside it
     #[arg(value_name = "MODEL|DIR", num_args = 0..=2)]
     pub paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -35,5 +36,6 @@ pub fn run(args: &ProbeArgs) -> anyhow::Result<()> {
 }
 
 fn is_model(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "flm" || e == "safetensors")
+    let named = path.to_str().and_then(flashlm_models::find).is_some();
+    named || path.extension().is_some_and(|e| e == "flm" || e == "safetensors")
 }

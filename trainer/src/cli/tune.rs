@@ -16,8 +16,9 @@ pub struct TuneArgs {
     /// The new text, as --data of training takes it: a file, a folder, - for standard input
     #[arg(value_name = "TEXT")]
     pub text: String,
-    /// The model to begin with: a packed model, a checkpoint, or default, the built-in one
-    #[arg(long, value_name = "FILE|default", default_value = "default", value_parser = super::args::init_from)]
+    /// The model to begin with: a packed model, a checkpoint, or the name of a built-in model
+    #[arg(long, value_name = "FILE|NAME", default_value = flashlm_models::DEFAULT)]
+    #[arg(value_parser = super::args::init_from)]
     pub from: InitFrom,
     /// Text that the model was trained on, to rehearse [default: stories that it tells itself]
     #[arg(long, value_name = "FILE|DIR")]

@@ -6,21 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use flashlm_core::blob::Facts;
 use flashlm_core::config::ModelConfig;
-use flashlm_core::include_blob;
 use flashlm_host::Blob;
 
 use crate::export::{self, unpack};
 use crate::nn::Params;
 use crate::run::checkpoint;
 
-/// The model that `flashlm` has built in.
-static BUILT_IN: &[u8] = include_blob!("../../../runtime-desktop/models/default.flm");
-
 /// Which model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InitFrom {
-    /// The one that `flashlm` has built in.
-    BuiltIn,
+    /// The one of that name that `flashlm` has built in.
+    BuiltIn(&'static str),
     /// A packed model (.flm) or a checkpoint (.safetensors).
     File(PathBuf),
 }
@@ -39,9 +35,9 @@ pub struct Start {
 
 impl From<&str> for InitFrom {
     fn from(argument: &str) -> Self {
-        match argument {
-            "default" => Self::BuiltIn,
-            file => Self::File(file.into()),
+        match flashlm_models::find(argument) {
+            Some(model) => Self::BuiltIn(model.name),
+            None => Self::File(argument.into()),
         }
     }
 }
@@ -49,7 +45,7 @@ impl From<&str> for InitFrom {
 impl fmt::Display for InitFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BuiltIn => f.write_str("default"),
+            Self::BuiltIn(name) => f.write_str(name),
             Self::File(path) => path.display().fmt(f),
         }
     }
@@ -62,11 +58,15 @@ impl InitFrom {
     /// It cannot be read, is neither kind of file, has no tokenizer, or holds no numbers.
     pub fn read(&self) -> anyhow::Result<Start> {
         match self {
-            Self::BuiltIn => unpacked(&Blob::copy("the built-in model", BUILT_IN)?),
+            Self::BuiltIn(name) => unpacked(&Blob::open(Path::new(name))?),
             Self::File(path) => match path.extension().and_then(|e| e.to_str()) {
                 Some("flm") => unpacked(&Blob::open(path)?),
                 Some("safetensors") => of_checkpoint(path),
-                _ => bail!("{}: expected a model (.flm), a checkpoint (.safetensors) or default", path.display()),
+                _ => bail!(
+                    "{}: expected a model (.flm), a checkpoint (.safetensors) or a built-in model ({})",
+                    path.display(),
+                    flashlm_models::names()
+                ),
             },
         }
     }
@@ -106,8 +106,8 @@ mod tests {
 
     #[test]
     fn the_built_in_model_packs_to_itself() {
-        let start = InitFrom::BuiltIn.read().unwrap();
-        let own = Blob::copy("built in", BUILT_IN).unwrap();
+        let start = InitFrom::from(flashlm_models::DEFAULT).read().unwrap();
+        let own = Blob::open(Path::new(flashlm_models::DEFAULT)).unwrap();
         let again = start.pack().unwrap();
         // what is rounded anew: the last bits of scales and of sigmoids
         let text = b"Once upon a time there was a little girl who had a red ball.";

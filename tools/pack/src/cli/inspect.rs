@@ -12,7 +12,7 @@ use crate::table;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Blob to describe (.flm)
+    /// Blob to describe (.flm, or the name of a built-in one)
     model: PathBuf,
     /// Print one JSON object
     #[arg(long)]

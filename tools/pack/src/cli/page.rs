@@ -13,7 +13,7 @@ const LONGEST_MODULE: u64 = 16 << 20;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Model to put into the page (.flm)
+    /// Model to put into the page (.flm, or the name of a built-in one)
     model: PathBuf,
     /// Where the page goes (.html) [default: the model's name with .html]
     #[arg(short, long, value_name = "FILE")]

@@ -110,8 +110,8 @@ pub struct TrainArgs {
     pub amplify: AmplifyArgs,
 
     /// Begin with the weights and the tokenizer of a model in place of random ones: a packed model, a checkpoint, or
-    /// default, the built-in model. Its dimensions are the run's
-    #[arg(long, help_heading = "Run", value_name = "FILE|default", value_parser = init_from)]
+    /// the name of a built-in model (default: the first of them). Its dimensions are the run's
+    #[arg(long, help_heading = "Run", value_name = "FILE|NAME", value_parser = init_from)]
     pub from: Option<InitFrom>,
     /// Read flags from a TOML file: each key is a long flag without its dashes (lr = 0.004, no-rcsm = true, a list
     /// where a flag is given several times), and [[phases]] are the table of phases. Flags given here win over the

@@ -38,7 +38,7 @@ impl Site {
     }
 
     fn publish(&self) {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime-desktop/models/default.flm");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/supernova.flm");
         self.server.publish(7, Blob::open(Path::new(path)).unwrap());
     }
 }

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# The figures of the built-in and the committed models, printed anew without any training, in under ten minutes on two
+# cores: bits per byte, questions by family, hop and depth, size and memory, speed.
+#
+# bash docs/results.sh [TINYSTORIES [BABI]]
+#   TINYSTORIES: a folder with valid.txt, for bits per byte; BABI: one of bAbI's questions, for their errors
+# Run it on an idle machine: speeds are of one sitting.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+valid=${1:+$1/valid.txt} babi=${2-}
+cargo build --quiet --release -p trainer -p runtime-desktop -p pack
+T=target/release/trainer F=target/release/flashlm P=target/release/pack
+names=$("$F" models | cut -d' ' -f1)
+
+show() { # prints a command, then what it prints
+  printf '\n$ %s\n' "${*//target\/release\//}"
+  "$@" 2>/dev/null
+}
+
+printf '# on %s, %s cores\n' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)"
+show "$F" models
+for name in $names; do
+  printf '\n== %s\n' "$name"
+  show "$P" inspect "$name" | grep -E '^[$]|parameters|held out|session|total|trained'
+  if [[ $valid ]]; then
+    show "$F" eval -m "$name" --data "$valid"
+  else
+    echo "(no folder of TinyStories was given: no bits per byte)"
+  fi
+  show "$F" bench -m "$name" --repeats 3
+  show "$T" probe "$name" --items 200 --depth 1,8,chosen
+done
+
+printf '\n== reasoning, further\n'
+show "$T" probe reasoning --split train --items 200 --depth 1,8
+show "$T" probe reasoning --file results/two-facts.tsv --depth 1,3,8,chosen
+show "$T" probe reasoning --file results/tellings.tsv --depth 1,3
+
+printf '\n== results/babi.flm\n'
+if [[ $babi ]]; then
+  show "$T" probe results/babi.flm --task babi "$babi" --depth 1,3,8,chosen
+else
+  echo "(no folder of bAbI's questions was given: trainer probe --task babi DIR --write out --hold-out 0.1 makes one)"
+fi
