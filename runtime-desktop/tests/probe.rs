@@ -71,7 +71,7 @@ fn what_is_wrong_is_named() {
         ("--task babi", "--task babi: expected the folder"),
         ("--task babi empty", "empty: expected files qaN_name_test.txt, found none"),
         ("--task hops empty", "empty: expected a folder only with --task babi"),
-        ("--task hops --items 1 --depth 77", "the built-in model: --depth 77: "),
+        ("--task hops --items 1 --depth 77", "the built-in model supernova: --depth 77: "),
         ("--task mqar --pairs 1024 --items 1", "--pairs 1024: the model has words"),
     ] {
         let output = probe(at, args);

@@ -319,7 +319,7 @@ fn the_newest_model_of_the_runs_here_is_offered() {
     let (folder, history) = place();
     fs::create_dir_all(folder.path().join("out/tiny")).expect("a folder");
     fs::write(folder.path().join("out/tiny/model.flm"), endless_model()).expect("written");
-    for (answer, model) in [("\r", "out/tiny/model.flm (endless)"), ("what\rn\r", "the built-in model (")] {
+    for (answer, model) in [("\r", "out/tiny/model.flm (endless)"), ("what\rn\r", "the built-in model supernova (")] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flashlm"));
         command.args(["chat", "--history"]).arg(&history).env("TERM", "xterm").env("NO_COLOR", "1");
         command.current_dir(folder.path());
