@@ -25,7 +25,7 @@ const MADE_UP: usize = 1000;
 /// word is cut into, which the few syllables of made-up words are not.
 const BLENDS: usize = 6000;
 /// Percent of draws from nouns or names, from any words, and of blends; the others are made up.
-const SHARES: [usize; 3] = [35, 25, 30];
+const SHARES: [usize; 3] = [20, 50, 20];
 
 /// Nouns or names, any words, blends, made-up words.
 type Lists = [Vec<&'static str>; 4];
