@@ -26,7 +26,7 @@ pub struct Model(Arc<Loaded>);
 
 #[pymethods]
 impl Model {
-    /// Reads a model from the file at a path, or from the bytes of one.
+    /// Reads a model from the file at a path, takes one that is built in by its name, or the bytes of one.
     #[new]
     #[pyo3(signature = (source, /))]
     fn new(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<Self> {

@@ -20,7 +20,7 @@ def model():
 
 @pytest.fixture(scope="session")
 def program():
-    """Runs `flashlm --model default.flm ARGUMENTS`, the newest that is built, and gives what it printed."""
+    """Runs `flashlm --model supernova.flm ARGUMENTS`, the newest that is built, and gives what it printed."""
     built = [ROOT / "target" / profile / "flashlm" for profile in ("debug", "release")]
     built = sorted((path for path in built if path.is_file()), key=lambda path: path.stat().st_mtime)
     path = os.environ.get("FLASHLM_BIN") or (built[-1] if built else None)
