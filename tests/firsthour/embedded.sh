@@ -52,12 +52,12 @@ for profile in dev release; do
 done
 
 echo "--- a debug build with half of the stack"
-sed -i 's/LENGTH = 22K/LENGTH = 11K/; s/ORIGIN = 0x20000000,/ORIGIN = 0x20002C00,/' memory.x
-grep -q 'STACK : ORIGIN = 0x20002C00, LENGTH = 11K' memory.x || fail "memory.x has another stack than expected"
+sed -i 's/LENGTH = 20K/LENGTH = 10K/; s/ORIGIN = 0x20000000,/ORIGIN = 0x20002800,/' memory.x
+grep -q 'STACK : ORIGIN = 0x20002800, LENGTH = 10K' memory.x || fail "memory.x has another stack than expected"
 # the linker's script is none of the files that cargo looks at
 touch src/main.rs
 cargo build --quiet
 if found=$(timeout 240 cargo run --quiet </dev/null 2>&1); then
-  fail "a stack of 11 KB was too small and nobody noticed: $found"
+  fail "a stack of 10 KB was too small and nobody noticed: $found"
 fi
 echo "noticed"
