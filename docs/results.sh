@@ -12,9 +12,9 @@ cargo build --quiet --release -p trainer -p runtime-desktop -p pack
 T=target/release/trainer F=target/release/flashlm P=target/release/pack
 names=$("$F" models | cut -d' ' -f1)
 
-show() { # prints a command, then what it prints
+show() { # prints a command, then what it prints; how far it is, and errors, are not among the figures
   printf '\n$ %s\n' "${*//target\/release\//}"
-  "$@" 2>/dev/null
+  "$@"
 }
 
 printf '# on %s, %s cores\n' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(nproc)"
@@ -28,11 +28,14 @@ for name in $names; do
     echo "(no folder of TinyStories was given: no bits per byte)"
   fi
   show "$F" bench -m "$name" --repeats 3
-  show "$T" probe "$name" --items 200 --depth 1,8,chosen
 done
 
-printf '\n== reasoning, further\n'
-show "$T" probe reasoning --split train --items 200 --depth 1,8
+# as many items as the cards and RESULTS have
+printf '\n== questions\n'
+show "$T" probe supernova --items 300 --depth 1,8
+show "$T" probe reasoning --items 500 --depth 1,3,8,chosen
+show "$T" probe reasoning --split train --items 300 --depth 1,8
+show "$T" probe reasoning --split train --items 300 --depth 1,8 --wordings 2 --filler 0 --distractors 0
 show "$T" probe reasoning --file results/two-facts.tsv --depth 1,3,8,chosen
 show "$T" probe reasoning --file results/tellings.tsv --depth 1,3
 

@@ -3,6 +3,8 @@
 //! Beside each packed model, `NAME.flm`, lies its card, `NAME.md`: data and licence, command, time, machine, figures,
 //! limits. Programs that take a model's file take a name in its place.
 
+use std::ffi::OsStr;
+
 use flashlm_core::include_blob;
 
 /// A packed model that programs bring along.
@@ -24,8 +26,9 @@ pub static MODELS: &[Named] = &[
 /// What also means the first of [`MODELS`].
 pub const DEFAULT: &str = "default";
 
-/// The model called `name`.
-pub fn find(name: &str) -> Option<&'static Named> {
+/// The model called `name`, which may be what stands where a path could.
+pub fn find(name: impl AsRef<OsStr>) -> Option<&'static Named> {
+    let name = name.as_ref();
     if name == DEFAULT { MODELS.first() } else { MODELS.iter().find(|model| model.name == name) }
 }
 

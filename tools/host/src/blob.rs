@@ -27,10 +27,10 @@ impl Blob {
     /// It cannot be read, is no regular file, is empty, is longer than a blob can be, or is known to be something else
     /// ([`kind`]).
     pub fn open(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        if let Some(model) = flashlm_models::find(&name) {
+        if let Some(model) = flashlm_models::find(path) {
             return Self::copy(&format!("the built-in model {}", model.name), model.blob);
         }
+        let name = path.display().to_string();
         let unreadable = || {
             let names = flashlm_models::names();
             format!("{name}: expected a readable model file (.flm), or a built-in model ({names})")

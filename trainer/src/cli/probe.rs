@@ -36,6 +36,5 @@ pub fn run(args: &ProbeArgs) -> anyhow::Result<()> {
 }
 
 fn is_model(path: &Path) -> bool {
-    let named = path.to_str().and_then(flashlm_models::find).is_some();
-    named || path.extension().is_some_and(|e| e == "flm" || e == "safetensors")
+    flashlm_models::find(path).is_some() || path.extension().is_some_and(|e| e == "flm" || e == "safetensors")
 }

@@ -19,7 +19,7 @@ pub fn load(path: &Path) -> anyhow::Result<Blob> {
                 export::write_blob(&c.config, &c.facts("checkpoint"), &c.tokenizer, &|tensor| c.params.tensor(tensor));
             Blob::copy(&name(), &blob.with_context(name)?)
         }
-        _ if path.to_str().and_then(flashlm_models::find).is_some() => Blob::open(path),
+        _ if flashlm_models::find(path).is_some() => Blob::open(path),
         _ => bail!(
             "{}: a model is a .flm or a .safetensors file, or a built-in one ({})",
             path.display(),
