@@ -37,6 +37,8 @@ pub enum Level {
     Dsp,
     /// x86-64 with AVX2: 32 int8 products an instruction, in pairs.
     Avx2,
+    /// x86-64 with AVX2 and AVX-VNNI: 32 int8 products an instruction, with their sums.
+    AvxVnni,
     /// x86-64 with AVX-512 F, BW, VL and VNNI: 64 int8 products an instruction.
     Avx512,
     /// The same with AMX: 16,384 int8 products an instruction where 16 tokens are prefilled together.
@@ -51,8 +53,17 @@ pub enum Level {
 
 impl Level {
     /// Every level, each architecture's worst first.
-    pub const ALL: [Self; 8] =
-        [Self::Scalar, Self::Dsp, Self::Avx2, Self::Avx512, Self::Amx, Self::Neon, Self::NeonDot, Self::Simd128];
+    pub const ALL: [Self; 9] = [
+        Self::Scalar,
+        Self::Dsp,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512,
+        Self::Amx,
+        Self::Neon,
+        Self::NeonDot,
+        Self::Simd128,
+    ];
 
     /// A name to print.
     pub fn name(self) -> &'static str {
@@ -60,6 +71,7 @@ impl Level {
             Self::Scalar => "scalar",
             Self::Dsp => "dsp",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avxvnni",
             Self::Avx512 => "avx512",
             Self::Amx => "amx",
             Self::Neon => "neon",
@@ -116,6 +128,11 @@ macro_rules! at_level {
                 $call
             }
             #[cfg(target_arch = "x86_64")]
+            Level::AvxVnni => {
+                type $backend = x86::AvxVnni;
+                $call
+            }
+            #[cfg(target_arch = "x86_64")]
             Level::Avx512 => {
                 type $backend = x86::Avx512;
                 $call
@@ -164,7 +181,7 @@ impl Kernels {
         let foreign = match level {
             Level::Scalar => false,
             Level::Dsp => cfg!(not(arm_dsp)),
-            Level::Avx2 | Level::Avx512 | Level::Amx => cfg!(not(target_arch = "x86_64")),
+            Level::Avx2 | Level::AvxVnni | Level::Avx512 | Level::Amx => cfg!(not(target_arch = "x86_64")),
             Level::Neon | Level::NeonDot => cfg!(not(target_arch = "aarch64")),
             Level::Simd128 => cfg!(not(all(target_arch = "wasm32", target_feature = "simd128"))),
         };

@@ -168,10 +168,10 @@ impl Int8Scratch {
                 super::x86::pair(x.0, x.1, self.wide_right.at_least(cols * depth));
             }
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => {
+            isa @ (Isa::AvxVnni | Isa::Avx512) => {
                 let left = self.left.at_least(rows * depth);
                 super::x86::interleave(g.0, g.1, 0, left);
-                super::x86::row_sums(left, depth, -i32::from(OFFSET), self.row_extra.as_mut());
+                super::x86::row_sums(isa, left, depth, -i32::from(OFFSET), self.row_extra.as_mut());
                 super::x86::interleave(x.0, x.1, OFFSET, self.right.at_least(cols * depth));
             }
             #[cfg(target_arch = "aarch64")]
@@ -199,7 +199,7 @@ impl Int8Scratch {
                 super::x86::int16_product(left, right, dw, Write::Add);
             }
             isa => {
-                let panels = matches!(isa, Isa::Avx512 | Isa::Neon);
+                let panels = matches!(isa, Isa::AvxVnni | Isa::Avx512 | Isa::Neon);
                 let lines = if panels { Lines::Panels } else { Lines::Rows(odd_stride(depth)) };
                 let left = LeftFactor { values: self.left.as_ref(), lines, rows, scale, extra };
                 let right = RightFactor { values: self.right.as_ref(), cols, depth, scale: ones };
@@ -223,7 +223,9 @@ impl Kernels {
     pub(super) fn int8_product(self, left: LeftFactor<'_>, right: RightFactor<'_>, y: &mut [f32], write: Write) {
         match self.isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::Avx512 | Isa::Amx => super::x86::int8_product(self.isa, left, right, y, write),
+            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 | Isa::Amx => {
+                super::x86::int8_product(self.isa, left, right, y, write)
+            }
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => super::aarch64::int8_product(left, right, y, write),
             _ => self.vectorize(
@@ -280,7 +282,7 @@ fn left_factor(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize, usize), out
 pub(super) fn right_factor(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize, usize), offset: i8, out: &mut [i8]) {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512 | Isa::Amx => super::x86::interleave(rows, (m, n, stride), offset, out),
+        Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 | Isa::Amx => super::x86::interleave(rows, (m, n, stride), offset, out),
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => super::aarch64::interleave(rows, (m, n, stride), out),
         _ => {

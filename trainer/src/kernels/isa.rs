@@ -12,6 +12,8 @@ pub enum Isa {
     Neon,
     /// AVX2 and FMA.
     Avx2,
+    /// AVX-VNNI beside AVX2 and FMA: what processors have that were made after AVX-512 was left out of them.
+    AvxVnni,
     /// AVX-512 F, BW, CD, DQ, VL and VNNI.
     Avx512,
     /// AMX tiles for int8 and bfloat16, beside all of AVX-512 including BF16. Linux only: the kernel has to
@@ -66,7 +68,7 @@ pub struct UnknownName {
 
 impl Isa {
     /// All of them, the slowest first.
-    pub const ALL: [Self; 5] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Amx];
+    pub const ALL: [Self; 6] = [Self::Portable, Self::Neon, Self::Avx2, Self::AvxVnni, Self::Avx512, Self::Amx];
 
     /// The fastest instruction set of this CPU.
     pub fn detect() -> Self {
@@ -87,6 +89,8 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => x86::has_avx2(),
             #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => x86::has_avx_vnni(),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => x86::has_avx512(),
             #[cfg(target_arch = "x86_64")]
             Self::Amx => x86::has_amx(),
@@ -103,12 +107,22 @@ impl Isa {
         false
     }
 
+    /// What float products are multiplied in unless told otherwise: bf16 where it is the faster. With AMX and on AMD's
+    /// processors it is; on Intel's without tiles its products take twice as long as those of f32.
+    pub fn default_precision(self) -> Precision {
+        #[cfg(target_arch = "x86_64")]
+        if self.has_bf16() && (self == Self::Amx || !x86::is_intel()) {
+            return Precision::Bf16;
+        }
+        Precision::F32
+    }
+
     /// What gradients of ternary layers are multiplied in unless told otherwise: int8 where its products are the
     /// faster, which at [`Isa::Amx`] nobody has measured.
     pub fn default_backward(self) -> Backward {
         match self {
             Self::Portable => Backward::F32,
-            Self::Neon | Self::Avx2 | Self::Avx512 => Backward::Int8,
+            Self::Neon | Self::Avx2 | Self::AvxVnni | Self::Avx512 => Backward::Int8,
             Self::Amx => Backward::Bf16,
         }
     }
@@ -118,6 +132,7 @@ impl Isa {
             Self::Portable => "nothing",
             Self::Neon => "dotprod (on AArch64)",
             Self::Avx2 => "avx2, fma, f16c and bmi2",
+            Self::AvxVnni => "avx_vnni beside avx2, fma, f16c and bmi2",
             Self::Avx512 => "avx512 f, bw, cd, dq, vl and vnni",
             Self::Amx => "amx_tile, amx_int8, amx_bf16 and avx512_bf16, granted by Linux,",
         }
@@ -130,6 +145,7 @@ impl fmt::Display for Isa {
             Self::Portable => "portable",
             Self::Neon => "neon",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avxvnni",
             Self::Avx512 => "avx512",
             Self::Amx => "amx",
         })
@@ -140,7 +156,7 @@ impl FromStr for Isa {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let unknown = || UnknownName { name: name.to_owned(), known: "portable, neon, avx2, avx512, amx" };
+        let unknown = || UnknownName { name: name.to_owned(), known: "portable, neon, avx2, avxvnni, avx512, amx" };
         // what core calls it
         let name = if name == "scalar" { "portable" } else { name };
         Self::ALL.into_iter().find(|isa| isa.to_string() == name).ok_or_else(unknown)
@@ -207,6 +223,10 @@ mod x86 {
         has!("avx2") && has!("fma") && has!("f16c") && has!("bmi2")
     }
 
+    pub fn has_avx_vnni() -> bool {
+        has_avx2() && has!("avxvnni")
+    }
+
     pub fn has_avx512() -> bool {
         has_avx2()
             && has!("avx512f")
@@ -219,6 +239,13 @@ mod x86 {
 
     pub fn has_avx512_bf16() -> bool {
         has_avx512() && has!("avx512bf16")
+    }
+
+    #[allow(unused_unsafe, reason = "`__cpuid` became a safe function after our minimum Rust version")]
+    pub fn is_intel() -> bool {
+        // SAFETY: every x86-64 processor has the instruction.
+        let name = unsafe { std::arch::x86_64::__cpuid(0) };
+        [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes).as_flattened() == b"GenuineIntel"
     }
 
     pub fn has_amx() -> bool {

@@ -93,12 +93,11 @@ impl Kernels {
         Self { backward: self.precision.into(), ..self }
     }
 
-    /// The fastest kernels of this CPU: its best instruction set, in bfloat16 where that has it, and gradients of
+    /// The fastest kernels of this CPU: its best instruction set in [`Isa::default_precision`], and gradients of
     /// ternary layers in [`Isa::default_backward`].
     pub fn detect() -> Self {
         let isa = Isa::detect();
-        let precision = if isa.has_bf16() { Precision::Bf16 } else { Precision::F32 };
-        Self { isa, precision, backward: isa.default_backward() }
+        Self { isa, precision: isa.default_precision(), backward: isa.default_backward() }
     }
 
     /// The same instruction set in f32, which every CPU has.
@@ -145,7 +144,7 @@ impl Kernels {
             match self.isa {
                 Isa::Portable => f(),
                 // SAFETY: `Kernels::new` found these features.
-                Isa::Avx2 => unsafe { avx2(f) },
+                Isa::Avx2 | Isa::AvxVnni => unsafe { avx2(f) },
                 // SAFETY: as above; `Isa::Amx` includes all of `Isa::Avx512`.
                 Isa::Avx512 | Isa::Amx => unsafe { avx512(f) },
                 Isa::Neon => unreachable!("not on this processor"),

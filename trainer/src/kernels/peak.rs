@@ -91,7 +91,8 @@ impl Kernels {
         let (run, macs): (unsafe fn(), u64) = match (self.isa(), multiply) {
             (Isa::Portable | Isa::Neon, _) => return None,
             (Isa::Avx2, Multiply::Int8) => (x86::avx2_int8, 12 * 32),
-            (Isa::Avx2, _) => (x86::avx2_f32, 12 * 8),
+            (Isa::AvxVnni, Multiply::Int8) => (x86::avx_vnni_int8, 12 * 32),
+            (Isa::Avx2 | Isa::AvxVnni, _) => (x86::avx2_f32, 12 * 8),
             (Isa::Amx, Multiply::Int8) => (x86::amx_int8, 6 * 16 * 16 * 64),
             (Isa::Amx, Multiply::Bf16) => (x86::amx_bf16, 6 * 16 * 16 * 32),
             (Isa::Avx512, Multiply::Int8) => (x86::avx512_int8, 24 * 64),
@@ -179,6 +180,7 @@ mod x86 {
     }
 
     avx2!(avx2_int8, "vpmaddubsw ymm12, ymm14, ymm15\nvpaddw ymm\\i, ymm\\i, ymm12");
+    avx2!(avx_vnni_int8, "{{vex}} vpdpbusd ymm\\i, ymm14, ymm15");
     avx2!(avx2_f32, "vfmadd231ps ymm\\i, ymm14, ymm15");
     avx512!(avx512_int8, "avx512f,avx512vnni", "vpdpbusd zmm\\i, zmm24, zmm25");
     avx512!(avx512_bf16, "avx512f,avx512bf16", "vdpbf16ps zmm\\i, zmm24, zmm25");

@@ -114,7 +114,7 @@ impl TernaryMatrix {
     }
 
     fn code_of_zero(&self) -> i8 {
-        i8::from(matches!(self.kernels.isa(), Isa::Avx2 | Isa::Avx512))
+        i8::from(matches!(self.kernels.isa(), Isa::Avx2 | Isa::AvxVnni | Isa::Avx512))
     }
 
     #[inline(always)]

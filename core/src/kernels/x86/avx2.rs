@@ -174,7 +174,7 @@ unsafe fn gemm<const T: usize>(m: TernaryMatrix<'_>, q: &[i8], scale: &[f32], y:
 /// # Safety
 /// The processor has AVX2. 8 floats can be written at `y` and read at `row_scales`.
 #[target_feature(enable = "avx2")]
-unsafe fn store(y: *mut f32, sums: __m256i, row_scales: *const f32, scale: f32) {
+pub(super) unsafe fn store(y: *mut f32, sums: __m256i, row_scales: *const f32, scale: f32) {
     // SAFETY: the caller promises 8 floats at y and at row_scales.
     unsafe {
         let scales = _mm256_mul_ps(_mm256_loadu_ps(row_scales), _mm256_set1_ps(scale));

@@ -13,7 +13,7 @@ pub struct MachineArgs {
     /// Instruction set of the kernels [default: the best this CPU has]
     #[arg(long, value_name = "ISA")]
     pub isa: Option<kernels::Isa>,
-    /// Factors of float products: bf16 or f32 [default: bf16 where the CPU multiplies it]
+    /// Factors of float products: bf16 or f32 [default: bf16 where this CPU multiplies it faster]
     #[arg(long)]
     pub precision: Option<kernels::Precision>,
     /// Factors of the ternary layers' gradients: int8, bf16 or f32 [default: the precision, if it is given; else
@@ -32,8 +32,7 @@ impl MachineArgs {
     /// The kernels asked for, or why this CPU cannot run them.
     pub fn kernels(&self) -> anyhow::Result<kernels::Kernels> {
         let isa = self.isa.unwrap_or_else(kernels::Isa::detect);
-        let best = if isa.has_bf16() { kernels::Precision::Bf16 } else { kernels::Precision::F32 };
-        let kernels = kernels::Kernels::new(isa, self.precision.unwrap_or(best))?;
+        let kernels = kernels::Kernels::new(isa, self.precision.unwrap_or(isa.default_precision()))?;
         let default = self.precision.map_or(isa.default_backward(), kernels::Backward::from);
         Ok(kernels.with_backward(self.backward.unwrap_or(default))?)
     }

@@ -90,7 +90,7 @@ pub unsafe fn int16_block(scaled: &ScaledBlock) {
 /// `scaled` is as [`ScaledBlock`] describes, `row` below its rows, and `panel` one of its panels. The CPU has AVX2.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-unsafe fn store_scaled(scaled: &ScaledBlock, row: usize, panel: usize, sums: [__m256i; 2]) {
+pub unsafe fn store_scaled(scaled: &ScaledBlock, row: usize, panel: usize, sums: [__m256i; 2]) {
     let block = &scaled.block;
     let cols = (block.cols - 16 * panel).min(16);
     // SAFETY: row < rows; `scale` has 32 values and there are two panels; the block has `cols` columns in this one, and

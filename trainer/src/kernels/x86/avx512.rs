@@ -127,26 +127,20 @@ unsafe fn int8_sums<const ROWS: usize>(scaled: &ScaledBlock, lda: usize, quad: u
     }
 }
 
-/// `sums` are `factor` times the sum of each row in `panels`, `[N/16][depth/4][16][4]`; every panel's 16 are written.
-pub fn row_sums(panels: &[i8], depth: usize, factor: i32, sums: &mut [i32]) {
-    /// # Safety
-    /// The CPU has AVX-512 with VNNI.
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    unsafe fn rows(panel: &[i8], factor: i32, sums: &mut [i32; 16]) {
-        let mut sum = _mm512_setzero_si512();
-        for quad in panel.as_chunks::<64>().0 {
-            // SAFETY: 64 bytes.
-            let quad = unsafe { _mm512_loadu_si512(quad.as_ptr().cast()) };
-            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), quad);
-        }
-        // SAFETY: 16 numbers.
-        unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), _mm512_mullo_epi32(sum, _mm512_set1_epi32(factor))) };
+/// `sums` are `factor` times the sum of each row of a panel `[depth/4][16][4]`.
+///
+/// # Safety
+/// The CPU has AVX-512 with VNNI.
+#[target_feature(enable = "avx512f,avx512vnni")]
+pub unsafe fn row_sums(panel: &[i8], factor: i32, sums: &mut [i32; 16]) {
+    let mut sum = _mm512_setzero_si512();
+    for quad in panel.as_chunks::<64>().0 {
+        // SAFETY: 64 bytes.
+        let quad = unsafe { _mm512_loadu_si512(quad.as_ptr().cast()) };
+        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), quad);
     }
-    assert!(crate::kernels::Isa::Avx512.is_available(), "sums of panels are AVX-512's");
-    for (panel, sums) in panels.chunks_exact(16 * depth).zip(sums.as_chunks_mut::<16>().0) {
-        // SAFETY: as was just checked.
-        unsafe { rows(panel, factor, sums) };
-    }
+    // SAFETY: 16 numbers.
+    unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), _mm512_mullo_epi32(sum, _mm512_set1_epi32(factor))) };
 }
 
 /// Writes one row of an integer block: the sums times both scales.

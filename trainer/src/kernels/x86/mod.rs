@@ -9,11 +9,11 @@
 mod amx;
 mod avx2;
 mod avx512;
+mod avx_vnni;
 mod bytes;
 mod convert;
 
 pub(super) use amx::Tiles;
-pub(super) use avx512::row_sums;
 pub(super) use bytes::{interleave, pair, transpose};
 
 use super::operands::{BF16_PAD, INT8_PAD, LeftFactor, Lines, ROW_PAD, RightFactor, odd_lines};
@@ -66,6 +66,8 @@ pub(super) fn int8_product(isa: Isa, left: LeftFactor<'_>, right: RightFactor<'_
         (Isa::Amx, Lines::Rows(_)) => (amx::HEIGHT, amx::int8_block),
         (Isa::Avx512, Lines::Rows(_)) => (avx512::HEIGHT, avx512::int8_block),
         (Isa::Avx512, Lines::Panels) => (avx512::HEIGHT_PANELS, avx512::int8_panel_block),
+        (Isa::AvxVnni, Lines::Rows(_)) => (avx_vnni::HEIGHT, avx_vnni::int8_block),
+        (Isa::AvxVnni, Lines::Panels) => (avx_vnni::HEIGHT_PANELS, avx_vnni::int8_panel_block),
         (Isa::Avx2, Lines::Rows(_)) => (avx2::HEIGHT, avx2::int8_block),
         _ => unreachable!("no left factor at {isa} is made {:?}", left.lines),
     };
@@ -76,6 +78,20 @@ pub(super) fn int8_product(isa: Isa, left: LeftFactor<'_>, right: RightFactor<'_
 /// The same of int16, for AVX2, whose products of int8 would saturate: both factors in panels of pairs.
 pub(super) fn int16_product(left: LeftFactor<'_, i16>, right: RightFactor<'_, i16>, y: &mut [f32], write: Write) {
     scaled_product(left, right, y, write, avx2::HEIGHT_INT16, avx2::int16_block);
+}
+
+/// `sums` are `factor` times the sum of each row in `panels`, `[N/16][depth/4][16][4]`; every panel's 16 are written.
+pub(super) fn row_sums(isa: Isa, panels: &[i8], depth: usize, factor: i32, sums: &mut [i32]) {
+    assert!(isa.is_available());
+    let run: unsafe fn(&[i8], i32, &mut [i32; 16]) = match isa {
+        Isa::Avx512 => avx512::row_sums,
+        Isa::AvxVnni => avx_vnni::row_sums,
+        _ => unreachable!("{isa} needs no sums of panels"),
+    };
+    for (panel, sums) in panels.chunks_exact(16 * depth).zip(sums.as_chunks_mut::<16>().0) {
+        // SAFETY: the instruction set was just checked.
+        unsafe { run(panel, factor, sums) };
+    }
 }
 
 /// Runs the blocks of an integer product.
