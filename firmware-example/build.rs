@@ -1,5 +1,5 @@
 //! Puts the board's `memory.x` where the linker looks for it, and finds the model: the file that the variable
-//! FLASHLM_MODEL names, or the one built into the desktop program.
+//! FLASHLM_MODEL names or, as `flashlm -m` takes it, the one in `models` of that name; `supernova` without it.
 
 use std::env;
 use std::path::PathBuf;
@@ -20,9 +20,10 @@ fn main() -> std::io::Result<()> {
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rerun-if-changed={memory}");
 
-    let model = env::var_os("FLASHLM_MODEL").map_or("../models/supernova.flm".into(), PathBuf::from);
-    let Ok(model) = model.canonicalize() else {
-        println!("cargo::error=expected a model file (.flm), found none at {}", model.display());
+    let asked = env::var_os("FLASHLM_MODEL").map_or("supernova".into(), PathBuf::from);
+    let named = PathBuf::from(format!("../models/{}.flm", asked.display()));
+    let Ok(model) = named.canonicalize().or_else(|_| asked.canonicalize()) else {
+        println!("cargo::error=expected a model file (.flm) or a name in models/, found none at {}", asked.display());
         return Ok(());
     };
     println!("cargo::rustc-env=FLASHLM_MODEL={}", model.display());

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Builds the firmware for all boards, types on its console under QEMU, and fails if a story differs from the desktop's,
-# a panic is linked, a token takes too many instructions or the program too much memory. The model is the one built into
-# flashlm; FLASHLM_MODEL=FILE takes another.
+# a panic is linked, a token takes too many instructions or the program too much memory. The model is flashlm's default;
+# FLASHLM_MODEL=FILE, or a built-in model's name, takes another.
 set -euo pipefail
 model=()
 if [[ ${FLASHLM_MODEL-} ]]; then
-  FLASHLM_MODEL=$(realpath "$FLASHLM_MODEL")
+  [[ -e $(dirname "$0")/../models/$FLASHLM_MODEL.flm ]] || FLASHLM_MODEL=$(realpath "$FLASHLM_MODEL")
   export FLASHLM_MODEL
   model=(-m "$FLASHLM_MODEL")
 fi
