@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The figures of the built-in and the committed models, printed anew without any training, in under ten minutes on two
-# cores: bits per byte, questions by family, hop and depth, size and memory, speed.
+# cores: bits per byte, questions by family, hop and depth, endings of stories, size and memory, speed.
 #
 # bash docs/results.sh [TINYSTORIES [BABI]]
 #   TINYSTORIES: a folder with valid.txt, for bits per byte; BABI: one of bAbI's questions, for their errors
@@ -38,6 +38,16 @@ show "$T" probe reasoning --split train --items 300 --depth 1,8
 show "$T" probe reasoning --split train --items 300 --depth 1,8 --wordings 2 --filler 0 --distractors 0
 show "$T" probe reasoning --file results/two-facts.tsv --depth 1,3,8,chosen
 show "$T" probe reasoning --file results/tellings.tsv --depth 1,3
+
+if [[ $valid ]]; then
+  printf '\n== endings\n'
+  endings=$(mktemp)
+  trap 'rm -f "$endings"' EXIT
+  python3 docs/endings.py "$valid" >"$endings"
+  for name in $names; do
+    show "$T" probe "$name" --file "$endings" --depth 1
+  done
+fi
 
 printf '\n== results/babi.flm\n'
 if [[ $babi ]]; then

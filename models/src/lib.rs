@@ -21,6 +21,9 @@ pub struct Named {
 pub static MODELS: &[Named] = &[
     Named { name: "supernova", about: "stories; 7.7 M parameters", blob: include_blob!("../supernova.flm") },
     Named { name: "reasoning", about: "stories that ask questions; 7.7 M", blob: include_blob!("../reasoning.flm") },
+    Named { name: "mini", about: "stories; 3.7 M", blob: include_blob!("../mini.flm") },
+    Named { name: "micro", about: "stories; 1.4 M", blob: include_blob!("../micro.flm") },
+    Named { name: "nano", about: "stories; 0.6 M", blob: include_blob!("../nano.flm") },
 ];
 
 /// What also means the first of [`MODELS`].
