@@ -241,10 +241,8 @@ mod x86 {
         has_avx512() && has!("avx512bf16")
     }
 
-    #[allow(unused_unsafe, reason = "`__cpuid` became a safe function after our minimum Rust version")]
     pub fn is_intel() -> bool {
-        // SAFETY: every x86-64 processor has the instruction.
-        let name = unsafe { std::arch::x86_64::__cpuid(0) };
+        let name = cpuid(0);
         [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes).as_flattened() == b"GenuineIntel"
     }
 
@@ -258,12 +256,16 @@ mod x86 {
         flashlm_core::Kernels::new(flashlm_core::Level::Amx).is_some()
     }
 
-    #[allow(unused_unsafe, reason = "`__cpuid_count` became a safe function after our minimum Rust version")]
     fn cpu_has_bf16_tiles() -> bool {
-        use std::arch::x86_64::{__cpuid, __cpuid_count};
         const BF16: u32 = 1 << 22;
-        // SAFETY: every CPU with AVX-512 has the instruction, and leaf 7 is read only where leaf 0 lists it.
-        unsafe { __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & BF16 != 0 }
+        cpuid(0).eax >= 7 && cpuid(7).edx & BF16 != 0
+    }
+
+    /// What the processor says of itself: the first part of a leaf, which is to be read only where leaf 0 lists it.
+    #[allow(unused_unsafe, reason = "`__cpuid_count` became a safe function after our minimum Rust version")]
+    fn cpuid(leaf: u32) -> std::arch::x86_64::CpuidResult {
+        // SAFETY: every x86-64 processor has the instruction.
+        unsafe { std::arch::x86_64::__cpuid_count(leaf, 0) }
     }
 }
 
