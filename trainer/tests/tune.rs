@@ -65,6 +65,16 @@ fn a_packed_model_learns_a_new_text_and_keeps_its_tokenizer() {
 }
 
 #[test]
+fn what_a_model_without_training_tells_is_rehearsed_too() {
+    let work = Work::new();
+    assert!(work.run("out", "--data stories.txt --steps 1 --no-phase-4").status.success());
+    fs::write(work.path("notes.txt"), notes()).unwrap();
+    // it tells every byte there is
+    let tuned = tune(&work, "notes.txt --from out/model.flm --steps 1 --threads 2 --sequences 4");
+    assert!(tuned.status.success(), "{}", stderr(&tuned));
+}
+
+#[test]
 fn a_model_to_begin_with_brings_its_dimensions() {
     let work = Work::new();
     assert!(work.run("out", "--data stories.txt --steps 3 --no-phase-4").status.success());

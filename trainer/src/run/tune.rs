@@ -156,7 +156,8 @@ fn tell(blob: &Blob, seed: u64) -> anyhow::Result<String> {
     let config = SamplerConfig { temperature: 1.0, top_p: 1.0, seed, ..SamplerConfig::default() };
     let mut text = String::new();
     continue_text(blob, Prompt::new(b""), LONGEST, config, None, |piece| {
-        text.push_str(piece);
+        // any byte is a token, and a text with this one is refused when it is read
+        text.extend(piece.chars().filter(|&character| character != '\0'));
         Ok(())
     })?;
     Ok(text)
