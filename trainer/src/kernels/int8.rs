@@ -175,9 +175,9 @@ impl Int8Scratch {
                 super::x86::interleave(x.0, x.1, OFFSET, self.right.at_least(cols * depth));
             }
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => {
-                super::aarch64::interleave(g.0, g.1, self.left.at_least(rows * depth));
-                super::aarch64::interleave(x.0, x.1, self.right.at_least(cols * depth));
+            isa @ (Isa::Neon | Isa::I8mm) => {
+                super::aarch64::interleave(isa, g.0, g.1, self.left.at_least(rows * depth));
+                super::aarch64::interleave(isa, x.0, x.1, self.right.at_least(cols * depth));
             }
             isa => {
                 let left = self.left.at_least(rows * odd_stride(depth));
@@ -199,7 +199,7 @@ impl Int8Scratch {
                 super::x86::int16_product(left, right, dw, Write::Add);
             }
             isa => {
-                let panels = matches!(isa, Isa::AvxVnni | Isa::Avx512 | Isa::Neon);
+                let panels = matches!(isa, Isa::AvxVnni | Isa::Avx512 | Isa::Neon | Isa::I8mm);
                 let lines = if panels { Lines::Panels } else { Lines::Rows(odd_stride(depth)) };
                 let left = LeftFactor { values: self.left.as_ref(), lines, rows, scale, extra };
                 let right = RightFactor { values: self.right.as_ref(), cols, depth, scale: ones };
@@ -227,7 +227,7 @@ impl Kernels {
                 super::x86::int8_product(self.isa, left, right, y, write)
             }
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => super::aarch64::int8_product(left, right, y, write),
+            Isa::Neon | Isa::I8mm => super::aarch64::int8_product(self.isa, left, right, y, write),
             _ => self.vectorize(
                 #[inline(always)]
                 || portable::int8_product(left, right, y, write),
@@ -284,7 +284,7 @@ pub(super) fn right_factor(isa: Isa, rows: &[i8], (m, n, stride): (usize, usize,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 | Isa::Amx => super::x86::interleave(rows, (m, n, stride), offset, out),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => super::aarch64::interleave(rows, (m, n, stride), out),
+        Isa::Neon | Isa::I8mm => super::aarch64::interleave(isa, rows, (m, n, stride), out),
         _ => {
             debug_assert_eq!(offset, 0, "signed values at {isa}");
             transpose(rows, (m, n, stride), out, m.next_multiple_of(INT8_PAD));

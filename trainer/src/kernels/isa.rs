@@ -10,6 +10,8 @@ pub enum Isa {
     Portable,
     /// NEON with the dot-product extension, on AArch64.
     Neon,
+    /// The matrix-multiplication extension for int8 beside [`Isa::Neon`]: Neoverse V1 and N2, Apple's M2, and later.
+    I8mm,
     /// AVX2 and FMA.
     Avx2,
     /// AVX-VNNI beside AVX2 and FMA: what processors have that were made after AVX-512 was left out of them.
@@ -68,7 +70,8 @@ pub struct UnknownName {
 
 impl Isa {
     /// All of them, the slowest first.
-    pub const ALL: [Self; 6] = [Self::Portable, Self::Neon, Self::Avx2, Self::AvxVnni, Self::Avx512, Self::Amx];
+    pub const ALL: [Self; 7] =
+        [Self::Portable, Self::Neon, Self::I8mm, Self::Avx2, Self::AvxVnni, Self::Avx512, Self::Amx];
 
     /// The fastest instruction set of this CPU.
     pub fn detect() -> Self {
@@ -86,6 +89,8 @@ impl Isa {
             Self::Portable => true,
             #[cfg(target_arch = "aarch64")]
             Self::Neon => std::arch::is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Self::I8mm => Self::Neon.is_available() && std::arch::is_aarch64_feature_detected!("i8mm"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => x86::has_avx2(),
             #[cfg(target_arch = "x86_64")]
@@ -122,7 +127,7 @@ impl Isa {
     pub fn default_backward(self) -> Backward {
         match self {
             Self::Portable => Backward::F32,
-            Self::Neon | Self::Avx2 | Self::AvxVnni | Self::Avx512 => Backward::Int8,
+            Self::Neon | Self::I8mm | Self::Avx2 | Self::AvxVnni | Self::Avx512 => Backward::Int8,
             Self::Amx => Backward::Bf16,
         }
     }
@@ -131,6 +136,7 @@ impl Isa {
         match self {
             Self::Portable => "nothing",
             Self::Neon => "dotprod (on AArch64)",
+            Self::I8mm => "i8mm beside dotprod (on AArch64)",
             Self::Avx2 => "avx2, fma, f16c and bmi2",
             Self::AvxVnni => "avx_vnni beside avx2, fma, f16c and bmi2",
             Self::Avx512 => "avx512 f, bw, cd, dq, vl and vnni",
@@ -144,6 +150,7 @@ impl fmt::Display for Isa {
         f.pad(match self {
             Self::Portable => "portable",
             Self::Neon => "neon",
+            Self::I8mm => "i8mm",
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avxvnni",
             Self::Avx512 => "avx512",
@@ -156,7 +163,8 @@ impl FromStr for Isa {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let unknown = || UnknownName { name: name.to_owned(), known: "portable, neon, avx2, avxvnni, avx512, amx" };
+        let known = "portable, neon, i8mm, avx2, avxvnni, avx512, amx";
+        let unknown = || UnknownName { name: name.to_owned(), known };
         // what core calls it
         let name = if name == "scalar" { "portable" } else { name };
         Self::ALL.into_iter().find(|isa| isa.to_string() == name).ok_or_else(unknown)

@@ -147,7 +147,7 @@ impl Kernels {
                 Isa::Avx2 | Isa::AvxVnni => unsafe { avx2(f) },
                 // SAFETY: as above; `Isa::Amx` includes all of `Isa::Avx512`.
                 Isa::Avx512 | Isa::Amx => unsafe { avx512(f) },
-                Isa::Neon => unreachable!("not on this processor"),
+                Isa::Neon | Isa::I8mm => unreachable!("not on this processor"),
             }
         }
         #[cfg(not(target_arch = "x86_64"))]

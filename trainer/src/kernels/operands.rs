@@ -5,7 +5,8 @@
 //!
 //! - quantised rows: row-major int8, row stride [`QuantizedRows::stride`]
 //! - int8 panels of ternary weights: `[N/16][K/4][16][4]`, where 16 rows times 4 columns fill one register
-//!   of dot products (`vpdpbusd`) and 16 of those one tile (`tdpbssd`)
+//!   of dot products (`vpdpbusd`) and 16 of those one tile (`tdpbssd`); with [`Isa::I8mm`](super::Isa::I8mm)
+//!   `[N/16][K/8][16][8]`, of which 2 rows fill a register of `smmla`
 //! - bfloat16 panels of a factor (contraction R, columns C): `[C/16][R/2][16][2]`, for `vdpbf16ps`, `tdpbf16ps`
 
 use flashlm_core::math;

@@ -89,7 +89,7 @@ impl Kernels {
             return None;
         }
         let (run, macs): (unsafe fn(), u64) = match (self.isa(), multiply) {
-            (Isa::Portable | Isa::Neon, _) => return None,
+            (Isa::Portable | Isa::Neon | Isa::I8mm, _) => return None,
             (Isa::Avx2, Multiply::Int8) => (x86::avx2_int8, 12 * 32),
             (Isa::AvxVnni, Multiply::Int8) => (x86::avx_vnni_int8, 12 * 32),
             (Isa::Avx2 | Isa::AvxVnni, _) => (x86::avx2_f32, 12 * 8),

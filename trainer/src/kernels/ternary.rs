@@ -130,11 +130,11 @@ impl TernaryMatrix {
         let panels: &mut [u32] = bytemuck::cast_slice_mut(self.panels.as_mut());
         // no byte carries into the next: -1 + 1 is 255 + 1, so the addition is done without carries
         let shift = u32::from_ne_bytes([shift; 4]);
+        let i8mm = self.kernels.isa() == Isa::I8mm;
         for (panel, rows) in panels.chunks_exact_mut(16 * words).zip(codes.chunks_exact(16 * words)) {
-            for (j, quad) in panel.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-                for (row, word) in quad.iter_mut().enumerate() {
-                    *word = add_bytes(rows[row * words + j], shift);
-                }
+            match i8mm {
+                false => fill_panel::<1, 16>(rows, words, shift, panel),
+                true => fill_panel::<2, 32>(rows, words, shift, panel),
             }
         }
         let scale = self.scale.as_ref();
@@ -143,6 +143,19 @@ impl TernaryMatrix {
         {
             for (float, &t) in float.iter_mut().zip(codes) {
                 *float = s * t as f32;
+            }
+        }
+    }
+}
+
+/// 16 rows of `words` words as a panel, `[words/TOGETHER][16][TOGETHER]`, with `shift` added byte by byte; GROUP is 16
+/// times TOGETHER.
+#[inline(always)]
+fn fill_panel<const TOGETHER: usize, const GROUP: usize>(rows: &[u32], words: usize, shift: u32, panel: &mut [u32]) {
+    for (j, group) in panel.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+        for (row, together) in group.as_chunks_mut::<TOGETHER>().0.iter_mut().enumerate() {
+            for (i, word) in together.iter_mut().enumerate() {
+                *word = add_bytes(rows[row * words + j * TOGETHER + i], shift);
             }
         }
     }
