@@ -10,7 +10,7 @@ const stories = [
   ["Once upon a time", { seed: 1 }],
   ["Tom saw a ", { seed: "18446744073709551615", temperature: 1.3, depth: 1 }],
   ["\u00c9t\u00e9, said Lily.\n", { seed: 7n, temperature: 0, topP: 0.5, depth: 3 }],
-  ["", { seed: 3, temperature: 2, topP: 1, depth: "auto" }],
+  ["", { seed: 4, temperature: 2, topP: 1, depth: "auto" }],
 ];
 
 /** All that a module says of a few stories; what cannot differ by the instructions that it runs on. */
@@ -21,7 +21,7 @@ function told(path) {
   const told = stories.map(([prompt, options]) => {
     const text = [...lm.tell(prompt, { ...options, tokens: 60 })];
     const tokens = Array.from({ length: lm.tokens }, (_, at) => lm.token(at));
-    const looks = [0, 5, lm.tokens - 1].filter((at) => at >= 0 && at < lm.tokens).map((at) => lm.look(at));
+    const looks = [0, 5, lm.tokens - 1, lm.tokens].map((at) => lm.look(at));
     return { text, link: lm.link(prompt, options), tokens, looks };
   });
   assert.throws(() => lm.begin("a", { seed: -1 }), RangeError);
@@ -32,8 +32,7 @@ function told(path) {
 }
 
 const [first, ...others] = modules.map(told);
-// one of them may end at once, as a model likes
-assert.ok(first.told.filter(({ text }) => text.join("").length > 100).length >= stories.length - 1);
+assert.ok(first.told.every(({ text }) => text.join("").length > 100));
 others.forEach((other, n) => {
   const stale = `${modules[n + 1]} does not do what ${modules[0]} does; bash web-example/build.sh commit renews that`;
   assert.deepEqual(other, first, stale);
