@@ -132,9 +132,10 @@ impl TernaryMatrix {
         let shift = u32::from_ne_bytes([shift; 4]);
         let i8mm = self.kernels.isa() == Isa::I8mm;
         for (panel, rows) in panels.chunks_exact_mut(16 * words).zip(codes.chunks_exact(16 * words)) {
-            match i8mm {
-                false => fill_panel::<1, 16>(rows, words, shift, panel),
-                true => fill_panel::<2, 32>(rows, words, shift, panel),
+            if i8mm {
+                fill_panel::<2, 32>(rows, words, shift, panel);
+            } else {
+                fill_panel::<1, 16>(rows, words, shift, panel);
             }
         }
         let scale = self.scale.as_ref();

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use super::made_up::{self, Kind};
 use super::writer::{Needs, Person, Writer};
-use super::{Family, if_then};
+use super::{Family, Rng, if_then};
 
 /// What a sentence begins with before someone's name.
 const STARTS: &str = include_str!("open/starts.txt");
@@ -51,6 +51,11 @@ impl Key {
             Key::Event(_, actor) => actor.name,
         }
     }
+}
+
+/// What a sentence begins with.
+pub fn start(rng: &mut Rng) -> &'static str {
+    rng.pick(&LINES[0])
 }
 
 /// A story of some pairs, each of which is asked about twice or so; or, where patterns are told, of one.

@@ -50,8 +50,8 @@ impl Deed {
         let value = w.fresh((acts.list)(w.words));
         Deed { who, acts, form: w.wording(acts.forms), value }
     }
-    fn does(&self) -> String {
-        fill(self.form.0, &[("v", self.value)])
+    fn does(&self, w: &mut Writer) -> String {
+        fill(&w.clause(self.form.0), &[("v", self.value)])
     }
 }
 
@@ -60,7 +60,7 @@ fn ask(w: &mut Writer, deed: &Deed, facts: u8, end: usize, near: &[&'static str]
     let wording = wording(w);
     let template = w.wording(wording.answer);
     let name = deed.who.name;
-    let wh = fill(deed.form.2, &[("a", name)]);
+    let wh = fill(&w.clause(deed.form.2), &[("a", name)]);
     let template = if template.contains("{did}") { template.replace("{did}", deed.form.1) } else { template.into() };
     let (s, t) = (w.grown(), w.grown());
     let the = deed.acts.the;
@@ -71,7 +71,7 @@ fn ask(w: &mut Writer, deed: &Deed, facts: u8, end: usize, near: &[&'static str]
 }
 
 fn rule(w: &mut Writer, condition: &str, deed: &Deed) -> usize {
-    let does = deed.does();
+    let does = deed.does(w);
     let (wording, s) = (wording(w), w.grown());
     let r = format!("{} {does}", deed.who.name);
     let mut slots = vec![("c", condition), ("r", &r), ("does", &does), ("a", deed.who.name), ("s", s)];
@@ -111,7 +111,7 @@ pub(super) fn condition(w: &mut Writer, used: &mut Vec<&'static str>) -> [String
         false if form.0.contains("{col}") => ("", w.fresh(w.words.colours)),
         false => ("", ""),
     };
-    [form.0, form.1, form.2].map(|clause| fill(clause, &[("b", b), ("col", col)]).replace("{col}", col))
+    [form.0, form.1, form.2].map(|clause| fill(&w.clause(clause), &[("b", b), ("col", col)]).replace("{col}", col))
 }
 
 /// "If it rains, the cat hides. If the cat hides, Tom takes the boat. It rained. So Tom took the" boat.
@@ -158,7 +158,7 @@ fn chains(w: &mut Writer, length: u8, used: &mut Vec<&'static str>) {
         let deed = deeds[c][depth];
         let condition = match depth {
             0 => starts[c][0].clone(),
-            _ => format!("{} {}", deeds[c][depth - 1].who.name, deeds[c][depth - 1].does()),
+            _ => format!("{} {}", deeds[c][depth - 1].who.name, deeds[c][depth - 1].does(w)),
         };
         ends[c][depth] = rule(w, &condition, &deed);
         w.aside();
@@ -189,7 +189,7 @@ fn otherwise(w: &mut Writer, used: &mut Vec<&'static str>) {
         let (yes, no) = (Deed::new(w, who, acts), Deed::new(w, who, acts));
         let no = Deed { form: yes.form, ..no };
         rule(w, &start[0], &yes);
-        let does = no.does();
+        let does = no.does(w);
         let mut slots = vec![("a", who.name), ("does", &*does)];
         slots.extend(pronouns(who));
         let end = w.one(wording.otherwise, &slots);
@@ -229,7 +229,7 @@ fn classes(w: &mut Writer, level: u8, used: &mut Vec<&'static str>) {
     w.shuffle(&mut order);
     let mut ends = vec![0; count];
     for (i, kind) in order {
-        let does = deeds[i].does();
+        let does = deeds[i].does(w);
         let s = w.grown();
         let slots = [
             ("a", people[i].name),

@@ -21,6 +21,7 @@ mod open;
 mod pattern;
 mod pattern_words;
 mod phrases;
+mod recast;
 mod slips;
 #[cfg(test)]
 mod tests;
@@ -97,7 +98,8 @@ pub struct Difficulty {
     pub wordings: u8,
     /// Percent of a training story's names and things that come from outside the word lists: see [`open`].
     pub open: u8,
-    /// Whether some training stories have sentences that nobody would say, with [`slips`] or all [`hearsay`].
+    /// Whether some training stories have sentences that nobody would say, with [`slips`], [`recast`] or all
+    /// [`hearsay`].
     pub loose: bool,
 }
 

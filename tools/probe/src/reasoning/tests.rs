@@ -65,7 +65,7 @@ fn some(count: u64) -> impl Iterator<Item = (Split, Family, Difficulty, Reasonin
                 distractors: (i / 3 % 7) as u8,
                 wordings: ALL_WORDINGS,
                 open: OPEN,
-                loose: false,
+                loose: i % 2 == 1,
             };
             (split, family, difficulty, story(split, &[family], difficulty, 5, i))
         })
@@ -127,7 +127,8 @@ fn templates_are_expanded_into_sentences() {
 
 #[test]
 fn the_article_fits_the_sound_that_follows() {
-    for (.., told) in some(600) {
+    // a slip may come between
+    for (.., told) in some(600).filter(|case| !case.2.loose) {
         let words: Vec<&str> = told.text.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| !w.is_empty()).collect();
         for pair in words.windows(2) {
             let vowel = pair[1].to_lowercase().starts_with(['a', 'e', 'i', 'o', 'u']) && pair[1] != "unicorn";

@@ -7,8 +7,10 @@
 use std::ops::Range;
 
 use super::lexicon::Lexicon;
+use super::recast::Recast;
 use super::{
-    Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, open, phrases, slips, words_test, words_train,
+    Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, hearsay, open, phrases, slips, words_test,
+    words_train,
 };
 
 /// Percent of the questions that nothing comes between and their answers, of those where something may.
@@ -18,6 +20,10 @@ const BARE: usize = 50;
 const HEARSAY: usize = 40;
 /// Percent of the words between names and things that slip, in half of the loose stories.
 const SLIPS: usize = 15;
+/// Percent of loose training stories, once they are not plain any more, that are [`recast`](super::recast).
+const RECAST: usize = 50;
+/// Percent of answers that something comes before, in half of those.
+const LEADS: usize = 30;
 
 /// What the slots of a template stand for.
 pub type Slots<'a> = [(&'a str, &'a str)];
@@ -88,6 +94,9 @@ pub struct Writer {
     found: Option<Range<usize>>,
     /// Percent of words that slip in this story.
     slips: usize,
+    recast: Option<Recast>,
+    /// Percent of this story's answers that something comes before.
+    leads: usize,
 }
 
 impl Writer {
@@ -104,6 +113,9 @@ impl Writer {
             Split::Train if difficulty.loose && rng.chance(50) => SLIPS,
             _ => 0,
         };
+        let loose = split == Split::Train && difficulty.loose && !difficulty.plain();
+        let recast = (loose && rng.chance(RECAST)).then(|| Recast::new(&mut rng));
+        let leads = if recast.is_some() && rng.chance(50) { LEADS } else { 0 };
         let filler_left = (difficulty.filler as usize).max(if difficulty.filler > 0 { 12 } else { 0 });
         Self {
             rng,
@@ -122,6 +134,8 @@ impl Writer {
             span: None,
             found: None,
             slips,
+            recast,
+            leads,
         }
     }
 
@@ -362,6 +376,7 @@ impl Writer {
             let close = |c| tail.find(c).unwrap_or_else(|| panic!("unbalanced template {template:?}"));
             rest = match rest.as_bytes()[at] {
                 b'{' => {
+                    self.vary_article();
                     let end = close('}');
                     let key = &tail[..end];
                     let slot = slots.iter().find(|s| s.0 == key);
@@ -389,6 +404,8 @@ impl Writer {
                     &tail[end + 1..]
                 }
                 b'<' => {
+                    self.vary_article();
+                    self.lead();
                     self.span = Some(self.text.len());
                     tail
                 }
@@ -407,15 +424,48 @@ impl Writer {
 
     /// Text of a template or phrase: a phrase may begin a sentence.
     fn literal(&mut self, text: &str) {
-        let text = match self.slips {
-            percent @ 1.. if self.span.is_none() => &slips::slip(&mut self.rng, percent, text, &self.text),
+        let recast = match &mut self.recast {
+            Some(recast) if self.span.is_none() => &recast.words(&mut self.rng, text, &self.text),
             _ => text,
+        };
+        let text = match self.slips {
+            percent @ 1.. if self.span.is_none() => &slips::slip(&mut self.rng, percent, recast, &self.text),
+            _ => recast,
         };
         if text.starts_with(|c: char| c.is_ascii_lowercase()) && self.span.is_none() && self.at_start() {
             self.push(&text[..1].to_ascii_uppercase());
             return self.push(&text[1..]);
         }
         self.push(text);
+    }
+
+    /// A clause with slots that a sentence is made of: as this story has it, see [`recast`](super::recast).
+    pub fn clause(&mut self, clause: &str) -> String {
+        let Some(recast) = &mut self.recast else { return clause.into() };
+        let clause = recast.words(&mut self.rng, clause, "");
+        clause.replace("the {v}", &(recast.article(&mut self.rng).to_owned() + "{v}"))
+    }
+
+    /// Puts what this story has for "the" before what comes next.
+    fn vary_article(&mut self) {
+        let Some(recast) = self.recast.as_ref().filter(|_| self.span.is_none()) else { return };
+        let end = ["the ", "The "].into_iter().find_map(|the| self.text.strip_suffix(the));
+        let Some(before) = end.filter(|before| !before.ends_with(|c: char| c.is_ascii_alphabetic())) else { return };
+        let (at, other) = (before.len(), recast.article(&mut self.rng));
+        let capital = self.text[at..].starts_with('T');
+        self.text.truncate(at);
+        match other.split_at_checked(1) {
+            Some((first, rest)) if capital => self.text.extend([&*first.to_ascii_uppercase(), rest]),
+            _ => self.text.push_str(other),
+        }
+    }
+
+    /// Something that comes between a question and its answer.
+    fn lead(&mut self) {
+        if self.text.ends_with(['"', '?', ' ']) && self.at_start() && self.rng.chance(self.leads) {
+            let lead = hearsay::start(&mut self.rng);
+            self.text.extend([lead, " "]);
+        }
     }
 
     fn slot(&mut self, value: &str) {

@@ -36,18 +36,13 @@ pub(super) fn int8_product(isa: Isa, left: LeftFactor<'_>, right: RightFactor<'_
             // `Kernels` proved the extension.
             let sums = unsafe {
                 let b = right.values.as_ptr().add(col * depth);
+                let rows = |stride| left.values.as_ptr().add(row * stride);
+                let panel = |together| left.values.as_ptr().add(row / PANEL * PANEL * depth + row % PANEL * together);
                 match (isa, left.lines) {
-                    (Isa::I8mm, Lines::Rows(stride)) => {
-                        i8mm::of_rows(left.values.as_ptr().add(row * stride), stride, b, depth)
-                    }
-                    (_, Lines::Rows(stride)) => dot::of_rows(left.values.as_ptr().add(row * stride), stride, b, depth),
-                    (isa, Lines::Panels) => {
-                        let panel = left.values.as_ptr().add(row / PANEL * PANEL * depth);
-                        match isa {
-                            Isa::I8mm => i8mm::of_panel(panel.add(row % PANEL * 8), b, depth),
-                            _ => dot::of_panel(panel.add(row % PANEL * 4), b, depth),
-                        }
-                    }
+                    (Isa::I8mm, Lines::Rows(stride)) => i8mm::of_rows(rows(stride), stride, b, depth),
+                    (_, Lines::Rows(stride)) => dot::of_rows(rows(stride), stride, b, depth),
+                    (Isa::I8mm, Lines::Panels) => i8mm::of_panel(panel(8), b, depth),
+                    (_, Lines::Panels) => dot::of_panel(panel(4), b, depth),
                 }
             };
             for (i, sums) in sums.into_iter().enumerate().take(m - row) {
