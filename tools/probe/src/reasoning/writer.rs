@@ -462,7 +462,7 @@ impl Writer {
 
     /// Something that comes between a question and its answer.
     fn lead(&mut self) {
-        if self.text.ends_with(['"', '?', ' ']) && self.at_start() && self.rng.chance(self.leads) {
+        if self.leads > 0 && self.text.ends_with(['"', '?', ' ']) && self.at_start() && self.rng.chance(self.leads) {
             let lead = hearsay::start(&mut self.rng);
             self.text.extend([lead, " "]);
         }
