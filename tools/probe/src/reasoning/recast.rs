@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::made_up::{self, Kind};
-use super::{Rng, Split, open};
+use super::{Rng, Split, hearsay, open};
 
 /// Verbs of the sentences of training, one a line: its base form, and the others if they are not regular.
 const VERBS: &str = include_str!("open/verbs.txt");
@@ -32,6 +32,9 @@ const ONE_ARTICLE: usize = 25;
 const ANY_ARTICLE: usize = 25;
 /// What may stand for "the " before a thing.
 const ARTICLES: [&str; 12] = ["", "", "", "some ", "some ", "his ", "her ", "that ", "this ", "my ", "one ", "our "];
+
+/// Percent of answers that something comes before, in half of the recast stories.
+const LEADS: usize = 30;
 
 /// A verb: base form, third person, past, participle, with -ing. A noun: one, and four times more than one.
 type Forms = [&'static str; 5];
@@ -106,6 +109,8 @@ pub struct Recast {
     chosen: Vec<(usize, Option<&'static Forms>)>,
     /// Percent of the articles that are others, and which, if they are all the same.
     articles: (usize, Option<&'static str>),
+    /// Percent of the answers that something comes before.
+    leads: usize,
 }
 
 impl Recast {
@@ -115,11 +120,37 @@ impl Recast {
             x if x < ONE_ARTICLE + ANY_ARTICLE => (50, None),
             _ => (0, None),
         };
-        Self { chosen: Vec::new(), articles }
+        let leads = if rng.chance(50) { LEADS } else { 0 };
+        Self { chosen: Vec::new(), articles, leads }
+    }
+
+    /// A clause with slots that a sentence is made of.
+    pub fn clause(&mut self, rng: &mut Rng, clause: &str) -> String {
+        self.words(rng, clause, "").replace("the {v}", &(self.article(rng).to_owned() + "{v}"))
+    }
+
+    /// Puts another word in place of "the" at the end of `text`.
+    pub fn vary_article(&self, rng: &mut Rng, text: &mut String) {
+        let end = ["the ", "The "].into_iter().find_map(|the| text.strip_suffix(the));
+        let Some(before) = end.filter(|before| !before.ends_with(|c: char| c.is_ascii_alphabetic())) else { return };
+        let (at, other) = (before.len(), self.article(rng));
+        let capital = text[at..].starts_with('T');
+        text.truncate(at);
+        match other.split_at_checked(1) {
+            Some((first, rest)) if capital => text.extend([&*first.to_ascii_uppercase(), rest]),
+            _ => text.push_str(other),
+        }
+    }
+
+    /// Puts something between `text`, a question, and its answer.
+    pub fn lead(&self, rng: &mut Rng, text: &mut String) {
+        if self.leads > 0 && text.ends_with(['"', '?', ' ']) && rng.chance(self.leads) {
+            text.extend([hearsay::start(rng), " "]);
+        }
     }
 
     /// What stands for "the " this time.
-    pub fn article(&self, rng: &mut Rng) -> &'static str {
+    fn article(&self, rng: &mut Rng) -> &'static str {
         match self.articles {
             (percent, one) if rng.chance(percent) => one.unwrap_or_else(|| rng.pick(&ARTICLES)),
             _ => "the ",
@@ -190,7 +221,7 @@ mod tests {
     fn a_story_calls_the_same_by_the_same_word() {
         let mut replaced = 0;
         for seed in 0..400 {
-            let (mut rng, mut recast) = (Rng::new(seed), Recast { chosen: Vec::new(), articles: (0, None) });
+            let (mut rng, mut recast) = (Rng::new(seed), Recast { chosen: Vec::new(), articles: (0, None), leads: 0 });
             let told = recast.words(&mut rng, " opens the door.", "The key").into_owned();
             let asked = recast.words(&mut rng, "Which door did {open} open?", "").into_owned();
             let (opens, door) = told.trim_end_matches('.').trim().split_once(" the ").unwrap();

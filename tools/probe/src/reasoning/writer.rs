@@ -9,8 +9,7 @@ use std::ops::Range;
 use super::lexicon::Lexicon;
 use super::recast::Recast;
 use super::{
-    Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, hearsay, open, phrases, slips, words_test,
-    words_train,
+    Answer, Difficulty, Family, ReasoningStory, Rng, Split, filler, open, phrases, slips, words_test, words_train,
 };
 
 /// Percent of the questions that nothing comes between and their answers, of those where something may.
@@ -22,8 +21,6 @@ const HEARSAY: usize = 40;
 const SLIPS: usize = 15;
 /// Percent of loose training stories, once they are not plain any more, that are [`recast`](super::recast).
 const RECAST: usize = 50;
-/// Percent of answers that something comes before, in half of those.
-const LEADS: usize = 30;
 
 /// What the slots of a template stand for.
 pub type Slots<'a> = [(&'a str, &'a str)];
@@ -95,8 +92,6 @@ pub struct Writer {
     /// Percent of words that slip in this story.
     slips: usize,
     recast: Option<Recast>,
-    /// Percent of this story's answers that something comes before.
-    leads: usize,
 }
 
 impl Writer {
@@ -115,7 +110,6 @@ impl Writer {
         };
         let loose = split == Split::Train && difficulty.loose && !difficulty.plain();
         let recast = (loose && rng.chance(RECAST)).then(|| Recast::new(&mut rng));
-        let leads = if recast.is_some() && rng.chance(50) { LEADS } else { 0 };
         let filler_left = (difficulty.filler as usize).max(if difficulty.filler > 0 { 12 } else { 0 });
         Self {
             rng,
@@ -135,7 +129,6 @@ impl Writer {
             found: None,
             slips,
             recast,
-            leads,
         }
     }
 
@@ -441,30 +434,23 @@ impl Writer {
 
     /// A clause with slots that a sentence is made of: as this story has it, see [`recast`](super::recast).
     pub fn clause(&mut self, clause: &str) -> String {
-        let Some(recast) = &mut self.recast else { return clause.into() };
-        let clause = recast.words(&mut self.rng, clause, "");
-        clause.replace("the {v}", &(recast.article(&mut self.rng).to_owned() + "{v}"))
+        match &mut self.recast {
+            Some(recast) => recast.clause(&mut self.rng, clause),
+            None => clause.into(),
+        }
     }
 
     /// Puts what this story has for "the" before what comes next.
     fn vary_article(&mut self) {
-        let Some(recast) = self.recast.as_ref().filter(|_| self.span.is_none()) else { return };
-        let end = ["the ", "The "].into_iter().find_map(|the| self.text.strip_suffix(the));
-        let Some(before) = end.filter(|before| !before.ends_with(|c: char| c.is_ascii_alphabetic())) else { return };
-        let (at, other) = (before.len(), recast.article(&mut self.rng));
-        let capital = self.text[at..].starts_with('T');
-        self.text.truncate(at);
-        match other.split_at_checked(1) {
-            Some((first, rest)) if capital => self.text.extend([&*first.to_ascii_uppercase(), rest]),
-            _ => self.text.push_str(other),
+        if let Some(recast) = self.recast.as_ref().filter(|_| self.span.is_none()) {
+            recast.vary_article(&mut self.rng, &mut self.text);
         }
     }
 
     /// Something that comes between a question and its answer.
     fn lead(&mut self) {
-        if self.leads > 0 && self.text.ends_with(['"', '?', ' ']) && self.at_start() && self.rng.chance(self.leads) {
-            let lead = hearsay::start(&mut self.rng);
-            self.text.extend([lead, " "]);
+        if let Some(recast) = self.recast.as_ref().filter(|_| self.at_start()) {
+            recast.lead(&mut self.rng, &mut self.text);
         }
     }
 
